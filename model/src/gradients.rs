@@ -1,0 +1,48 @@
+//! The gradients of a whole network, seen as one vector.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+
+/// Scales all gradients so that their joint norm is at most `max_norm`, as
+/// `torch.nn.utils.clip_grad_norm_` does; returns the norm before. Burn's own clipping is per
+/// parameter.
+pub(crate) fn clip<M: Module>(
+    network: &M,
+    grads: &mut GradientsParams,
+    max_norm: f64,
+    device: &Device,
+) -> Tensor<1> {
+    let mut squares = Squares { grads, sum: Tensor::zeros([1], device) };
+    network.visit(&mut squares);
+    let norm = squares.sum.sqrt();
+    let factor = ((norm.clone() + 1e-6).recip() * max_norm).clamp_max(1.0);
+    network.visit(&mut Scale { grads, factor });
+    norm
+}
+
+struct Squares<'a> {
+    grads: &'a GradientsParams,
+    sum: Tensor<1>,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.get::<D>(param.id) {
+            self.sum = self.sum.clone() + grad.square().sum();
+        }
+    }
+}
+
+struct Scale<'a> {
+    grads: &'a mut GradientsParams,
+    factor: Tensor<1>,
+}
+
+impl ModuleVisitor for Scale<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.remove::<D>(param.id) {
+            self.grads.register(param.id, grad * self.factor.clone().unsqueeze());
+        }
+    }
+}

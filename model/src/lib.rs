@@ -1,0 +1,86 @@
+//! Turns clips into losses and embeddings, and trains the networks in between.
+//!
+//! ```text
+//! Clips ──▶ Method ──▶ Losses ──backward──▶ clip ──▶ AdamW ──▶ EMA teacher
+//!             │
+//!             └─ frame encoder ──▶ embeddings
+//! ```
+//!
+//! No threads, no channels, no clocks; the only files are weights. The caller owns the loop:
+//! see [`trainer`].
+
+mod clips;
+mod config;
+mod device;
+mod ema;
+mod encoder;
+mod gradients;
+mod head;
+mod init;
+mod layers;
+pub mod loss;
+pub mod method;
+mod motion;
+mod optimizer;
+mod statistics;
+mod trainer;
+mod weights;
+
+pub use burn::tensor::Device;
+
+pub use clips::Clips;
+pub use config::{Config, EmbedConfig, EncoderChoice, Pool};
+pub use device::DeviceChoice;
+pub use encoder::{EncoderConfig, EncoderShape, FrameEncoder, Size};
+pub use head::{Head, HeadConfig};
+pub use init::Init;
+pub use layers::Precision;
+pub use method::MethodConfig;
+pub use motion::MotionEncoder;
+pub use optimizer::TrainConfig;
+pub use trainer::{Embeddings, Report, Trainer, trainer};
+pub use weights::{load, save};
+
+/// Everything that can go wrong between a batch and its loss.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A value in the `[model]` table cannot be used.
+    #[error("{key}: {message}")]
+    Config {
+        /// Dotted path of the key.
+        key: String,
+        /// What is wrong with it, and what to write instead.
+        message: String,
+    },
+    /// The device that was asked for cannot be used here.
+    #[error("device {device:?}: {message}")]
+    Device {
+        /// The device as the user wrote it.
+        device: String,
+        /// What is missing: the feature, the driver or the GPU.
+        message: String,
+    },
+    /// A loss stopped being a finite number.
+    #[error(
+        "the loss became {loss} at step {step}; lower model.train.learning_rate, lengthen \
+         model.train.warmup, or look at the clips of that step"
+    )]
+    Diverged {
+        /// First step whose loss was not finite.
+        step: u64,
+        /// The loss of that step.
+        loss: f32,
+    },
+    /// Weights could not be written or read.
+    #[error("weights {path:?}: {message}")]
+    Weights {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the file system or the format said.
+        message: String,
+    },
+}
+
+/// [`std::result::Result`] with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,289 @@
+//! TDV, Temporal Difference in Vision (Daithankar et al., 2026, arXiv 2606.15956): the
+//! representation of a frame plus its encoded motion is the representation of the next frame.
+//!
+//! ```text
+//! z_t   = f(x_t)                          frame encoder
+//! Δz_t  = W m(x_{t+1} − x_t ; z_t) + b    motion encoder, attending to z_t
+//! ẑ     = z_t + Δz_t
+//! z̄     = f̄(x_{t+1})                      teacher, no gradient
+//! loss  = 1.5 ‖ẑ − z̄‖² + 0.75 ce(CLS) + 0.75 ce(patches)
+//! ```
+//!
+//! Where the paper and the authors' program disagree, ARCHITECTURE.md says what is done here.
+
+#[cfg(test)]
+mod reference;
+
+use std::path::Path;
+
+use burn::module::{Module, ParamGroup};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{LearningRate, Losses, Method};
+use crate::config::is_positive;
+use crate::loss::{Distillation, Side, distillation, mean_squared};
+use crate::statistics::spread;
+use crate::{
+    Clips, EncoderChoice, EncoderShape, Error, FrameEncoder, Head, HeadConfig, Init, MotionEncoder,
+    Result, ema, weights,
+};
+
+/// The `[model.method]` table of `name = "tdv"`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Blocks of the motion encoder; by default as many as the frame encoder has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub motion_depth: Option<usize>,
+    /// The multiple of the learning rate that the motion encoder and its projection learn at.
+    /// The authors' script has 0.03; the paper names none, which is 1.
+    pub motion_learning_rate: f64,
+    /// The prototypes.
+    pub head: HeadConfig,
+    /// Weight of the mean squared error of the prediction.
+    pub mse_coeff: f64,
+    /// Weight of the cross-entropy on `[CLS]`.
+    pub cls_coeff: f64,
+    /// Weight of the cross-entropy on the patches, a mean over all of them.
+    pub patch_coeff: f64,
+    /// Student temperature τ_s.
+    pub student_temperature: f64,
+    /// Teacher temperature τ_t; lower than τ_s sharpens, which the authors found worse.
+    pub teacher_temperature: f64,
+    /// Momentum of the teacher; the authors' script has 0.990025.
+    pub momentum: f64,
+    /// Momentum of the centre of the teacher's logits.
+    pub centre_momentum: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            motion_depth: None,
+            motion_learning_rate: 0.03,
+            head: HeadConfig::default(),
+            mse_coeff: 1.5,
+            cls_coeff: 0.75,
+            patch_coeff: 0.75,
+            student_temperature: 0.1,
+            teacher_temperature: 0.1,
+            momentum: 0.99,
+            centre_momentum: 0.9,
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn validate(&self) -> Result<()> {
+        let wrong = |key: &str, message: &str| {
+            Err(Error::Config { key: format!("model.method.{key}"), message: message.into() })
+        };
+        let momentum = |it: f64| (0.0..=1.0).contains(&it);
+        let HeadConfig { hidden, bottleneck, prototypes, chunk } = self.head;
+        match self {
+            it if it.motion_depth == Some(0) => wrong("motion_depth", "must be at least 1"),
+            it if !momentum(it.momentum) => wrong("momentum", "must lie in 0..=1"),
+            it if !momentum(it.centre_momentum) => wrong("centre_momentum", "must lie in 0..=1"),
+            it if !is_positive(it.student_temperature) => {
+                wrong("student_temperature", "must be above 0")
+            }
+            it if !is_positive(it.teacher_temperature) => {
+                wrong("teacher_temperature", "must be above 0")
+            }
+            _ if [hidden, bottleneck, prototypes, chunk].contains(&0) => {
+                wrong("head", "every size must be at least 1")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fresh networks; `device` tracks no gradients.
+    pub(super) fn init(&self, shape: &EncoderShape, seed: u64, device: &Device) -> (Tdv, Student) {
+        let mut init = Init::new(seed, &device.clone().autodiff());
+        let motion = EncoderShape { depth: self.motion_depth.unwrap_or(shape.depth), ..*shape };
+        let student = Student {
+            frame_encoder: shape.init(&mut init),
+            motion_encoder: MotionEncoder::new(&motion, &mut init),
+            motion_proj: init.default_linear(shape.dim, shape.dim),
+            head: self.head.init(shape.dim, &mut init),
+        };
+        // The teacher's encoder starts as a copy, its head on its own, as the authors' does.
+        let mut init = Init::new(seed.wrapping_add(1), device);
+        let teacher_encoder = ema::update(shape.init(&mut init), &student.frame_encoder, 0.0);
+        let teacher_head = self.head.init(shape.dim, &mut init);
+        let centre = Tensor::zeros([1, self.head.prototypes], device);
+        let teacher = Teacher { teacher_encoder, teacher_head };
+        (Tdv { config: self.clone(), teacher, centre }, student)
+    }
+}
+
+/// The networks that learn.
+#[derive(Module, Debug)]
+pub(crate) struct Student {
+    frame_encoder: FrameEncoder,
+    motion_encoder: MotionEncoder,
+    motion_proj: Linear,
+    head: Head,
+}
+
+/// Their moving averages.
+#[derive(Module, Debug)]
+pub(crate) struct Teacher {
+    teacher_encoder: FrameEncoder,
+    teacher_head: Head,
+}
+
+/// The method's state beside the student.
+pub(crate) struct Tdv {
+    config: Config,
+    teacher: Teacher,
+    /// Running mean of the teacher's logits, `[1, prototypes]`, shared by CLS and patches.
+    centre: Tensor<2>,
+}
+
+/// The tokens of one batch, each `[pairs, 1 + patches, d]`.
+struct Prediction {
+    /// z: the frame, tracked.
+    frame: Tensor<3>,
+    /// Δz: its motion, tracked.
+    motion: Tensor<3>,
+    /// z̄: the next frame as the teacher sees it.
+    next: Tensor<3>,
+}
+
+impl Prediction {
+    /// ẑ = z + Δz.
+    fn predicted(&self) -> Tensor<3> {
+        self.frame.clone() + self.motion.clone()
+    }
+}
+
+impl Tdv {
+    /// All neighbouring pairs of all clips, one step each (equations 1 to 5).
+    fn predict(&self, student: &Student, clips: &Clips) -> Prediction {
+        let pairs = clips.frames_per_clip() - 1;
+        let (past, next) = (clips.frames(0, pairs), clips.frames(1, pairs));
+        let frame = student.frame_encoder.forward(Tensor::from_inner(past.clone()));
+        let difference = Tensor::from_inner(next.clone() - past);
+        let motion = student.motion_encoder.forward(difference, frame.clone());
+        let motion = student.motion_proj.forward(motion);
+        Prediction { frame, motion, next: self.teacher.teacher_encoder.forward(next) }
+    }
+
+    /// The cross-entropy on `[CLS]` and on the patches (equation 7). The centre moves after each
+    /// of the two.
+    fn cross_entropies(
+        &mut self,
+        student: &Student,
+        predicted: Tensor<3>,
+        next: Tensor<3>,
+    ) -> [Distillation; 2] {
+        let (prototypes, patches) = (student.head.prototypes(), next.dims()[1] - 1);
+        let teacher_prototypes = self.teacher.teacher_head.prototypes();
+        [(0, 1), (1, patches)].map(|(from, len)| {
+            let rows = |tokens: &Tensor<3>| tokens.clone().narrow(1, from, len).flatten(0, 1);
+            let student = Side {
+                tokens: student.head.project(rows(&predicted)),
+                prototypes: prototypes.clone(),
+                temperature: self.config.student_temperature,
+            };
+            let teacher = Side {
+                tokens: self.teacher.teacher_head.project(rows(&next)),
+                prototypes: teacher_prototypes.clone(),
+                temperature: self.config.teacher_temperature,
+            };
+            let out = distillation(&student, &teacher, &self.centre, self.config.head.chunk);
+            let momentum = self.config.centre_momentum;
+            self.centre =
+                self.centre.clone() * momentum + out.mean_logits.clone() * (1.0 - momentum);
+            out
+        })
+    }
+}
+
+impl Method for Tdv {
+    type Student = Student;
+
+    fn loss(&mut self, student: &Student, clips: &Clips, monitor: bool) -> Losses {
+        let tokens = self.predict(student, clips);
+        let predicted = tokens.predicted();
+        let mse = mean_squared(predicted.clone(), Tensor::from_inner(tokens.next.clone()));
+        let [cls, patches] = self.cross_entropies(student, predicted.clone(), tokens.next.clone());
+        let Config { mse_coeff, cls_coeff, patch_coeff, .. } = self.config;
+        let total = mse.clone() * mse_coeff
+            + cls.loss.clone() * cls_coeff
+            + patches.loss.clone() * patch_coeff;
+
+        let (frame, predicted) = (tokens.frame.inner(), predicted.inner());
+        let n = clips.len();
+        let errors = a_clip(n, predicted.clone() - tokens.next.clone());
+        let copy_errors = a_clip(n, frame.clone() - tokens.next.clone());
+        let copy_mse = copy_errors.clone().mean();
+        let mut monitors = vec![
+            ("mse", mse.clone().inner()),
+            ("ce_cls", cls.loss.inner()),
+            ("ce_patch", patches.loss.inner()),
+            ("copy_mse", copy_mse.clone()),
+            ("copy_ratio", mse.inner() / copy_mse),
+            ("teacher_entropy_cls", cls.entropy),
+            ("teacher_entropy_patch", patches.entropy),
+        ];
+        if monitor {
+            let [z, z_hat, z_bar] = [frame, predicted, tokens.next].map(spread);
+            monitors.extend([
+                ("variance_frame", z.variance),
+                ("variance_predicted", z_hat.variance),
+                ("variance_teacher", z_bar.variance),
+                ("covariance_frame", z.covariance),
+                ("covariance_predicted", z_hat.covariance),
+                ("covariance_teacher", z_bar.covariance),
+            ]);
+        }
+        Losses { total, monitors, per_clip: vec![("mse", errors), ("copy_mse", copy_errors)] }
+    }
+
+    fn after_step(&mut self, student: &Student) {
+        let Teacher { teacher_encoder, teacher_head } = self.teacher.clone();
+        let momentum = self.config.momentum;
+        self.teacher = Teacher {
+            teacher_encoder: ema::update(teacher_encoder, &student.frame_encoder, momentum),
+            teacher_head: ema::update(teacher_head, &student.head, momentum),
+        };
+    }
+
+    fn tokens(&self, student: &Student, frames: Tensor<4>, encoder: EncoderChoice) -> Tensor<3> {
+        match encoder {
+            EncoderChoice::Teacher => self.teacher.teacher_encoder.forward(frames),
+            EncoderChoice::Student => student.frame_encoder.valid().forward(frames),
+        }
+    }
+
+    fn learning_rates(&self, student: &Student) -> Vec<LearningRate> {
+        let motion = ParamGroup::ids_from_module(student.motion_encoder.clone());
+        let group = motion.fuse(&ParamGroup::ids_from_module(student.motion_proj.clone()));
+        let multiplier = self.config.motion_learning_rate;
+        vec![LearningRate { name: "learning_rate_motion", group, multiplier }]
+    }
+
+    fn parameters(&self, student: &Student) -> Vec<(&'static str, usize)> {
+        vec![
+            ("frame encoder", student.frame_encoder.num_params()),
+            ("motion encoder", student.motion_encoder.num_params()),
+            ("motion projection", student.motion_proj.num_params()),
+            ("head", student.head.num_params()),
+        ]
+    }
+
+    fn save(&self, student: &Student, folder: &Path) -> Result<()> {
+        weights::save(&self.teacher.teacher_encoder, &folder.join("encoder.safetensors"))?;
+        weights::save(student, &folder.join("student.safetensors"))?;
+        weights::save(&self.teacher, &folder.join("teacher.safetensors"))
+    }
+}
+
+/// The mean square of `[n · pairs, tokens, d]` a clip, `[n]`.
+fn a_clip(n: usize, difference: Tensor<3>) -> Tensor<1> {
+    difference.square().reshape([n as i32, -1]).mean_dim(1).squeeze_dim(1)
+}

@@ -1,0 +1,74 @@
+//! The motion encoder of TDV: the frame encoder's skeleton over the difference of two frames,
+//! with cross-attention to the first frame's tokens in every block (section 3.2).
+
+use burn::module::{Module, Param};
+use burn::nn::LayerNorm;
+use burn::tensor::Tensor;
+
+use crate::layers::{CrossAttention, Mlp, PatchEmbed, SelfAttention, embed};
+use crate::{EncoderShape, Init};
+
+/// Frame differences, seen from a frame, to motion tokens.
+#[derive(Module, Debug)]
+pub struct MotionEncoder {
+    cls_token: Param<Tensor<3>>,
+    pos_embed: Param<Tensor<3>>,
+    patch_embed: PatchEmbed,
+    blocks: Vec<MotionBlock>,
+    norm: LayerNorm,
+    #[module(skip)]
+    grid: [usize; 2],
+}
+
+impl MotionEncoder {
+    /// Fresh weights; `shape.dim` is also the width of the tokens that it attends to.
+    pub fn new(shape: &EncoderShape, init: &mut Init) -> Self {
+        Self {
+            patch_embed: PatchEmbed::new(shape.patch, shape.dim, init),
+            cls_token: init.normal([1, 1, shape.dim], 1e-6),
+            pos_embed: init.normal([1, shape.tokens(), shape.dim], 0.02),
+            blocks: (0..shape.depth).map(|_| MotionBlock::new(shape, init)).collect(),
+            norm: init.layer_norm(shape.dim),
+            grid: shape.grid,
+        }
+    }
+
+    /// Differences `[n, 3, h, w]` and the frame's tokens `[n, 1 + patches, dim]` to motion
+    /// tokens `[n, 1 + patches, dim]`. All of `frame` is attended to, `[CLS]` included.
+    pub fn forward(&self, difference: Tensor<4>, frame: Tensor<3>) -> Tensor<3> {
+        let (cls, positions) = (&self.cls_token, &self.pos_embed);
+        let tokens = embed(difference, &self.patch_embed, cls, positions, self.grid);
+        let motion = self.blocks.iter().fold(tokens, |x, block| block.forward(x, frame.clone()));
+        self.norm.forward(motion)
+    }
+}
+
+#[derive(Module, Debug)]
+struct MotionBlock {
+    norm1: LayerNorm,
+    self_attn: SelfAttention,
+    norm_cross_attn: LayerNorm,
+    cross_attn: CrossAttention,
+    norm2: LayerNorm,
+    mlp: Mlp,
+}
+
+impl MotionBlock {
+    fn new(shape: &EncoderShape, init: &mut Init) -> Self {
+        let EncoderShape { dim, heads, precision, .. } = *shape;
+        Self {
+            norm1: init.layer_norm(dim),
+            self_attn: SelfAttention::new(dim, heads, precision, init),
+            norm_cross_attn: init.layer_norm(dim),
+            cross_attn: CrossAttention::new(dim, heads, precision, init),
+            norm2: init.layer_norm(dim),
+            mlp: Mlp::new(dim, precision, init),
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>, frame: Tensor<3>) -> Tensor<3> {
+        let x = x.clone() + self.self_attn.forward(self.norm1.forward(x));
+        let x = x.clone() + self.cross_attn.forward(self.norm_cross_attn.forward(x), frame);
+        x.clone() + self.mlp.forward(self.norm2.forward(x))
+    }
+}

@@ -1,0 +1,177 @@
+//! AdamW with a learning-rate multiplier for some of the parameters, and the schedule.
+
+use burn::module::ParamGroup;
+use burn::optim::{AdamW, AdamWConfig, AdamWState, ModuleOptimizer, Optimizer};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, config::is_positive};
+
+/// The `[model.train]` table.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimizer steps in the run.
+    pub steps: u64,
+    /// Peak learning rate.
+    #[serde(default = "default_learning_rate")]
+    pub learning_rate: f64,
+    /// Decay rates of AdamW's two moments.
+    #[serde(default = "default_betas")]
+    pub betas: [f64; 2],
+    /// Steps of the linear rise from zero; by default 10,000 or a twentieth of the run,
+    /// whichever is less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<u64>,
+    /// Steps after which the cosine reaches its floor. The authors' 3,000,000 keeps the rate
+    /// practically constant; write the same number as `steps` for a full cosine.
+    #[serde(default = "default_decay_steps")]
+    pub decay_steps: u64,
+    /// Where the cosine ends.
+    #[serde(default = "default_floor")]
+    pub floor: f64,
+    /// Decoupled weight decay, on every parameter.
+    #[serde(default = "default_weight_decay")]
+    pub weight_decay: f64,
+    /// Joint norm that gradients are clipped to.
+    #[serde(default = "default_grad_clip")]
+    pub grad_clip: f64,
+    /// Parts that a batch is worked through in, to save memory.
+    #[serde(default = "default_accumulate")]
+    pub accumulate: usize,
+}
+
+fn default_learning_rate() -> f64 {
+    1e-4
+}
+fn default_betas() -> [f64; 2] {
+    [0.9, 0.999]
+}
+fn default_decay_steps() -> u64 {
+    3_000_000
+}
+fn default_floor() -> f64 {
+    1e-9
+}
+fn default_weight_decay() -> f64 {
+    0.01
+}
+fn default_grad_clip() -> f64 {
+    1.0
+}
+fn default_accumulate() -> usize {
+    1
+}
+
+impl TrainConfig {
+    /// # Errors
+    /// A number that cannot be trained with.
+    pub fn validate(&self) -> Result<()> {
+        let wrong = |key: &str, message: &str| {
+            Err(Error::Config { key: format!("model.train.{key}"), message: message.into() })
+        };
+        match self {
+            it if it.steps == 0 => wrong("steps", "must be at least 1"),
+            it if !is_positive(it.learning_rate) => wrong("learning_rate", "must be above 0"),
+            it if !is_positive(it.grad_clip) => wrong("grad_clip", "must be above 0"),
+            it if it.betas.iter().any(|it| !(0.0..1.0).contains(it)) => {
+                wrong("betas", "must lie in 0..1")
+            }
+            it if it.weight_decay < 0.0 => wrong("weight_decay", "must not be negative"),
+            it if it.accumulate == 0 => wrong("accumulate", "must be at least 1"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The learning rate of optimizer step `step`, counted from 1.
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        let warmup = self.warmup.unwrap_or((self.steps / 20).min(10_000));
+        if step < warmup {
+            return self.learning_rate * step as f64 / warmup as f64;
+        }
+        let span = self.decay_steps.saturating_sub(warmup).max(1);
+        let progress = ((step - warmup) as f64 / span as f64).min(1.0);
+        let height = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+        self.floor + (self.learning_rate - self.floor).max(0.0) * height
+    }
+
+    /// AdamW as in PyTorch; the parameters of each group learn at a multiple of the rate.
+    pub(crate) fn optimizer(&self, groups: Vec<(ParamGroup, f64)>) -> ModuleOptimizer {
+        let adamw = AdamWConfig::new()
+            .with_beta_1(self.betas[0] as f32)
+            .with_beta_2(self.betas[1] as f32)
+            .with_epsilon(1e-8)
+            .with_weight_decay(self.weight_decay as f32)
+            .build();
+        groups.into_iter().fold(
+            adamw.clone().into(),
+            |all: ModuleOptimizer, (group, multiplier)| {
+                all.with_group(group, Scaled { adamw: adamw.clone(), multiplier }, None)
+            },
+        )
+    }
+}
+
+/// AdamW at a multiple of the learning rate.
+#[derive(Clone)]
+struct Scaled {
+    adamw: AdamW,
+    multiplier: f64,
+}
+
+impl Optimizer for Scaled {
+    type State<const D: usize> = AdamWState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: f64,
+        tensor: Tensor<D>,
+        grad: Tensor<D>,
+        state: Option<Self::State<D>>,
+    ) -> (Tensor<D>, Option<Self::State<D>>) {
+        self.adamw.step(rate * self.multiplier, tensor, grad, state)
+    }
+
+    fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
+        AdamW::to_device(state, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> TrainConfig {
+        let mut config = TrainConfig {
+            steps: 1000,
+            learning_rate: 1.0,
+            betas: default_betas(),
+            warmup: Some(10),
+            decay_steps: 110,
+            floor: 0.1,
+            weight_decay: 0.0,
+            grad_clip: 1.0,
+            accumulate: 1,
+        };
+        if text == "default warm-up" {
+            config.warmup = None;
+        }
+        config
+    }
+
+    #[test]
+    fn the_rate_rises_falls_and_stays_at_the_floor() {
+        let config = config("");
+        let rate = |step| config.learning_rate_at(step);
+        assert!((rate(1) - 0.1).abs() < 1e-12 && (rate(10) - 1.0).abs() < 1e-12);
+        assert!((rate(60) - 0.55).abs() < 1e-12, "half-way: {}", rate(60));
+        assert!((rate(110) - 0.1).abs() < 1e-12 && (rate(100_000) - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn warm_up_is_a_twentieth_of_a_short_run() {
+        let config = config("default warm-up");
+        assert!((config.learning_rate_at(25) - 0.5).abs() < 1e-12);
+        assert!(config.learning_rate_at(49) < 1.0);
+    }
+}

@@ -1,0 +1,97 @@
+//! Mixes the clips of all streams in a pool and stacks them into batches.
+
+use crossbeam_channel::{Sender, select};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::{BatchConfig, ClipInfo, clip::Clip, draw::Draw, ledger::BatcherEnd, stop::Stop};
+
+/// Batches that wait for the caller: one to take at once, one so that the next is ready too.
+pub(crate) const BATCHES_WAITING: usize = 2;
+
+/// Frames of `n` clips of `t` frames in one buffer.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// RGB, 8 bits a channel, laid out `[n, t, height, width, 3]`.
+    pub pixels: Vec<u8>,
+    /// `[n, t, height, width, 3]`.
+    pub shape: [usize; 5],
+    /// Stream time of each frame in seconds, `[n, t]`.
+    pub times: Vec<f64>,
+    /// Where each clip comes from, `[n]`.
+    pub clips: Vec<ClipInfo>,
+}
+
+/// The batcher: everything that its thread owns.
+#[derive(Debug)]
+pub(crate) struct Batcher {
+    pub(crate) config: BatchConfig,
+    pub(crate) size: [usize; 2],
+    pub(crate) streams: usize,
+    pub(crate) draw: Draw,
+    pub(crate) random: ChaCha8Rng,
+    pub(crate) batches: Sender<Batch>,
+    pub(crate) stop: Stop,
+}
+
+impl Batcher {
+    /// Runs until every stream has ended or the run is stopped.
+    pub(crate) fn run(mut self) -> BatcherEnd {
+        let mut end = BatcherEnd { sent: vec![0; self.streams], left: vec![0; self.streams] };
+        let mut pool = Vec::with_capacity(self.config.pool);
+        loop {
+            let drawn = self.take(&mut pool);
+            if drawn.len() < self.config.clips || self.stop.is_set() {
+                count(&mut end.left, drawn.iter().map(|it| &it.info));
+                break;
+            }
+            let batch = stack(&drawn, self.size);
+            let sent = select! {
+                send(self.batches, batch) -> sent => sent.is_ok(),
+                recv(self.stop.signal()) -> _ => false,
+            };
+            let fate = if sent { &mut end.sent } else { &mut end.left };
+            count(fate, drawn.iter().map(|it| &it.info));
+            if !sent {
+                break;
+            }
+        }
+        count(&mut end.left, pool.iter().map(|it| &it.info));
+        self.draw.into_rest().for_each(|it| count(&mut end.left, [&it.info]));
+        end
+    }
+
+    /// Up to a batch of clips, each drawn from a pool that was filled before.
+    fn take(&mut self, pool: &mut Vec<Clip>) -> Vec<Clip> {
+        let mut drawn = Vec::with_capacity(self.config.clips);
+        while drawn.len() < self.config.clips {
+            while pool.len() < self.config.pool {
+                let Some(clip) = self.draw.next(&mut self.random) else { break };
+                pool.push(clip);
+            }
+            if pool.is_empty() {
+                break;
+            }
+            drawn.push(pool.swap_remove(self.random.random_range(0..pool.len())));
+        }
+        drawn
+    }
+}
+
+/// Adds the frames that each clip owns to the entry of its stream.
+pub(crate) fn count<'a>(frames: &mut [u64], clips: impl IntoIterator<Item = &'a ClipInfo>) {
+    for clip in clips {
+        frames[clip.stream] += clip.owned;
+    }
+}
+
+fn stack(clips: &[Clip], [height, width]: [usize; 2]) -> Batch {
+    let frames = || clips.iter().flat_map(|it| &it.frames);
+    let shape = [clips.len(), clips[0].frames.len(), height, width, 3];
+    let length = shape.iter().product();
+    let mut pixels = Vec::with_capacity(length);
+    frames().for_each(|it| pixels.extend_from_slice(&it.pixels));
+    debug_assert_eq!(pixels.len(), length);
+    let times = frames().map(|it| it.time).collect();
+    Batch { pixels, shape, times, clips: clips.iter().map(|it| it.info.clone()).collect() }
+}

@@ -1,0 +1,71 @@
+//! Frames, clips, and the running totals of the stream that they come from.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// One frame of the training size, `[height, width, 3]` RGB, 8 bits a channel.
+///
+/// The pixels are shared because overlapping clips hold the same frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) pixels: Arc<[u8]>,
+    /// Stream time in seconds.
+    pub(crate) time: f64,
+}
+
+/// Frames of one stream, oldest first.
+#[derive(Clone, Debug)]
+pub(crate) struct Clip {
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) info: ClipInfo,
+}
+
+/// Where a clip comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClipInfo {
+    /// Index of its stream in [`Config::stream`](crate::Config::stream).
+    pub stream: usize,
+    /// How many clips its stream cut before it.
+    pub number: u64,
+    /// The file or URI, without credentials.
+    pub item: Arc<str>,
+    /// Which reading of a looped archive, from 0.
+    pub pass: u64,
+    /// Frames that are counted with this clip: those that no earlier clip contained.
+    pub owned: u64,
+    /// Running totals of its stream when it was cut.
+    pub counts: Counts,
+}
+
+/// Running totals of one stream, in frames unless said otherwise.
+///
+/// A frame of a clip that was never completed is counted with the last reason for which a
+/// clip that wanted it was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Taken from the decoder.
+    pub decoded: u64,
+    /// Not the nearest frame to any time that a clip wants.
+    pub off_grid: u64,
+    /// In a clip that was dropped because a scene cut runs through it.
+    pub cut: u64,
+    /// In a clip that was dropped because time jumped, went back, or the format changed.
+    pub discontinuity: u64,
+    /// In a clip that was dropped because one of its times has no frame near enough or shares
+    /// its nearest frame with another: missing frames, or a stream too slow for the interval.
+    pub uneven: u64,
+    /// In a clip that was incomplete when its file or the run ended.
+    pub unfinished: u64,
+    /// Completed readings of the source.
+    pub passes: u64,
+    /// Files that failed or ended early.
+    pub errors: u64,
+}
+
+impl Counts {
+    /// Frames that were decoded and are in no clip.
+    pub fn skipped(&self) -> u64 {
+        self.off_grid + self.cut + self.discontinuity + self.uneven + self.unfinished
+    }
+}

@@ -1,0 +1,144 @@
+//! What can go wrong between a configuration and a batch.
+
+use std::io;
+
+/// Everything that can go wrong in this library.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A value of the configuration cannot be used.
+    #[error("{key}: {message}")]
+    Config {
+        /// Dotted path of the value.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A file or URI of a stream cannot be used.
+    #[error("stream {stream:?}: {item}: {problem}")]
+    Item {
+        /// Name of the stream.
+        stream: String,
+        /// The file, folder, pattern or URI, without credentials.
+        item: String,
+        /// What is wrong with it, and what to do.
+        problem: Problem,
+    },
+    /// Every file of a folder or glob failed.
+    #[error("stream {stream:?}: none of its {count} files could be read; the first: {first}")]
+    EveryFile {
+        /// Name of the stream.
+        stream: String,
+        /// How many files there are.
+        count: usize,
+        /// What is wrong with the first.
+        first: String,
+    },
+    /// A whole reading of a stream gave no clip.
+    #[error(
+        "stream {stream:?}: no clip of {frames} frames, {interval} s apart, fits: a clip is \
+         {span:.2} s long, the longest unbroken piece of the {decoded} decoded frames is \
+         {longest:.2} s long, and they are {gap:.3} s apart; change clip.frames or clip.interval"
+    )]
+    NoClip {
+        /// Name of the stream.
+        stream: String,
+        /// Frames in a clip.
+        frames: usize,
+        /// Seconds between them.
+        interval: f64,
+        /// Seconds from the first to the last.
+        span: f64,
+        /// Seconds of the longest piece without a discontinuity.
+        longest: f64,
+        /// Typical gap between frames, in seconds.
+        gap: f64,
+        /// Frames decoded so far.
+        decoded: u64,
+    },
+    /// The system gave no thread.
+    #[error("could not start the thread {name:?}")]
+    Thread {
+        /// What the thread was for.
+        name: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// What is wrong with one file or URI, said so that a person can act.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// No such file or folder.
+    #[error("no such file or folder: check the path")]
+    NotFound,
+    /// A glob or a folder without files.
+    #[error("matches no file: check the pattern or the folder")]
+    NoMatch,
+    /// Not a glob pattern.
+    #[error("is not a valid glob pattern: {0}")]
+    Pattern(String),
+    /// The file exists and cannot be opened.
+    #[error("cannot be opened ({0}): check its permissions")]
+    Unreadable(io::Error),
+    /// The file has no bytes.
+    #[error("is empty (0 bytes): copy or record it again")]
+    Empty,
+    /// Text, or data of no known kind.
+    #[error("is not a video ({0}): remove it from the stream")]
+    NotMedia(String),
+    /// A container without its index or without streams.
+    #[error(
+        "contains no playable stream: its index is missing (an mp4 without `moov` was never \
+         finished); record it again or repair it"
+    )]
+    NoIndex,
+    /// Media without pictures.
+    #[error("has no video stream (audio or subtitles only): remove it from the stream")]
+    NoVideo,
+    /// The codec is known but nothing installed decodes it.
+    #[error(
+        "needs a decoder that is not installed: {0}; install gstreamer1.0-libav or \
+         gstreamer1.0-plugins-bad (Debian)"
+    )]
+    MissingDecoder(String),
+    /// A host that does not answer, a refused connection, a missing remote file.
+    #[error("cannot be reached ({0}): check the address, the network and the server")]
+    Unreachable(String),
+    /// Nothing came for too long.
+    #[error("stalled: no frame and no message for {0} s")]
+    Stalled(u64),
+    /// The end came well before the duration that the file states.
+    #[error("ended at {end:.2} s of {duration:.2} s: truncated?")]
+    Truncated {
+        /// Stream time of the end, in seconds.
+        end: f64,
+        /// Duration stated by the file, in seconds.
+        duration: f64,
+    },
+    /// The stream ended before its first frame.
+    #[error("ended without a single frame: it is damaged or cut off")]
+    NoFrames,
+    /// Decoding failed for another reason.
+    #[error("decoding failed in {element}: {message}")]
+    Decode {
+        /// The GStreamer element that failed.
+        element: String,
+        /// What it said.
+        message: String,
+    },
+    /// GStreamer itself, or one of its standard elements, is missing.
+    #[error("GStreamer cannot be used: {0}; install gstreamer1.0-plugins-base and -good (Debian)")]
+    GStreamer(String),
+}
+
+impl Problem {
+    /// Names the stream and the file or URI that the problem is about.
+    pub(crate) fn of(self, stream: &str, item: &str) -> Error {
+        Error::Item { stream: stream.into(), item: item.into(), problem: self }
+    }
+}
+
+/// A result whose error is [`Error`] unless said otherwise.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,44 @@
+//! Turns many video streams into batches of clips.
+//!
+//! ```text
+//! source ──Picture──▶ Sampler ──Clip──▶ [bounded] ──▶ batcher ──Batch──▶ [bounded] ──▶ caller
+//! └───── one thread a stream ─────┘                └─ one thread ─┘
+//! ```
+//!
+//! There is no control channel: dropping the [`Ingest`] stops every thread, and the end of
+//! every stream closes the receiver of batches. Every decoded frame has exactly one fate,
+//! which [`StreamReport`] accounts for.
+
+mod config;
+mod memory;
+
+mod picture;
+mod planes;
+mod scale;
+mod source;
+
+mod clip;
+mod gaps;
+mod grid;
+mod sampler;
+mod stream;
+mod window;
+
+mod batch;
+mod draw;
+mod ingest;
+mod ledger;
+mod random;
+mod stop;
+
+mod error;
+mod probe;
+
+pub use batch::Batch;
+pub use clip::{ClipInfo, Counts};
+pub use config::{BatchConfig, ClipConfig, Config, Fit, SourceConfig, StreamConfig};
+pub use error::{Error, Problem, Result};
+pub use ingest::{Ingest, start};
+pub use ledger::{Outcome, StreamReport};
+pub use probe::{Found, probe};
+pub use source::Synthetic;

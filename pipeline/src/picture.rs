@@ -1,0 +1,37 @@
+//! A decoded picture that is scaled only when a clip wants it.
+
+use std::sync::Arc;
+
+use crate::{
+    Problem,
+    scale::Scaler,
+    source::{Decoded, Drawn},
+};
+
+/// What a source yields: a picture and when it is shown.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    /// Stream time in seconds.
+    pub(crate) time: f64,
+    /// The picture does not continue the one before it: data was lost, or the format changed.
+    pub(crate) discontinuity: bool,
+    pub(crate) image: Image,
+}
+
+/// A picture that was not scaled yet. It is cheap to hold, but a decoded one occupies a surface
+/// of its decoder: hold one at a time.
+#[derive(Debug)]
+pub(crate) enum Image {
+    Decoded(Decoded),
+    Drawn(Drawn),
+}
+
+impl Image {
+    /// RGB of the training size, `[height, width, 3]`.
+    pub(crate) fn pixels(&self, scaler: &mut Scaler) -> Result<Arc<[u8]>, Problem> {
+        match self {
+            Self::Decoded(it) => it.pixels(scaler),
+            Self::Drawn(it) => Ok(it.pixels(scaler.size())),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Cuts one stream into clips by presentation time.
+
+use std::sync::Arc;
+
+use crate::{
+    ClipConfig, ClipInfo, Counts, Problem,
+    clip::{Clip, Frame},
+    gaps::Gaps,
+    grid::{Grid, Match, Reach},
+    window::{Reason, Window},
+};
+
+/// A gap of more than this many intervals breaks the stream.
+const BREAK: f64 = 4.0;
+
+/// Scales a picture.
+pub(crate) type Render<'a, I> = &'a mut dyn FnMut(&I) -> Result<Arc<[u8]>, Problem>;
+
+/// Cuts a stream of pictures `I` into clips, and counts every picture that is in none.
+///
+/// In each unbroken run of pictures, clip `k` starts at `first + phase + k * hop`, and its
+/// frames are those nearest to `start + j * interval`. A picture's fate is known when the next
+/// one arrives, so exactly one is held, unscaled; it is scaled only when a clip wants it.
+#[derive(Debug)]
+pub(crate) struct Sampler<I> {
+    config: ClipConfig,
+    stream: usize,
+    origin: Origin,
+    pub(crate) counts: Counts,
+    clips: u64,
+    held: Option<(f64, I)>,
+    gaps: Gaps,
+    grid: Grid,
+    window: Window,
+    run_start: f64,
+    longest: f64,
+}
+
+/// Which reading of which file is being cut.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) item: Arc<str>,
+    pub(crate) pass: u64,
+    /// Seconds between the first frame and the first clip.
+    pub(crate) phase: f64,
+}
+
+impl<I> Sampler<I> {
+    pub(crate) fn new(config: ClipConfig, stream: usize) -> Self {
+        let grid = Grid::new(0.0, config.hop_seconds());
+        let window = Window::new(config.frames, config.interval);
+        Self {
+            config,
+            stream,
+            origin: Origin { item: "".into(), pass: 0, phase: 0.0 },
+            counts: Counts::default(),
+            clips: 0,
+            held: None,
+            gaps: Gaps::default(),
+            grid,
+            window,
+            run_start: 0.0,
+            longest: 0.0,
+        }
+    }
+
+    /// Clips cut so far.
+    pub(crate) fn clips(&self) -> u64 {
+        self.clips
+    }
+
+    /// Seconds of the longest run without a discontinuity.
+    pub(crate) fn longest(&self) -> f64 {
+        self.longest
+    }
+
+    /// Typical gap between frames, in seconds; 0 when unknown.
+    pub(crate) fn gap(&self) -> f64 {
+        self.gaps.typical()
+    }
+
+    /// Whether the frames lie too far apart for the interval.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        self.gaps.is_settled() && self.gaps.typical() > 1.05 * self.config.interval
+    }
+
+    /// Starts on another file or reading; the one before must have been ended.
+    pub(crate) fn begin(&mut self, origin: Origin) {
+        debug_assert!(self.held.is_none());
+        self.origin = origin;
+        self.gaps = Gaps::default();
+    }
+
+    /// Takes the next picture, shown at `time` seconds, and returns the clips that the one
+    /// before it completes.
+    ///
+    /// # Errors
+    /// What `render` says; the picture before is then counted as unfinished.
+    pub(crate) fn push(
+        &mut self,
+        (time, discontinuity): (f64, bool),
+        image: I,
+        render: Render<'_, I>,
+    ) -> Result<Vec<Clip>, Problem> {
+        self.counts.decoded += 1;
+        let clips = match self.held.as_ref().map(|it| time - it.0) {
+            None => {
+                self.run(time);
+                Ok(Vec::new())
+            }
+            Some(gap) => {
+                if gap > 0.0 && !discontinuity {
+                    self.gaps.push(gap);
+                }
+                if discontinuity || gap < 0.0 || gap > BREAK * self.config.interval {
+                    let clips = self.settle_last(render);
+                    self.window.clear(Reason::Discontinuity, &mut self.counts);
+                    self.run(time);
+                    clips
+                } else {
+                    self.longest = self.longest.max(time - self.run_start);
+                    self.settle(time - gap / 2.0, render)
+                }
+            }
+        };
+        self.held = Some((time, image));
+        clips
+    }
+
+    /// Ends the file: settles the last picture and drops the clips that it left incomplete.
+    ///
+    /// # Errors
+    /// What `render` says; every picture is counted nevertheless.
+    pub(crate) fn end(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
+        let clips = self.settle_last(render);
+        self.window.clear(Reason::Unfinished, &mut self.counts);
+        clips
+    }
+
+    /// Ends without another clip, because nobody wants one.
+    pub(crate) fn abandon(&mut self) {
+        self.counts.unfinished += u64::from(self.held.take().is_some());
+        self.window.clear(Reason::Unfinished, &mut self.counts);
+    }
+
+    fn run(&mut self, time: f64) {
+        self.run_start = time;
+        self.grid = Grid::new(time + self.origin.phase, self.config.hop_seconds());
+    }
+
+    fn settle_last(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
+        let Some((time, _)) = self.held else { return Ok(Vec::new()) };
+        self.settle(time + self.gaps.typical() / 2.0, render)
+    }
+
+    /// Decides on the held picture, which is the nearest to every time up to `until`.
+    fn settle(&mut self, until: f64, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
+        let Some((time, image)) = self.held.take() else { return Ok(Vec::new()) };
+        let reach = Reach::new(time, until, self.gaps.typical());
+        let mut missed = self.window.drop_missed(&reach, &mut self.counts);
+        if let Some(start) = self.grid.start(&reach) {
+            match reach.compare(start, self.config.interval) {
+                Match::Nearest => self.window.open(start),
+                Match::Missed | Match::Later => missed = true,
+            }
+        }
+        if !self.window.wants(&reach) {
+            let count = if missed { &mut self.counts.uneven } else { &mut self.counts.off_grid };
+            *count += 1;
+            return Ok(Vec::new());
+        }
+        let pixels = render(&image).inspect_err(|_| self.counts.unfinished += 1)?;
+        self.window.add(Frame { pixels, time }, &reach);
+        if self.config.cut_threshold > 0.0 && self.config.cut_threshold < 1.0 {
+            self.window.drop_cut(self.config.cut_threshold, &mut self.counts);
+        }
+        Ok(self.complete())
+    }
+
+    fn complete(&mut self) -> Vec<Clip> {
+        let mut clips = Vec::new();
+        while let Some((frames, owned)) = self.window.complete() {
+            let info = ClipInfo {
+                stream: self.stream,
+                number: self.clips,
+                item: self.origin.item.clone(),
+                pass: self.origin.pass,
+                owned,
+                counts: self.counts,
+            };
+            self.clips += 1;
+            clips.push(Clip { frames, info });
+        }
+        clips
+    }
+}
+
+#[cfg(test)]
+mod tests;

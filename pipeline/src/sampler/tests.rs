@@ -1,0 +1,235 @@
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+/// Time, discontinuity, and the grey level that the frame is rendered with.
+type Shown = (f64, bool, u8);
+
+struct Cut {
+    clips: Vec<Clip>,
+    sampler: Sampler<u8>,
+    rendered: u64,
+}
+
+impl Cut {
+    fn times(&self) -> Vec<Vec<f64>> {
+        self.clips.iter().map(|it| it.frames.iter().map(|it| it.time).collect()).collect()
+    }
+
+    fn assert_balanced(&self) {
+        let owned: u64 = self.clips.iter().map(|it| it.info.owned).sum();
+        let counts = self.sampler.counts;
+        assert_eq!(counts.decoded, owned + counts.skipped(), "{counts:?}");
+    }
+}
+
+fn config(frames: usize, interval: f64, hop: f64) -> ClipConfig {
+    ClipConfig { frames, interval, hop, cut_threshold: 0.25 }
+}
+
+fn cut_from(config: ClipConfig, phase: f64, shown: impl IntoIterator<Item = Shown>) -> Cut {
+    let mut sampler = Sampler::new(config, 0);
+    sampler.begin(Origin { item: "item".into(), pass: 0, phase });
+    let (mut clips, mut rendered) = (Vec::new(), 0);
+    let mut render = |grey: &u8| {
+        rendered += 1;
+        Ok(Arc::from(vec![*grey; 12]))
+    };
+    for (time, discontinuity, grey) in shown {
+        clips.extend(sampler.push((time, discontinuity), grey, &mut render).unwrap());
+    }
+    clips.extend(sampler.end(&mut render).unwrap());
+    let cut = Cut { clips, sampler, rendered };
+    cut.assert_balanced();
+    cut
+}
+
+fn cut(config: ClipConfig, shown: impl IntoIterator<Item = Shown>) -> Cut {
+    cut_from(config, 0.0, shown)
+}
+
+/// Frames at 25 a second, numbered from the start.
+fn steady(numbers: impl IntoIterator<Item = u32>) -> impl Iterator<Item = Shown> {
+    numbers.into_iter().map(|it| (f64::from(it) * 0.04, false, 100))
+}
+
+fn numbers(times: &[Vec<f64>]) -> Vec<Vec<u32>> {
+    let number = |time: &f64| (time / 0.04).round() as u32;
+    times.iter().map(|it| it.iter().map(number).collect()).collect()
+}
+
+#[test]
+fn clips_of_a_steady_stream_have_exact_times() {
+    let cut = cut(config(3, 0.2, 0.0), steady(0..50));
+    assert_eq!(numbers(&cut.times()), [[0, 5, 10], [15, 20, 25], [30, 35, 40]]);
+    // Only what a clip wants is scaled: frame 45 opened a clip that had no end.
+    assert_eq!(cut.rendered, 10);
+    assert_eq!((cut.sampler.counts.off_grid, cut.sampler.counts.unfinished), (40, 1));
+}
+
+#[test]
+fn the_last_frame_completes_a_clip() {
+    let cut = cut(config(2, 0.04, 0.0), steady(0..4));
+    assert_eq!(numbers(&cut.times()), [[0, 1], [2, 3]]);
+}
+
+#[test]
+fn overlapping_clips_share_frames_and_own_them_once() {
+    let cut = cut(config(4, 0.04, 0.04), steady(0..8));
+    let times = numbers(&cut.times());
+    assert_eq!(times, [[0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5], [3, 4, 5, 6], [4, 5, 6, 7]]);
+    let owned: Vec<_> = cut.clips.iter().map(|it| it.info.owned).collect();
+    assert_eq!(owned, [4, 1, 1, 1, 1]);
+    let [one, other] = [&cut.clips[0].frames[3], &cut.clips[1].frames[2]];
+    assert!(Arc::ptr_eq(&one.pixels, &other.pixels));
+    assert_eq!(cut.rendered, 8);
+}
+
+#[test]
+fn a_phase_gives_other_frames() {
+    let cut = cut_from(config(2, 0.2, 0.4), 0.12, steady(0..30));
+    assert_eq!(numbers(&cut.times()), [[3, 8], [13, 18], [23, 28]]);
+}
+
+#[test]
+fn any_start_of_the_stream_is_time_zero_of_the_grid() {
+    let late = steady(0..20).map(|(time, lost, grey)| (time + 1234.567, lost, grey));
+    let times = cut(config(2, 0.2, 0.0), late).times();
+    assert_eq!(times[0], [1234.567, 0.2 + 1234.567]);
+}
+
+#[test]
+fn a_clip_whose_frame_is_missing_is_dropped() {
+    // Frames 4 to 6 are lost; 5 is wanted and neither 3 nor 7 is near enough.
+    let cut = cut(config(2, 0.2, 0.4), steady((0..30).filter(|it| !(4..=6).contains(it))));
+    assert_eq!(numbers(&cut.times()), [[10, 15], [20, 25]]);
+    assert!(cut.sampler.counts.uneven >= 1);
+}
+
+#[test]
+fn a_variable_rate_gives_only_clips_that_keep_the_interval() {
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let mut time = 0.0;
+    let shown: Vec<_> = (0..2000)
+        .map(|_| {
+            time += [0.033, 0.033, 0.033, 0.04, 0.1][random.random_range(0..5)];
+            (time, false, 100)
+        })
+        .collect();
+    let cut = cut(config(3, 0.2, 0.1), shown);
+    assert!(cut.clips.len() > 50, "{}", cut.clips.len());
+    assert!(cut.sampler.counts.uneven > 50);
+    for times in cut.times() {
+        // Each frame is at most half a typical gap and 5 ms off.
+        let worst = 2.0 * (0.02 + 0.005) + 1e-9;
+        assert!(times.windows(2).all(|it| (it[1] - it[0] - 0.2).abs() < worst), "{times:?}");
+    }
+}
+
+#[test]
+fn clips_never_span_a_discontinuity() {
+    let flagged = steady(0..40).map(|(time, _, grey)| (time, time == 17.0 * 0.04, grey));
+    let cut = cut(config(4, 0.04, 0.04), flagged);
+    assert_eq!(cut.clips.len(), 14 + 20);
+    assert!(numbers(&cut.times()).iter().all(|it| it[3] < 17 || it[0] >= 17));
+    assert_eq!(cut.sampler.counts.discontinuity, 0, "every frame was in an earlier clip");
+}
+
+#[test]
+fn frames_before_a_discontinuity_are_counted_with_it() {
+    let flagged = steady(0..9).map(|(time, _, grey)| (time, time == 6.0 * 0.04, grey));
+    let counts = cut(config(4, 0.04, 0.16), flagged).sampler.counts;
+    assert_eq!((counts.discontinuity, counts.unfinished), (2, 3));
+}
+
+#[test]
+fn a_gap_and_time_that_goes_back_break_the_stream() {
+    let gap = steady((0..10).chain(20..30));
+    let times = numbers(&cut(config(4, 0.04, 0.0), gap).times());
+    assert_eq!(times, [[0, 1, 2, 3], [4, 5, 6, 7], [20, 21, 22, 23], [24, 25, 26, 27]]);
+    let back = steady((0..6).chain(3..9));
+    let times = numbers(&cut(config(4, 0.04, 0.0), back).times());
+    assert_eq!(times, [[0, 1, 2, 3], [3, 4, 5, 6]]);
+}
+
+#[test]
+fn clips_never_span_a_scene_cut() {
+    let scene = |number: u32| if number < 10 { 20 } else { 220 };
+    let shown = || (0..20).map(|it| (f64::from(it) * 0.04, false, scene(it)));
+    let found = cut(config(4, 0.04, 0.0), shown());
+    assert_eq!(numbers(&found.times()), [[0, 1, 2, 3], [4, 5, 6, 7], [12, 13, 14, 15], [16, 17, 18, 19]]);
+    // Frames 8, 9 and 10 were in the clip; 11 was wanted by none any more.
+    assert_eq!((found.sampler.counts.cut, found.sampler.counts.off_grid), (3, 1));
+    for threshold in [0.0, 1.0] {
+        let blind = ClipConfig { cut_threshold: threshold, ..config(4, 0.04, 0.0) };
+        assert_eq!(cut(blind, shown()).clips.len(), 5, "{threshold}");
+    }
+}
+
+#[test]
+fn a_slow_change_is_not_a_cut() {
+    let fade = (0..20_u8).map(|it| (f64::from(it) * 0.04, false, it * 12));
+    assert_eq!(cut(config(4, 0.04, 0.0), fade).clips.len(), 5);
+}
+
+#[test]
+fn a_stream_too_slow_for_the_interval_is_noticed() {
+    let slow = (0..40).map(|it| (f64::from(it) * 0.2, false, 100));
+    let cut = cut(config(4, 0.1, 0.0), slow);
+    assert!(cut.sampler.is_too_slow());
+    assert!((cut.sampler.gap() - 0.2).abs() < 1e-9);
+    assert!(cut.clips.is_empty());
+}
+
+#[test]
+fn a_stop_at_any_frame_leaves_every_frame_counted() {
+    for frames in 0..60 {
+        let mut sampler = Sampler::new(config(5, 0.08, 0.04), 0);
+        let mut render = |grey: &u8| Ok(Arc::from(vec![*grey; 12]));
+        let mut clips = Vec::new();
+        for (time, lost, grey) in steady(0..frames) {
+            clips.extend(sampler.push((time, lost), grey, &mut render).unwrap());
+        }
+        sampler.abandon();
+        assert_eq!(sampler.counts.decoded, u64::from(frames));
+        Cut { clips, sampler, rendered: 0 }.assert_balanced();
+    }
+}
+
+#[test]
+fn a_picture_that_cannot_be_scaled_is_counted() {
+    let mut sampler = Sampler::new(config(2, 0.04, 0.0), 0);
+    let broken = &mut |_: &u8| Err(Problem::Empty);
+    sampler.push((0.0, false), 1, broken).unwrap();
+    assert!(sampler.push((0.04, false), 1, broken).is_err());
+    sampler.abandon();
+    assert_eq!((sampler.counts.decoded, sampler.counts.unfinished), (2, 2));
+}
+
+#[test]
+fn any_stream_at_all_is_accounted_for() {
+    for seed in 0..300 {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let hop = [0.0, 0.04, 0.07, 0.5][random.random_range(0..4)];
+        let config = config(random.random_range(2..6), random.random_range(0.03..0.3), hop);
+        let mut time = 0.0;
+        let shown: Vec<_> = (0..200)
+            .map(|_| {
+                time += match random.random_range(0..40) {
+                    0 => -random.random_range(0.0..1.0),
+                    1 => random.random_range(0.0..3.0),
+                    2 => 0.0,
+                    _ => random.random_range(0.03..0.05),
+                };
+                (time, random.random_range(0..50) == 0, [10, 20, 240][random.random_range(0..3)])
+            })
+            .collect();
+        let phase = random.random_range(0.0..0.1);
+        let cut = cut_from(config.clone(), phase, shown);
+        for times in cut.times() {
+            assert_eq!(times.len(), config.frames);
+            assert!(times.windows(2).all(|it| it[0] < it[1]), "{times:?}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+use yuv::{YuvRange, YuvStandardMatrix};
+
+use super::*;
+
+/// An I420 picture with padded rows; the padding is white, so that a leak shows.
+struct Picture {
+    planes: [Vec<u8>; 3],
+    strides: [usize; 3],
+    width: usize,
+    height: usize,
+    colour: Colour,
+}
+
+const BT601: Colour = Colour { matrix: YuvStandardMatrix::Bt601, range: YuvRange::Limited };
+
+impl Picture {
+    /// Luma by column and row; no colour.
+    fn grey(width: usize, height: usize, luma: impl Fn(usize, usize) -> u8) -> Self {
+        let widths = [width, width.div_ceil(2), width.div_ceil(2)];
+        let heights = [height, height.div_ceil(2), height.div_ceil(2)];
+        let strides = widths.map(|it| it + 13);
+        let mut planes = [0, 1, 2].map(|it| vec![255; strides[it] * heights[it]]);
+        for idx in 0..3 {
+            for row in 0..heights[idx] {
+                for column in 0..widths[idx] {
+                    let value = if idx == 0 { luma(column, row) } else { 128 };
+                    planes[idx][row * strides[idx] + column] = value;
+                }
+            }
+        }
+        Self { planes, strides, width, height, colour: BT601 }
+    }
+
+    fn flat([y, u, v]: [u8; 3], colour: Colour) -> Self {
+        let mut picture = Self::grey(64, 64, |_, _| y);
+        picture.planes[1].fill(u);
+        picture.planes[2].fill(v);
+        Self { colour, ..picture }
+    }
+
+    fn scale(&self, size: [usize; 2], fit: Fit, pixel_aspect: f64) -> Arc<[u8]> {
+        let plane = |it: usize| Plane { data: &self.planes[it], stride: self.strides[it] };
+        let planes = Planes {
+            luma: plane(0),
+            chroma: [plane(1), plane(2)],
+            width: self.width,
+            height: self.height,
+            pixel_aspect,
+            colour: self.colour,
+        };
+        Scaler::new(size, fit).scale(&planes).unwrap()
+    }
+}
+
+#[test]
+fn the_crop_keeps_the_aspect_and_the_centre() {
+    let region = |left, top, width, height| Region { left, top, width, height };
+    assert_eq!(crop([1920, 1080], 1.0, [112, 112]), region(420.0, 0.0, 1080.0, 1080.0));
+    assert_eq!(crop([1080, 1920], 1.0, [112, 112]), region(0.0, 420.0, 1080.0, 1080.0));
+    assert_eq!(crop([640, 480], 1.0, [120, 160]), region(0.0, 0.0, 640.0, 480.0));
+    // Widescreen PAL: 720 stored columns are 1024 displayed ones.
+    let part = crop([720, 576], 64.0 / 45.0, [112, 112]);
+    assert!((part.width - 405.0).abs() < 1e-9 && (part.left - 157.5).abs() < 1e-9, "{part:?}");
+    assert_eq!(part.height, 576.0);
+}
+
+#[test]
+fn the_crop_shows_the_middle_and_nothing_of_the_sides() {
+    // White sides that a square crop cuts off, and a white column in the middle.
+    let wide = Picture::grey(300, 100, |column, _| {
+        if !(90..210).contains(&column) || (145..155).contains(&column) { 235 } else { 16 }
+    });
+    let pixels = wide.scale([50, 50], Fit::Crop, 1.0);
+    let row = |column: usize| pixels[(25 * 50 + column) * 3];
+    assert!(row(0) < 5 && row(49) < 5, "{} {}", row(0), row(49));
+    assert!(row(24) > 250 && row(25) > 250);
+    assert_eq!(row(20), row(29), "the middle stays the middle");
+    let squashed = wide.scale([50, 50], Fit::Squash, 1.0);
+    assert!(squashed[25 * 150] > 250, "squashing shows the sides");
+}
+
+#[test]
+fn a_pixel_aspect_makes_a_circle_of_an_ellipse() {
+    // Twice as wide when displayed: the stored shape is 40 columns by 80 rows.
+    let ellipse = Picture::grey(200, 200, |column, row| {
+        let [x, y] = [(column as f64 - 99.5) / 20.0, (row as f64 - 99.5) / 40.0];
+        if x.hypot(y) < 1.0 { 235 } else { 16 }
+    });
+    let pixels = ellipse.scale([100, 100], Fit::Crop, 2.0);
+    let bright = |it: usize| pixels[it * 3] > 128;
+    let across = (0..100).filter(|it| bright(50 * 100 + it)).count();
+    let down = (0..100).filter(|it| bright(it * 100 + 50)).count();
+    assert!(across.abs_diff(down) <= 1 && across.abs_diff(40) <= 1, "{across} {down}");
+}
+
+#[test]
+fn a_fine_checkerboard_becomes_grey() {
+    for [width, height] in [[640, 480], [641, 361], [700, 500]] {
+        let board = Picture::grey(width, height, |x, y| if (x + y) % 2 == 0 { 16 } else { 235 });
+        let pixels = board.scale([112, 112], Fit::Crop, 1.0);
+        let (low, high) = (pixels.iter().min().unwrap(), pixels.iter().max().unwrap());
+        assert!(*low >= 122 && *high <= 133, "{width}x{height}: {low}..{high}");
+    }
+}
+
+#[test]
+fn padding_is_never_seen() {
+    for [width, height] in [[64, 48], [65, 49], [33, 31]] {
+        let black = Picture::grey(width, height, |_, _| 16);
+        for fit in [Fit::Crop, Fit::Squash] {
+            let pixels = black.scale([24, 24], fit, 1.0);
+            assert!(pixels.iter().all(|&it| it <= 1), "{width}x{height} {fit:?}");
+        }
+    }
+}
+
+#[test]
+fn colours_follow_the_matrix_and_the_range() {
+    use YuvRange::{Full, Limited};
+    use YuvStandardMatrix::{Bt601, Bt709, Bt2020};
+    let red = [255, 0, 0];
+    for (yuv, matrix, range, rgb) in [
+        ([81, 90, 240], Bt601, Limited, red),
+        ([76, 85, 255], Bt601, Full, red),
+        ([63, 102, 240], Bt709, Limited, red),
+        ([54, 99, 255], Bt709, Full, red),
+        ([74, 97, 240], Bt2020, Limited, red),
+        ([145, 54, 34], Bt601, Limited, [0, 255, 0]),
+        ([173, 42, 26], Bt709, Limited, [0, 255, 0]),
+        ([16, 128, 128], Bt709, Limited, [0, 0, 0]),
+        ([16, 128, 128], Bt709, Full, [16, 16, 16]),
+        ([235, 128, 128], Bt601, Limited, [255, 255, 255]),
+    ] {
+        let picture = Picture::flat(yuv, Colour { matrix, range });
+        let pixels = picture.scale([8, 8], Fit::Crop, 1.0);
+        for pixel in pixels.chunks(3) {
+            let near = pixel.iter().zip(rgb).all(|(a, b)| a.abs_diff(b) <= 3);
+            assert!(near, "{yuv:?} {matrix:?} {range:?}: {pixel:?}, not {rgb:?}");
+        }
+    }
+}
+
+#[test]
+fn a_small_picture_is_enlarged_smoothly() {
+    let ramp = Picture::grey(4, 4, |column, _| 16 + column as u8 * 70);
+    let pixels = ramp.scale([16, 16], Fit::Crop, 1.0);
+    let row: Vec<_> = (0..16).map(|it| pixels[it * 3]).collect();
+    assert!(row.windows(2).all(|it| it[0] <= it[1]), "{row:?}");
+    let mut levels = row.clone();
+    levels.dedup();
+    assert!(levels.len() > 8, "pixels are repeated: {row:?}");
+}

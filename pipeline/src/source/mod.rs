@@ -1,0 +1,47 @@
+//! Where frames come from.
+//!
+//! A source is an iterator of pictures; to add one, write such an iterator in a file of its
+//! own and list it in [`SourceConfig`] and [`open`]. Only `elements`, `messages`, `uri` and
+//! `decoded` know the GStreamer pipeline.
+
+mod decoded;
+mod elements;
+mod items;
+mod messages;
+mod synthetic;
+mod uri;
+
+pub use synthetic::Synthetic;
+
+pub(crate) use decoded::Decoded;
+pub(crate) use elements::init;
+pub(crate) use items::{Item, items};
+pub(crate) use synthetic::Drawn;
+pub(crate) use uri::location;
+
+use crate::{Problem, SourceConfig, picture::Picture, stop::Stop};
+
+/// Pictures of one file or URI, in the order in which they are shown. The last item may be an
+/// error; after it there is nothing.
+pub(crate) type Pictures = Box<dyn Iterator<Item = Result<Picture, Problem>>>;
+
+/// Opens one file, URI or drawing.
+pub(crate) fn open(item: &Item, stop: &Stop) -> Result<Pictures, Problem> {
+    match item {
+        Item::Synthetic(it) => Ok(Box::new(it.pictures(stop.clone()))),
+        Item::File(_) | Item::Uri(_) => {
+            Ok(Box::new(uri::UriPictures::open(&location(item)?, stop.clone())?))
+        }
+    }
+}
+
+impl SourceConfig {
+    /// What a person calls it: the path, the pattern, or the URI without credentials.
+    pub(crate) fn label(&self) -> String {
+        match self {
+            Self::Files(path) => path.clone(),
+            Self::Uri(uri) => items::without_credentials(uri),
+            Self::Synthetic(_) => "synthetic".into(),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! `onward check`: opens every stream once and says what a run would find, need and give.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use model::{Clips, Device, Trainer};
+use pipeline::{Found, StreamConfig};
+
+use crate::print::{bytes, count};
+use crate::{Config, print};
+
+/// The longest that one file or URI may take to open.
+const OPEN: Duration = Duration::from_secs(15);
+/// How long the streams are watched.
+const WATCH: Duration = Duration::from_secs(3);
+
+/// Prints what it finds, line by line as it finds it.
+pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
+    print::out("streams\n")?;
+    let bad = config.pipeline.stream.iter().try_fold(0, |bad, it| anyhow::Ok(bad + open(it)?))?;
+
+    let device = config.device.open()?;
+    let image = config.pipeline.size;
+    let mut trainer = model::trainer(&config.model, image, config.seed, &device)?;
+    print::out(&networks(trainer.as_ref(), &device))?;
+
+    let delivered = watch(config)?;
+    let trained = step_rate(config, trainer.as_mut(), &device)?;
+    print::out(&expectations(config, delivered, trained))?;
+    match bad {
+        0 => Ok(()),
+        1 => bail!("one file or URI cannot be used, see above"),
+        _ => bail!("{bad} files or URIs cannot be used, see above"),
+    }
+}
+
+/// Prints what one stream holds; gives the number of its files that cannot be used.
+fn open(stream: &StreamConfig) -> anyhow::Result<usize> {
+    let mut bad = 0;
+    for found in pipeline::probe(stream, OPEN) {
+        let line = match found {
+            Ok(found) => describe(&stream.name, &found),
+            Err(err) => {
+                bad += 1;
+                format!("  BAD {err:#}\n")
+            }
+        };
+        print::out(&line)?;
+    }
+    Ok(bad)
+}
+
+fn describe(stream: &str, found: &Found) -> String {
+    let Found { item, codec, width, height, fps, duration, rotation, mirrored, live } = found;
+    let mut text = format!("  {stream}: {item}\n    {codec}");
+    if *width > 0 {
+        write!(text, ", {width} x {height}").ok();
+    }
+    match fps {
+        Some(fps) => write!(text, ", {fps:.2} frames/s").ok(),
+        None => write!(text, ", no stated frame rate").ok(),
+    };
+    match duration {
+        Some(duration) => write!(text, ", {:.1} s", duration.as_secs_f64()).ok(),
+        None => write!(text, ", no stated duration").ok(),
+    };
+    write!(text, ", rotation {rotation}°").ok();
+    text.push_str(if *mirrored { ", mirrored" } else { "" });
+    text.push_str(if *live { ", live\n" } else { "\n" });
+    text
+}
+
+fn networks(trainer: &dyn Trainer, device: &Device) -> String {
+    let mut text = format!("\nnetworks, on {device:?}\n");
+    for (name, parameters) in trainer.parameters() {
+        writeln!(text, "  {name}: {} parameters", count(parameters as u64)).ok();
+    }
+    text
+}
+
+/// Clips a second that the streams deliver, from a short run of the real pipeline; none when
+/// they fill no batch in that time.
+fn watch(config: &Config) -> anyhow::Result<Option<f64>> {
+    let ingest = pipeline::start(&config.pipeline, config.seed)?;
+    // The pool fills before the first batch; its clips count from then on.
+    let until = Instant::now() + 3 * WATCH;
+    let mut first = None;
+    let mut clips = 0;
+    while let Ok(batch) = ingest.batches().recv_deadline(match first {
+        Some(first) => first + WATCH,
+        None => until,
+    }) {
+        match first {
+            None => first = Some(Instant::now()),
+            Some(_) => clips += batch.shape[0],
+        }
+    }
+    let seconds = first.map(|it| it.elapsed().as_secs_f64().max(1e-3));
+    Ok(seconds.filter(|_| clips > 0).map(|it| clips as f64 / it))
+}
+
+/// Clips a second that the networks train on, drawn out from steps over one frame pair and over
+/// two: a fixed cost a step and a cost a pair.
+fn step_rate(config: &Config, trainer: &mut dyn Trainer, device: &Device) -> anyhow::Result<f64> {
+    let [height, width] = config.pipeline.size;
+    let mut time = |clips: usize| {
+        let shape = [clips, 2, height, width, 3];
+        let pixels = (0..shape.iter().product::<usize>()).map(|it| (it * 31 % 251) as u8);
+        let clips = Clips::upload(pixels.collect(), shape, device);
+        let begun = Instant::now();
+        trainer.step(&clips, true)?;
+        anyhow::Ok(begun.elapsed().as_secs_f64())
+    };
+    time(1)?;
+    let (one, two) = (time(1)?, time(2)?);
+    let a_pair = (two - one).max(one / 20.0);
+    let pairs = config.pipeline.batch.clips * (config.pipeline.clip.frames - 1);
+    let step = (one - a_pair).max(0.0) + a_pair * pairs as f64;
+    Ok(config.pipeline.batch.clips as f64 / step)
+}
+
+fn expectations(config: &Config, delivered: Option<f64>, trained: f64) -> String {
+    let mut text = "\nexpected\n".to_owned();
+    match delivered {
+        Some(rate) => writeln!(text, "  streams deliver: {rate:.1} clips/s").ok(),
+        None => writeln!(text, "  streams deliver: no full batch in {WATCH:?}").ok(),
+    };
+    writeln!(text, "  networks take: about {trained:.1} clips/s, from steps on frame pairs").ok();
+    let rate = delivered.map_or(0.0, |it| it.min(trained));
+    writeln!(text, "  together: about {rate:.1} clips/s at most").ok();
+    let bound = config.pipeline.host_memory_bound();
+    writeln!(text, "  host memory: at most {} for frames and decoders", bytes(bound)).ok();
+
+    let steps = rate * 3600.0 / config.pipeline.batch.clips as f64;
+    let metrics = steps / config.log_every as f64 * 20.0;
+    let ledger = steps / config.log_every as f64 * config.pipeline.stream.len() as f64;
+    let (mut vectors, mut vector_bytes) = (0.0, 0.0);
+    if config.embed_every > 0 {
+        vectors = steps / config.embed_every as f64 * config.pipeline.batch.clips as f64;
+        let shape = config.model.encoder.shape(config.pipeline.size, config.model.precision);
+        let dim = shape.map_or(0, |it| it.dim);
+        vector_bytes = vectors * storage::bytes_per_embedding(dim) as f64;
+    }
+    let size = vector_bytes + (metrics + ledger) * ROW_BYTES;
+    let rows = count((metrics + ledger + vectors).round() as u64);
+    let vectors = count(vectors.round() as u64);
+    let size = bytes(size as u64);
+    writeln!(text, "  tables: about {rows} rows an hour, {vectors} of them embeddings, {size}")
+        .ok();
+    text
+}
+
+/// A row of `metrics` or `streams` before compression.
+const ROW_BYTES: f64 = 100.0;

@@ -1,0 +1,294 @@
+//! One TOML is one run: reading it, overriding it, and saying where it is wrong.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table, Value};
+
+/// One run, as a file under `configs/` describes it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Fixes the first weights and the order of the clips.
+    #[serde(default)]
+    pub(crate) seed: u64,
+    /// `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
+    #[serde(default)]
+    pub(crate) device: model::DeviceChoice,
+    /// Steps between two readings of the loss, which wait for the device.
+    #[serde(default = "default_log_every")]
+    pub(crate) log_every: u64,
+    /// Steps between two batches whose embeddings are stored; 0 stores none.
+    #[serde(default = "default_embed_every")]
+    pub(crate) embed_every: u64,
+    /// Streams to batches.
+    pub(crate) pipeline: pipeline::Config,
+    /// Batches to losses.
+    pub(crate) model: model::Config,
+    /// What is kept, and where.
+    pub(crate) storage: storage::Config,
+}
+
+fn default_log_every() -> u64 {
+    10
+}
+
+fn default_embed_every() -> u64 {
+    100
+}
+
+/// A config that cannot be run: where, which key, and why.
+#[derive(Debug)]
+pub(crate) struct BadConfig {
+    path: PathBuf,
+    line: Option<usize>,
+    key: String,
+    message: String,
+}
+
+impl fmt::Display for BadConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for BadConfig {}
+
+impl Config {
+    /// Reads a config, replaces the values of `sets`, and checks all of it.
+    pub(crate) fn load(path: &Path, sets: &[String]) -> anyhow::Result<Self> {
+        let bad = |key: &str, message: String| BadConfig {
+            path: path.into(),
+            line: None,
+            key: key.into(),
+            message,
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|err| bad("", format!("cannot be read: {err}; check the path")))?;
+        let mut table: Table = toml::from_str(&text).map_err(|err| locate(path, &text, &err))?;
+        // The text itself is read first: its errors have a place in it.
+        if sets.is_empty() {
+            let config: Self = toml::from_str(&text).map_err(|err| locate(path, &text, &err))?;
+            return config.checked(path, &text);
+        }
+        for set in sets {
+            replace(&mut table, set).map_err(|message| bad(&format!("--set {set}"), message))?;
+        }
+        let config = Self::deserialize(table).map_err(|err| {
+            let message = err.to_string().trim().replace('\n', " ");
+            bad("", format!("with --set {}: {message}", sets.join(" --set ")))
+        })?;
+        config.checked(path, &text)
+    }
+
+    /// The checks that types cannot make. The device is opened by whoever uses it.
+    fn checked(self, path: &Path, text: &str) -> anyhow::Result<Self> {
+        let bad = |key: String, message: String| {
+            let line = line_of(text, &key);
+            anyhow::Error::new(BadConfig { path: path.into(), line, key, message })
+        };
+        if self.log_every == 0 {
+            return Err(bad("log_every".into(), "must be at least 1".into()));
+        }
+        match self.pipeline.validate() {
+            Err(pipeline::Error::Config { key, message }) => return Err(bad(key, message)),
+            other => other?,
+        }
+        match self.storage.validate() {
+            Err(storage::Error::Config { key, message }) => return Err(bad(key.into(), message)),
+            other => other?,
+        }
+        match self.device.open().and_then(|it| self.model.validate(self.pipeline.size, &it)) {
+            Ok(()) => Ok(self),
+            Err(model::Error::Config { key, message }) => Err(bad(key, message)),
+            Err(err) => Err(bad("device".into(), err.to_string())),
+        }
+    }
+
+    /// Name of the run: the last part of its folder.
+    pub(crate) fn run_name(&self) -> String {
+        let name = self.storage.dir.file_name().unwrap_or(self.storage.dir.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+}
+
+/// Applies `dotted.key=value`; a number between dots is an index. The value is TOML, or text.
+fn replace(table: &mut Table, set: &str) -> Result<(), String> {
+    let (key, text) = set.split_once('=').ok_or("must look like key=value")?;
+    let parsed = toml::from_str::<Table>(&format!("value = {text}"));
+    let value = parsed.ok().and_then(|mut it| it.remove("value"));
+    let value = value.unwrap_or_else(|| Value::String(text.into()));
+    let parts: Vec<&str> = key.trim().split('.').collect();
+    let (last, parents) = parts.split_last().ok_or("has an empty key")?;
+    let mut root = Value::Table(std::mem::take(table));
+    let parent = parents.iter().try_fold(&mut root, |at, part| child(at, part))?;
+    *child(parent, last)? = value;
+    if let Value::Table(root) = root {
+        *table = root;
+    }
+    Ok(())
+}
+
+/// The value at `part`; a key that a table lacks is made, for defaults can be replaced too.
+fn child<'a>(value: &'a mut Value, part: &str) -> Result<&'a mut Value, String> {
+    match value {
+        Value::Table(table) => {
+            Ok(table.entry(part).or_insert_with(|| Value::Table(Table::default())))
+        }
+        Value::Array(items) => {
+            let count = items.len();
+            let item = part.parse::<usize>().ok().and_then(|idx| items.get_mut(idx));
+            item.ok_or_else(|| format!("{part:?} is no index below {count}"))
+        }
+        _ => Err(format!("{part:?} is inside a value that is no table")),
+    }
+}
+
+/// Names the line and the key that a parser's error is about.
+fn locate(path: &Path, text: &str, err: &toml::de::Error) -> BadConfig {
+    let message = err.message().to_owned();
+    let spans = spans(text);
+    let span = err.span().unwrap_or(0..0);
+    let mut place = spans.iter().filter(|(_, at)| at.start <= span.start && span.start < at.end);
+    let mut found = place.next_back().cloned();
+    // The error inside a tagged table spans all of it; the message still names the field.
+    if let Some(field) = message.strip_prefix("unknown field `").and_then(|it| it.split('`').next())
+        && let Some((key, _)) = &found
+        && key.rsplit('.').next() != Some(field)
+    {
+        let inner = if key.is_empty() { field.into() } else { format!("{key}.{field}") };
+        found = spans.iter().find(|it| it.0 == inner).cloned().or(found);
+    }
+    let (key, at) = found.unwrap_or((String::new(), span));
+    let line = Some(line_at(text, at.start));
+    BadConfig { path: path.into(), line, key, message }
+}
+
+/// Every key of a document with the bytes from its name to the end of its value, outer first.
+fn spans(text: &str) -> Vec<(String, Range<usize>)> {
+    let mut found = Vec::new();
+    if let Ok(document) = DeTable::parse(text) {
+        walk_table(document.get_ref(), "", &mut found);
+    }
+    found
+}
+
+fn walk_table(table: &DeTable<'_>, prefix: &str, found: &mut Vec<(String, Range<usize>)>) {
+    for (key, value) in table {
+        let dot = if prefix.is_empty() { "" } else { "." };
+        let path = format!("{prefix}{dot}{}", key.get_ref());
+        let (start, end) = (key.span().start, value.span().end.max(key.span().end));
+        found.push((path.clone(), start.min(value.span().start)..end));
+        walk(value, &path, found);
+    }
+}
+
+fn walk(value: &Spanned<DeValue<'_>>, path: &str, found: &mut Vec<(String, Range<usize>)>) {
+    match value.get_ref() {
+        DeValue::Table(table) => walk_table(table, path, found),
+        DeValue::Array(items) => {
+            for (idx, item) in items.iter().enumerate() {
+                let path = format!("{path}[{idx}]");
+                found.push((path.clone(), item.span()));
+                walk(item, &path, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Line of a key, or of the nearest table around it that the text has.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let spans = spans(text);
+    let mut key = key;
+    loop {
+        if let Some((_, at)) = spans.iter().find(|it| it.0 == key) {
+            return Some(line_at(text, at.start));
+        }
+        key = &key[..key.rfind(['.', '['])?];
+    }
+}
+
+fn line_at(text: &str, byte: usize) -> usize {
+    1 + text.bytes().take(byte).filter(|it| *it == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = include_str!("../configs/quickstart.toml");
+
+    fn load(text: &str, sets: &[&str]) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, text).unwrap();
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        Config::load(&path, &sets).map_err(|err| {
+            assert!(err.downcast_ref::<BadConfig>().is_some(), "{err} is not about the config");
+            let shown = err.to_string();
+            shown.replace(&path.display().to_string(), "run.toml")
+        })
+    }
+
+    fn line_with(text: &str, part: &str) -> usize {
+        1 + text.lines().position(|it| it.contains(part)).unwrap()
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        for (after, key) in [
+            ("[model.train]", "model.train.stepz"),
+            ("[model.method]", "model.method.stepz"),
+            ("[model.method.head]", "model.method.head.stepz"),
+            ("[pipeline.clip]", "pipeline.clip.stepz"),
+        ] {
+            let text = TEXT.replace(after, &format!("{after}\nstepz = 3"));
+            let shown = load(&text, &[]).unwrap_err();
+            let wanted = format!("run.toml:{}: {key}: unknown field", line_with(&text, "stepz"));
+            assert!(shown.starts_with(&wanted), "{shown}\ndoes not start with\n{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_its_line() {
+        let text = TEXT.replace("steps = ", "steps = 0 # ");
+        let shown = load(&text, &[]).unwrap_err();
+        let line = line_with(&text, "steps = 0");
+        assert_eq!(shown, format!("run.toml:{line}: model.train.steps: must be at least 1"));
+    }
+
+    #[test]
+    fn a_set_replaces_one_value_and_is_blamed_for_its_own() {
+        let config = load(TEXT, &["model.train.steps=7", "pipeline.stream.0.name=door"]).unwrap();
+        assert_eq!(config.model.train.steps, 7);
+        assert_eq!(config.pipeline.stream[0].name, "door");
+        let config = load(TEXT, &["model.train.weight_decay=0.5"]).unwrap();
+        assert_eq!(config.model.train.weight_decay, 0.5, "a default was not replaced");
+        for (set, part) in [
+            ("model.train.stepz=7", "stepz"),
+            ("model.train.steps=many", "steps"),
+            ("nonsense", "key=value"),
+            ("pipeline.stream.9.name=x", "index"),
+        ] {
+            let shown = load(TEXT, &[set]).unwrap_err();
+            assert!(shown.contains("--set") && shown.contains(part), "{shown}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_toml_is_shown_with_its_line() {
+        let shown = load("seed = 1\nlog_every = = 3\n", &[]).unwrap_err();
+        assert!(shown.starts_with("run.toml:2"), "{shown}");
+    }
+}

@@ -1,0 +1,52 @@
+//! What a run leaves beside its tables so that it can be understood and repeated.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::Config;
+
+/// Where and with what a run was made.
+#[derive(Debug, Serialize)]
+struct Environment {
+    version: &'static str,
+    device: String,
+    cores: usize,
+    host: Option<String>,
+    processor: Option<String>,
+    operating_system: &'static str,
+    architecture: &'static str,
+    started: String,
+}
+
+/// Writes `config.toml`, with every default filled in, and `environment.json` into the run's
+/// folder.
+pub(crate) fn write(config: &Config, device: &str) -> anyhow::Result<()> {
+    let folder = &config.storage.dir;
+    let resolved = toml::to_string_pretty(config).context("could not write the config as TOML")?;
+    put(&folder.join("config.toml"), &resolved)?;
+    let environment = Environment {
+        version: env!("CARGO_PKG_VERSION"),
+        device: device.into(),
+        cores: std::thread::available_parallelism().map_or(0, Into::into),
+        host: fs::read_to_string("/etc/hostname").ok().map(|it| it.trim().into()),
+        processor: processor(),
+        operating_system: std::env::consts::OS,
+        architecture: std::env::consts::ARCH,
+        started: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+    };
+    put(&folder.join("environment.json"), &serde_json::to_string_pretty(&environment)?)
+}
+
+fn put(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
+}
+
+/// The processor's name as Linux tells it.
+fn processor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|it| it.starts_with("model name"))?;
+    Some(line.split(':').nth(1)?.trim().into())
+}

@@ -1,0 +1,74 @@
+//! `onward`: pretrains vision encoders, without labels, on video that never stops.
+
+mod check;
+mod config;
+mod environment;
+mod interrupt;
+mod ledger;
+mod print;
+mod progress;
+mod reports;
+mod summary;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{BadConfig, Config};
+use crate::progress::Progress;
+
+/// Pretrains vision encoders, without labels, on video that never stops.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Say nothing but warnings and errors.
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more.
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train as a config says, until its steps are done, its streams end, or Ctrl-C.
+    Train(Run),
+    /// Open every stream once and say what a run would find, need and give.
+    Check(Run),
+}
+
+#[derive(Debug, clap::Args)]
+struct Run {
+    /// One run, as TOML; see configs/.
+    config: PathBuf,
+    /// Replace one value, as in `--set model.train.learning_rate=3e-4`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+/// What `sysexits.h` calls EX_CONFIG.
+const BAD_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let progress = Progress::new(arguments.quiet, arguments.verbose);
+    match run(&arguments, &progress) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            progress.error(&format!("{err:#}"));
+            let bad_config = err.downcast_ref::<BadConfig>().is_some();
+            if bad_config { ExitCode::from(BAD_CONFIG) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<()> {
+    match &arguments.command {
+        Command::Train(run) => train::run(&Config::load(&run.config, &run.sets)?, progress),
+        Command::Check(run) => check::run(&Config::load(&run.config, &run.sets)?),
+    }
+}

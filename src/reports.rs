@@ -1,0 +1,76 @@
+//! What the trainer measured, as records of the tables.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use model::{Embeddings, Report};
+use pipeline::Batch;
+use storage::{Metrics, Record};
+
+use crate::progress::Pace;
+
+/// Measures where the time goes between two readings of the loss.
+pub(crate) struct Stopwatch {
+    since: Instant,
+    waited: Duration,
+    clips: usize,
+    steps: u64,
+}
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self { since: Instant::now(), waited: Duration::ZERO, clips: 0, steps: 0 }
+    }
+
+    /// One more step over `clips` clips, before which the trainer waited.
+    pub(crate) fn step(&mut self, clips: usize, waited: Duration) {
+        self.waited += waited;
+        self.clips += clips;
+        self.steps += 1;
+    }
+
+    /// Clips a second, seconds a step, and the share of time spent waiting; starts anew.
+    pub(crate) fn lap(&mut self, loss: f32) -> (Pace, f64) {
+        let seconds = self.since.elapsed().as_secs_f64().max(1e-9);
+        let pace = Pace {
+            loss,
+            clips_per_second: self.clips as f64 / seconds,
+            waiting: self.waited.as_secs_f64() / seconds,
+        };
+        let step_seconds = seconds / self.steps.max(1) as f64;
+        *self = Self::start();
+        (pace, step_seconds)
+    }
+}
+
+/// The rows of `metrics` for one step.
+pub(crate) fn metrics(step: u64, report: &Report, pace: Pace, step_seconds: f64) -> Record {
+    let mut values: Vec<(String, f64)> =
+        report.values.iter().map(|(name, value)| (name.clone(), f64::from(*value))).collect();
+    values.push(("clips_per_second".into(), pace.clips_per_second));
+    values.push(("waiting_share".into(), pace.waiting));
+    values.push(("step_seconds".into(), step_seconds));
+    Record::Metrics(Metrics { step, time: SystemTime::now(), values })
+}
+
+/// The rows of `embeddings` for one batch: the first frame of every clip.
+pub(crate) fn embeddings(
+    step: u64,
+    config: &pipeline::Config,
+    batch: &Batch,
+    embedded: Embeddings,
+    report: &Report,
+) -> Record {
+    let [n, frames, ..] = batch.shape;
+    Record::Embeddings(storage::Embeddings {
+        step,
+        encoder: embedded.encoder.into(),
+        stream: batch.clips.iter().map(|it| config.stream[it.stream].name.clone()).collect(),
+        item: batch.clips.iter().map(|it| it.item.to_string()).collect(),
+        pass: batch.clips.iter().map(|it| it.pass).collect(),
+        pts: batch.times.chunks(frames).map(|it| it[0]).collect(),
+        captured: vec![None; n],
+        terms: report.per_clip.clone(),
+        dim: embedded.dim,
+        values: embedded.values,
+    })
+}

@@ -1,0 +1,65 @@
+//! The last thing that a run prints: where its results are, and what each stream gave.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use pipeline::{Outcome, StreamReport};
+
+use crate::Config;
+use crate::print::{bytes, count};
+use crate::progress::clock;
+use crate::train::Ended;
+
+/// The summary as text.
+pub(crate) fn text(config: &Config, ended: &Ended, taken: Duration) -> String {
+    let mut text = format!("\n{} steps in {}\n\nstreams\n", count(ended.steps), clock(taken));
+    for report in &ended.streams {
+        stream(&mut text, report);
+    }
+    text.push_str("\ntables\n");
+    let folder = config.storage.dir.display();
+    for table in &ended.tables {
+        let (rows, size) = (count(table.rows), bytes(table.bytes));
+        let path = format!("{folder}/{}/*.parquet", table.table);
+        writeln!(text, "  {path}  {rows} rows, {size} in {} parts", table.parts).ok();
+    }
+    writeln!(text, "\nweights\n  {}/encoder.safetensors", ended.checkpoint.display()).ok();
+    writeln!(text, "\na query to try\n  duckdb -c \"{}\"", query(&folder.to_string())).ok();
+    text
+}
+
+fn stream(text: &mut String, report: &StreamReport) {
+    let StreamReport { name, outcome, counts, clips, trained, untrained, problems } = report;
+    let outcome = match outcome {
+        Outcome::Ended => "ended".into(),
+        Outcome::Stopped => "stopped".into(),
+        Outcome::Failed(why) => format!("FAILED: {why}"),
+    };
+    let (decoded, clips) = (count(counts.decoded), count(*clips));
+    writeln!(text, "  {name}: {outcome}; {decoded} frames decoded, {clips} clips cut").ok();
+    let parts = [
+        ("trained on", *trained),
+        ("left over", *untrained),
+        ("off the time grid", counts.off_grid),
+        ("at scene cuts", counts.cut),
+        ("at discontinuities", counts.discontinuity),
+        ("at missing frames", counts.uneven),
+        ("unfinished", counts.unfinished),
+    ];
+    let parts = parts.iter().filter(|it| it.1 > 0);
+    let parts: Vec<_> = parts.map(|(what, frames)| format!("{} {what}", count(*frames))).collect();
+    if !parts.is_empty() {
+        writeln!(text, "    frames: {}", parts.join(", ")).ok();
+    }
+    for problem in problems {
+        writeln!(text, "    {problem}").ok();
+    }
+}
+
+/// The loss and the copy ratio over the run.
+fn query(folder: &str) -> String {
+    format!(
+        "SELECT step, name, round(value, 4) AS value FROM '{folder}/metrics/*.parquet' \
+         WHERE name IN ('loss', 'copy_ratio') ORDER BY step DESC LIMIT 10"
+    )
+}

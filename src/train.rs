@@ -1,0 +1,227 @@
+//! `onward train`: streams in, tables and weights out.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use crossbeam_channel::{Receiver, TryRecvError, select};
+use model::{Clips, Trainer};
+use pipeline::{Batch, ClipInfo, Ingest, Outcome, StreamReport};
+use storage::{Record, Store, TableSummary};
+use tracing::{debug, info, warn};
+
+use crate::ledger::Ledger;
+use crate::progress::{Progress, RunLine};
+use crate::reports::{self, Stopwatch};
+use crate::{Config, environment, interrupt, print, summary};
+
+/// Trains as `config` says, and prints what came of it.
+pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
+    let interrupted = interrupt::receiver()?;
+    let device = config.device.open()?;
+    let trainer = model::trainer(&config.model, config.pipeline.size, config.seed, &device)?;
+    let store = storage::start(&config.storage, &config.run_name())?;
+    environment::write(config, &format!("{device:?}"))?;
+    info!("training on {device:?}; the tables go to {}", config.storage.dir.display());
+
+    let ingest = pipeline::start(&config.pipeline, config.seed)?;
+    let line = progress.run(config.model.train.steps);
+    let ledger = Ledger::new(&config.pipeline);
+    let mut run = Run {
+        config,
+        device,
+        trainer,
+        store,
+        ingest,
+        ledger,
+        line,
+        step: 0,
+        recent: VecDeque::new(),
+    };
+    let begun = Instant::now();
+    let trained = run.train(&interrupted);
+    run.line.finish();
+    let taken = begun.elapsed();
+    let ended = run.end(trained)?;
+    if !progress.is_quiet() {
+        print::out(&summary::text(config, &ended, taken))?;
+    }
+    ended.verdict()
+}
+
+struct Run<'a> {
+    config: &'a Config,
+    device: model::Device,
+    trainer: Box<dyn Trainer>,
+    store: Store,
+    ingest: Ingest,
+    ledger: Ledger,
+    line: RunLine,
+    step: u64,
+    /// Where the clips of the steps since the last reading of the loss came from.
+    recent: VecDeque<Origin>,
+}
+
+/// A step and the clips that it trained on.
+struct Origin {
+    step: u64,
+    clips: Vec<ClipInfo>,
+    times: Vec<f64>,
+}
+
+/// What a run left behind.
+pub(crate) struct Ended {
+    pub(crate) steps: u64,
+    pub(crate) streams: Vec<StreamReport>,
+    pub(crate) tables: Vec<TableSummary>,
+    pub(crate) checkpoint: PathBuf,
+}
+
+impl Run<'_> {
+    /// Steps until they are done, the streams have ended, or somebody interrupts.
+    fn train(&mut self, interrupted: &Receiver<Infallible>) -> anyhow::Result<()> {
+        let mut watch = Stopwatch::start();
+        while self.step < self.config.model.train.steps {
+            if interrupted.try_recv() == Err(TryRecvError::Disconnected) {
+                info!("interrupted: saving after step {}", self.step);
+                break;
+            }
+            let asked = Instant::now();
+            let batch = select! {
+                recv(self.ingest.batches()) -> batch => batch,
+                recv(interrupted) -> _ => continue,
+            };
+            let Ok(batch) = batch else { break };
+            self.step(batch, asked.elapsed(), &mut watch)?;
+        }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        batch: Batch,
+        waited: Duration,
+        watch: &mut Stopwatch,
+    ) -> anyhow::Result<()> {
+        let config = self.config;
+        self.step += 1;
+        let step = self.step;
+        let last = step == config.model.train.steps;
+        let log = step.is_multiple_of(config.log_every) || step == 1 || last;
+        let embed = config.embed_every > 0 && step.is_multiple_of(config.embed_every);
+        self.remember(&batch);
+        let Batch { pixels, shape, times, clips } = batch;
+        let batch = Batch { pixels: Vec::new(), shape, times, clips };
+        let frames = Clips::upload(pixels, shape, &self.device);
+        // Before the step: the embeddings and the losses of a row are of the same weights.
+        let embedded = embed.then(|| self.trainer.embed(&frames));
+        let report = match self.trainer.step(&frames, log || embed) {
+            Err(err @ model::Error::Diverged { .. }) => return Err(self.diverged(err)),
+            other => other?,
+        };
+        self.ingest.trained(&batch.clips);
+        watch.step(shape[0], waited);
+        self.line.advance(step);
+        let Some(report) = report else { return Ok(()) };
+        self.recent.clear();
+        if let Some(embedded) = embedded {
+            let record = reports::embeddings(step, &config.pipeline, &batch, embedded, &report);
+            self.store.write(record)?;
+        }
+        if log {
+            let loss = report.values.first().map_or(f32::NAN, |it| it.1);
+            let (pace, step_seconds) = watch.lap(loss);
+            self.store.write(reports::metrics(step, &report, pace, step_seconds))?;
+            let rows = self.ledger.running(step, &self.ingest.snapshot());
+            self.store.write(Record::Streams(rows))?;
+            self.line.show(step, pace);
+            debug!("step {step}: {:?}", report.values);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, batch: &Batch) {
+        let Batch { clips, times, .. } = batch;
+        let (clips, times) = (clips.clone(), times.clone());
+        self.recent.push_back(Origin { step: self.step, clips, times });
+    }
+
+    /// Saves the weights and where the clips of the last steps came from.
+    fn diverged(&self, err: model::Error) -> anyhow::Error {
+        let folder = self.config.storage.dir.join(format!("diverged/step-{:08}", self.step));
+        let saved = fs::create_dir_all(&folder)
+            .map_err(anyhow::Error::new)
+            .and_then(|()| Ok(self.trainer.save(&folder)?))
+            .and_then(|()| Ok(fs::write(folder.join("clips.json"), self.origins())?));
+        let err = anyhow::Error::new(err);
+        match saved {
+            Ok(()) => err.context(format!(
+                "training diverged; {} holds the weights and the origin of the last clips",
+                folder.display()
+            )),
+            Err(why) => err.context(format!("training diverged, and saving it failed: {why:#}")),
+        }
+    }
+
+    fn origins(&self) -> String {
+        let names = &self.config.pipeline.stream;
+        let steps = self.recent.iter().flat_map(|origin| {
+            let frames = origin.times.len() / origin.clips.len().max(1);
+            let times = origin.times.chunks(frames.max(1));
+            origin.clips.iter().zip(times).map(|(clip, times)| {
+                serde_json::json!({
+                    "step": origin.step, "stream": names[clip.stream].name,
+                    "item": &*clip.item, "pass": clip.pass, "times": times,
+                })
+            })
+        });
+        serde_json::Value::from_iter(steps).to_string()
+    }
+
+    /// Stops the streams, and writes what is left to write, whatever ended the training.
+    fn end(self, trained: anyhow::Result<()>) -> anyhow::Result<Ended> {
+        let Self { config, trainer, store, ingest, ledger, step, .. } = self;
+        let streams = ingest.finish();
+        for report in streams.iter().filter(|it| !it.is_balanced()) {
+            warn!("stream {:?}: its frames do not add up: {report:?}", report.name);
+        }
+        let rows = store.write(Record::Streams(ledger.last(step, &streams)));
+        // The writer's own error says why writing to it failed.
+        let tables = store.finish().context("the tables are incomplete");
+        match (trained, tables) {
+            (Err(err), Err(tables)) if is_stopped(&err) => Err(tables),
+            (Err(err), _) => Err(err),
+            (Ok(()), tables) => {
+                let tables = tables?;
+                rows?;
+                let checkpoint = config.storage.dir.join(format!("checkpoints/step-{step:08}"));
+                fs::create_dir_all(&checkpoint)
+                    .with_context(|| format!("could not create {}", checkpoint.display()))?;
+                trainer.save(&checkpoint)?;
+                Ok(Ended { steps: step, streams, tables, checkpoint })
+            }
+        }
+    }
+}
+
+/// Whether the writer thread ended first; then it knows why.
+fn is_stopped(err: &anyhow::Error) -> bool {
+    matches!(err.downcast_ref(), Some(storage::Error::Stopped))
+}
+
+impl Ended {
+    /// An error when nothing was learned, or no stream is left because all failed.
+    fn verdict(&self) -> anyhow::Result<()> {
+        let failed = |it: &StreamReport| matches!(it.outcome, Outcome::Failed(_));
+        if self.streams.iter().all(failed) {
+            bail!("no stream is left: all {} failed, see above", self.streams.len());
+        }
+        if self.steps == 0 && self.streams.iter().all(|it| it.outcome != Outcome::Stopped) {
+            bail!("the streams ended before they filled one batch; lower pipeline.batch.clips");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! Records to Arrow columns. The types are those that DuckDB, Polars, pandas, ClickHouse, Spark
+//! and Hugging Face datasets all read.
+
+use std::iter;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arrow::array::{
+    ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+
+use crate::record::{Embeddings, Metrics, Record, StreamRow, Streams};
+use crate::{Error, Result};
+
+/// The tables of a run, each a folder; [`Record::table`] is an index into them.
+pub(crate) const TABLES: [&str; 3] = ["metrics", "embeddings", "streams"];
+
+/// The column that holds the vectors of the table `embeddings`.
+pub(crate) const EMBEDDING: &str = "embedding";
+
+/// Bytes of one row of the table `embeddings` before compression, roughly: the vector, and 64
+/// bytes for the columns beside it.
+pub fn bytes_per_embedding(dim: usize) -> u64 {
+    4 * dim as u64 + 64
+}
+
+/// The columns of a record, with `run` in front.
+pub(crate) fn batch(run: &str, record: Record) -> Result<RecordBatch> {
+    let table = TABLES[record.table()];
+    let columns = match record {
+        Record::Metrics(it) => Ok(metrics(run, it)),
+        Record::Embeddings(it) => embeddings(run, it),
+        Record::Streams(it) => Ok(streams(run, it)),
+    };
+    columns
+        .and_then(|Columns { fields, arrays, .. }| {
+            RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+        })
+        .map_err(|source| Error::Columns { table, source })
+}
+
+/// Columns of `rows` rows in the making.
+struct Columns {
+    rows: usize,
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl Columns {
+    fn new(run: &str, step: u64, rows: usize) -> Self {
+        let columns = Self { rows, fields: Vec::new(), arrays: Vec::new() };
+        columns.repeat("run", run).counts("step", iter::repeat_n(step, rows))
+    }
+
+    fn push(mut self, field: Field, array: ArrayRef) -> Self {
+        self.fields.push(field);
+        self.arrays.push(array);
+        self
+    }
+
+    fn required(self, name: &str, array: ArrayRef) -> Self {
+        let field = Field::new(name, array.data_type().clone(), false);
+        self.push(field, array)
+    }
+
+    fn optional(self, name: &str, array: ArrayRef) -> Self {
+        let field = Field::new(name, array.data_type().clone(), true);
+        self.push(field, array)
+    }
+
+    fn text<'a>(self, name: &str, values: impl Iterator<Item = &'a str>) -> Self {
+        self.required(name, Arc::new(StringArray::from_iter_values(values)))
+    }
+
+    fn repeat(self, name: &str, value: &str) -> Self {
+        let rows = self.rows;
+        self.text(name, iter::repeat_n(value, rows))
+    }
+
+    /// Int64, because several readers have no unsigned integers.
+    fn counts(self, name: &str, values: impl Iterator<Item = u64>) -> Self {
+        let values = values.map(|it| i64::try_from(it).unwrap_or(i64::MAX));
+        self.required(name, Arc::new(Int64Array::from_iter_values(values)))
+    }
+
+    fn time(self, value: SystemTime) -> Self {
+        let rows = self.rows;
+        self.required("time", Arc::new(utc(iter::repeat_n(Some(value), rows))))
+    }
+}
+
+fn metrics(run: &str, it: Metrics) -> Columns {
+    let (names, values): (Vec<String>, Vec<f64>) = it.values.into_iter().unzip();
+    Columns::new(run, it.step, values.len())
+        .time(it.time)
+        .text("name", names.iter().map(String::as_str))
+        .required("value", Arc::new(Float64Array::from(values)))
+}
+
+fn embeddings(run: &str, it: Embeddings) -> std::result::Result<Columns, ArrowError> {
+    let vectors = vectors(it.dim, it.values)?;
+    let mut columns = Columns::new(run, it.step, it.stream.len())
+        .repeat("encoder", &it.encoder)
+        .text("stream", it.stream.iter().map(String::as_str))
+        .text("item", it.item.iter().map(String::as_str))
+        .counts("pass", it.pass.into_iter())
+        .required("pts", Arc::new(Float64Array::from(it.pts)))
+        .optional("captured", Arc::new(utc(it.captured.into_iter())));
+    for (name, values) in it.terms {
+        columns = columns.required(&format!("loss_{name}"), Arc::new(Float32Array::from(values)));
+    }
+    Ok(columns.required(EMBEDDING, Arc::new(vectors)))
+}
+
+fn streams(run: &str, it: Streams) -> Columns {
+    let rows = &it.rows;
+    let count = |of: fn(&StreamRow) -> u64| rows.iter().map(of);
+    Columns::new(run, it.step, rows.len())
+        .time(it.time)
+        .text("stream", rows.iter().map(|row| row.stream.as_str()))
+        .text("state", rows.iter().map(|row| row.state.as_str()))
+        .counts("decoded", count(|row| row.decoded))
+        .counts("trained", count(|row| row.trained))
+        .counts("untrained", count(|row| row.untrained))
+        .counts("off_grid", count(|row| row.off_grid))
+        .counts("cut", count(|row| row.cut))
+        .counts("discontinuity", count(|row| row.discontinuity))
+        .counts("unfinished", count(|row| row.unfinished))
+        .counts("passes", count(|row| row.passes))
+        .counts("errors", count(|row| row.errors))
+        .counts("clips", count(|row| row.clips))
+        .optional("message", Arc::new(StringArray::from_iter(rows.iter().map(|row| &row.message))))
+}
+
+/// `[n, d]` numbers as `n` lists. The item is not nullable: ClickHouse's vector functions fail on
+/// Arrow's default, which is.
+fn vectors(dim: usize, values: Vec<f32>) -> std::result::Result<FixedSizeListArray, ArrowError> {
+    let dim = i32::try_from(dim)
+        .map_err(|_| ArrowError::InvalidArgumentError(format!("{dim} numbers a row")))?;
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    FixedSizeListArray::try_new(item, dim, Arc::new(Float32Array::from(values)), None)
+}
+
+/// Microseconds, because Spark refuses nanoseconds.
+fn utc(times: impl Iterator<Item = Option<SystemTime>>) -> TimestampMicrosecondArray {
+    times.map(|it| it.map(micros)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")
+}
+
+fn micros(time: SystemTime) -> i64 {
+    let after = |it: u128| i64::try_from(it).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(it) => after(it.as_micros()),
+        Err(before) => -after(before.duration().as_micros()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn microseconds_count_from_1970_both_ways() {
+        let after = UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_456);
+        assert_eq!(micros(after), 1_700_000_000_123_456);
+        assert_eq!(micros(UNIX_EPOCH - Duration::from_millis(2)), -2_000);
+    }
+
+    #[test]
+    fn a_vector_of_384_is_1536_bytes_and_a_bit() {
+        assert_eq!(bytes_per_embedding(384), 1_600);
+    }
+}

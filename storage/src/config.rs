@@ -1,0 +1,103 @@
+//! The `[storage]` table of a run's configuration.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Where a run's tables go, and how often a reader sees more of them.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The run's folder, for example `runs/quickstart`.
+    pub dir: PathBuf,
+    /// Rows after which a part is closed. A record is never split over two parts.
+    pub rows_per_part: usize,
+    /// Age, in seconds, at which a part is closed, so that a reader sees it. What a power cut or
+    /// a kill can take is what was written in this time.
+    pub seconds_per_part: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { dir: PathBuf::new(), rows_per_part: 65_536, seconds_per_part: 60.0 }
+    }
+}
+
+impl Config {
+    /// Checks what can be checked without touching the disk.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the first key whose value cannot be used.
+    pub fn validate(&self) -> Result<()> {
+        if self.dir.as_os_str().is_empty() {
+            return Err(refuse("storage.dir", "must name a folder, for example \"runs/first\""));
+        }
+        if self.dir.to_str().is_none() {
+            return Err(refuse("storage.dir", "must be valid UTF-8, because views.sql holds it"));
+        }
+        if self.rows_per_part == 0 {
+            return Err(refuse("storage.rows_per_part", "must be at least 1, for example 65536"));
+        }
+        if !(self.seconds_per_part.is_finite() && self.seconds_per_part > 0.0) {
+            let message = format!("is {}, but must be more than 0", self.seconds_per_part);
+            return Err(refuse("storage.seconds_per_part", &message));
+        }
+        Ok(())
+    }
+
+    /// The age at which a part is closed.
+    pub(crate) fn age(&self) -> Duration {
+        Duration::try_from_secs_f64(self.seconds_per_part).unwrap_or(Duration::MAX)
+    }
+}
+
+fn refuse(key: &'static str, message: &str) -> Error {
+    Error::Config { key, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(config: &Config) -> &'static str {
+        match config.validate() {
+            Err(Error::Config { key, .. }) => key,
+            other => panic!("{config:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_folder_is_all_that_must_be_written() {
+        let config: Config = toml::from_str("dir = 'runs/x'").unwrap();
+        assert_eq!(config, Config { dir: "runs/x".into(), ..Config::default() });
+        assert_eq!((config.rows_per_part, config.seconds_per_part), (65_536, 60.0));
+        config.validate().unwrap();
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let error = toml::from_str::<Config>("dir = 'x'\nrows_per_prat = 3").unwrap_err();
+        assert!(error.to_string().contains("rows_per_prat"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_by_its_dotted_key() {
+        let good = Config { dir: "x".into(), ..Config::default() };
+        assert_eq!(key(&Config::default()), "storage.dir");
+        assert_eq!(key(&Config { rows_per_part: 0, ..good.clone() }), "storage.rows_per_part");
+        for seconds_per_part in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let config = Config { seconds_per_part, ..good.clone() };
+            assert_eq!(key(&config), "storage.seconds_per_part");
+        }
+    }
+
+    #[test]
+    fn an_age_of_centuries_is_only_long() {
+        let config = Config { dir: "x".into(), seconds_per_part: 1e300, ..Config::default() };
+        config.validate().unwrap();
+        assert_eq!(config.age(), Duration::MAX);
+    }
+}

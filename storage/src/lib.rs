@@ -1,0 +1,110 @@
+//! Keeps what a run produces as Parquet tables, written by one thread.
+//!
+//! ```text
+//! Record -> bounded channel -> writer thread -> RecordBatch -> part-00000.parquet.tmp
+//!                                                                 | fsync, rename, fsync
+//!                                              views.sql <- part-00000.parquet
+//! ```
+//!
+//! A Parquet file without its footer cannot be read, so a table is a series of parts: each is
+//! written under a temporary name and renamed when it is whole. A reader that opens
+//! `<dir>/<table>/*.parquet` at any moment, also after a crash, finds whole parts only.
+
+mod config;
+mod record;
+
+mod columns;
+mod part;
+mod publish;
+mod table;
+mod views;
+mod writer;
+
+use std::io;
+use std::path::PathBuf;
+
+use arrow::error::ArrowError;
+use parquet::errors::ParquetError;
+
+pub use columns::bytes_per_embedding;
+pub use config::Config;
+pub use record::{Embeddings, Metrics, Record, StreamRow, Streams};
+pub use table::TableSummary;
+pub use writer::{Store, start};
+
+/// What can go wrong, in words that say what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A value in the configuration cannot be used.
+    #[error("`{key}` {message}")]
+    Config {
+        /// The dotted key, as the user would write it.
+        key: &'static str,
+        /// What the value must be.
+        message: String,
+    },
+    /// The run's folder holds the tables of an earlier run, which are never written over.
+    #[error(
+        "{path:?} belongs to an earlier run: choose another `storage.dir`, or move that run's \
+         folder away"
+    )]
+    Occupied {
+        /// The first part that was found.
+        path: PathBuf,
+    },
+    /// The file system refused.
+    #[error(
+        "could not {action} {path:?}: check that the folder is still there and writable, and \
+         that its disk has room"
+    )]
+    File {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file or folder that it was tried on.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A part could not be written to the end.
+    #[error(
+        "could not write {path:?}: check that its disk has room; the parts that were closed \
+         before can be read"
+    )]
+    Part {
+        /// The part under its temporary name.
+        path: PathBuf,
+        /// The Parquet writer's reason.
+        source: ParquetError,
+    },
+    /// A record's columns do not make a row group of its table.
+    #[error("a record does not fit the columns of the table {table}")]
+    Columns {
+        /// The table it was meant for.
+        table: &'static str,
+        /// Arrow's reason.
+        source: ArrowError,
+    },
+    /// The columns of a table changed within a run.
+    #[error(
+        "the columns of the table {table} changed from [{before}] to [{now}]: a run's embeddings \
+         keep one width and one list of loss terms; write other ones to another `storage.dir`"
+    )]
+    Changed {
+        /// The table.
+        table: &'static str,
+        /// The columns of its first record.
+        before: String,
+        /// The columns of the record that was refused.
+        now: String,
+    },
+    /// The writer thread could not be started.
+    #[error("could not start the thread that writes the tables: close other programs")]
+    Thread(#[source] io::Error),
+    /// The writer thread has ended; [`Store::finish`] says why.
+    #[error("the tables are no longer written: finish the store to learn why")]
+    Stopped,
+}
+
+/// A result whose error is this crate's [`enum@Error`].
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,118 @@
+//! One file of a table, from its first row to its name.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use crate::columns::EMBEDDING;
+use crate::publish::{failed, publish, temporary};
+use crate::{Error, Result};
+
+/// Rows wait in memory for their row group; at this size it goes to disk, whatever a part's limits
+/// are.
+const ROW_GROUP_BYTES: usize = 16 << 20;
+
+/// A part that is being written. Dropped before it is published, it leaves nothing behind.
+pub(crate) struct Part {
+    path: PathBuf,
+    opened: Instant,
+    rows: usize,
+    writer: ArrowWriter<File>,
+    published: bool,
+}
+
+impl Part {
+    /// Begins the file that will be `path`.
+    pub(crate) fn create(path: PathBuf, schema: SchemaRef) -> Result<Self> {
+        let written = temporary(&path);
+        // Never `File::create`: two runs that share a folder would tear each other's parts.
+        let file = File::create_new(&written).map_err(failed("create", &written))?;
+        let properties = properties(&schema);
+        let writer = ArrowWriter::try_new(file, schema, Some(properties))
+            .map_err(|source| Error::Part { path: written, source })?;
+        Ok(Self { path, opened: Instant::now(), rows: 0, writer, published: false })
+    }
+
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.writer.write(batch).map_err(|source| self.broken(source))?;
+        self.rows += batch.num_rows();
+        if self.writer.memory_size() < ROW_GROUP_BYTES {
+            return Ok(());
+        }
+        self.writer.flush().map_err(|source| self.broken(source))
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Makes it visible under its own name. Returns its size in bytes.
+    pub(crate) fn publish(mut self) -> Result<u64> {
+        self.writer.finish().map_err(|source| self.broken(source))?;
+        let file = self.writer.inner();
+        publish(file, &self.path)?;
+        self.published = true;
+        Ok(file.metadata().map_err(failed("read the size of", &self.path))?.len())
+    }
+
+    fn broken(&self, source: ParquetError) -> Error {
+        Error::Part { path: temporary(&self.path), source }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.published {
+            return;
+        }
+        let written = temporary(&self.path);
+        // Without a footer nobody can read it, and on a full disk the room is worth having.
+        if let Err(error) = fs::remove_file(&written) {
+            tracing::debug!(path = %written.display(), %error, "an unfinished part stays");
+        }
+    }
+}
+
+/// zstd everywhere. The bytes of floats are split into streams, which compress by a fifth better;
+/// a dictionary of floats would only be in the way.
+fn properties(schema: &Schema) -> WriterProperties {
+    let mut properties =
+        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()));
+    for path in schema.fields().iter().filter_map(|it| floats(it.name(), it.data_type())) {
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT);
+    }
+    // The least and greatest number of all vectors of a page tell nobody anything.
+    properties.set_column_statistics_enabled(numbers(EMBEDDING), EnabledStatistics::None).build()
+}
+
+/// The Parquet column of an Arrow column's floats, if it has any.
+fn floats(name: &str, data_type: &DataType) -> Option<ColumnPath> {
+    match data_type {
+        DataType::Float32 | DataType::Float64 => Some(ColumnPath::from(name)),
+        DataType::FixedSizeList(_, _) => Some(numbers(name)),
+        _ => None,
+    }
+}
+
+fn numbers(list: &str) -> ColumnPath {
+    ColumnPath::new(vec![list.to_owned(), "list".to_owned(), "item".to_owned()])
+}
+
+/// The name of a table's part number `index`.
+pub(crate) fn path(table: &Path, index: u64) -> PathBuf {
+    table.join(format!("part-{index:05}.parquet"))
+}

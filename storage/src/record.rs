@@ -1,0 +1,138 @@
+//! What crosses the channel: columns where there are many rows, so that Arrow takes them as they
+//! are.
+
+use std::collections::HashSet;
+use std::time::SystemTime;
+
+/// One piece of one table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// Rows of the table `metrics`.
+    Metrics(Metrics),
+    /// Rows of the table `embeddings`.
+    Embeddings(Embeddings),
+    /// Rows of the table `streams`.
+    Streams(Streams),
+}
+
+/// Named numbers of one step: one row a number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// The optimizer step that they belong to.
+    pub step: u64,
+    /// When they were read, UTC.
+    pub time: SystemTime,
+    /// Name and value.
+    pub values: Vec<(String, f64)>,
+}
+
+/// Embeddings of `n` frames of one step: one row a frame, the vectors in parallel.
+///
+/// `dim` and the names of `terms` stay the same for a whole run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embeddings {
+    /// The optimizer step whose weights made them.
+    pub step: u64,
+    /// Which encoder made them, for example `teacher`.
+    pub encoder: String,
+    /// The stream of each frame, `[n]`.
+    pub stream: Vec<String>,
+    /// The file or URI that each frame came from, `[n]`.
+    pub item: Vec<String>,
+    /// How often the stream had been read to its end before, `[n]`.
+    pub pass: Vec<u64>,
+    /// Stream time of each frame in seconds, `[n]`.
+    pub pts: Vec<f64>,
+    /// When each frame was captured, UTC, where that is known, `[n]`.
+    pub captured: Vec<Option<SystemTime>>,
+    /// Loss terms a clip, `[n]` each: the columns `loss_<name>`.
+    pub terms: Vec<(String, Vec<f32>)>,
+    /// Width of an embedding, `d`.
+    pub dim: usize,
+    /// The embeddings, `[n, d]` row by row.
+    pub values: Vec<f32>,
+}
+
+/// The ledger: what became of each stream's frames.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Streams {
+    /// The optimizer step at which it was read.
+    pub step: u64,
+    /// When it was read, UTC.
+    pub time: SystemTime,
+    /// One row a stream.
+    pub rows: Vec<StreamRow>,
+}
+
+/// What one stream did since its previous row, so that a column's sum is the run's total.
+///
+/// `decoded` is the sum of the six counts below it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamRow {
+    /// The stream's name in the configuration.
+    pub stream: String,
+    /// `running`, `ended`, `stopped` or `failed`.
+    pub state: String,
+    /// Frames that came out of the decoder.
+    pub decoded: u64,
+    /// Frames of clips that were trained on.
+    pub trained: u64,
+    /// Frames of clips that were cut but never trained on.
+    pub untrained: u64,
+    /// Frames between two points of the time grid.
+    pub off_grid: u64,
+    /// Frames of clips that ended at a scene cut.
+    pub cut: u64,
+    /// Frames of clips that ended at a jump in time, a reconnect or a change of format.
+    pub discontinuity: u64,
+    /// Frames of a clip that the stream's end left unfinished.
+    pub unfinished: u64,
+    /// Times that the stream was read to its end.
+    pub passes: u64,
+    /// Errors that it recovered from, or failed with.
+    pub errors: u64,
+    /// Clips that it gave.
+    pub clips: u64,
+    /// The newest error in words.
+    pub message: Option<String>,
+}
+
+impl Record {
+    /// Index of its table in [`crate::columns::TABLES`].
+    pub(crate) fn table(&self) -> usize {
+        match self {
+            Self::Metrics(_) => 0,
+            Self::Embeddings(_) => 1,
+            Self::Streams(_) => 2,
+        }
+    }
+
+    /// Panics where the caller can be seen, not later in the writer's thread.
+    pub(crate) fn check(&self) {
+        if let Self::Embeddings(it) = self {
+            it.check();
+        }
+    }
+}
+
+impl Embeddings {
+    fn check(&self) {
+        let n = self.stream.len();
+        let columns = [
+            ("item", self.item.len()),
+            ("pass", self.pass.len()),
+            ("pts", self.pts.len()),
+            ("captured", self.captured.len()),
+        ];
+        let terms = self.terms.iter().map(|(name, values)| (name.as_str(), values.len()));
+        for (name, len) in columns.into_iter().chain(terms) {
+            assert_eq!(len, n, "embeddings: {name} has {len} rows, stream has {n}");
+        }
+        assert!(self.dim > 0, "embeddings: dim is 0");
+        assert_eq!(self.values.len(), n * self.dim, "embeddings: values is not [{n}, dim]");
+        let mut seen = HashSet::new();
+        for (name, _) in &self.terms {
+            assert!(seen.insert(name), "embeddings: the loss term {name} is there twice");
+        }
+    }
+}

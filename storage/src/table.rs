@@ -1,0 +1,124 @@
+//! One table: a folder of parts that are closed by rows and by age.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use serde::Serialize;
+
+use crate::columns::EMBEDDING;
+use crate::part::{self, Part};
+use crate::{Config, Error, Result};
+
+/// What a run left of one table, counting closed parts only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableSummary {
+    /// `metrics`, `embeddings` or `streams`.
+    pub table: &'static str,
+    /// Rows in all parts.
+    pub rows: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Files.
+    pub parts: u64,
+}
+
+/// A table and its open part.
+pub(crate) struct Table {
+    dir: PathBuf,
+    rows_per_part: usize,
+    age: Duration,
+    schema: Option<SchemaRef>,
+    open: Option<Part>,
+    summary: TableSummary,
+}
+
+impl Table {
+    /// The table `name` under the run's folder `dir`.
+    pub(crate) fn new(name: &'static str, dir: &Path, config: &Config) -> Self {
+        Self {
+            dir: dir.join(name),
+            rows_per_part: config.rows_per_part,
+            age: config.age(),
+            schema: None,
+            open: None,
+            summary: TableSummary { table: name, rows: 0, bytes: 0, parts: 0 },
+        }
+    }
+
+    pub(crate) fn summary(&self) -> &TableSummary {
+        &self.summary
+    }
+
+    /// Width of the vectors, once there is one.
+    pub(crate) fn dim(&self) -> Option<i32> {
+        let field = self.schema.as_ref()?.field_with_name(EMBEDDING).ok()?;
+        match field.data_type() {
+            DataType::FixedSizeList(_, dim) => Some(*dim),
+            _ => None,
+        }
+    }
+
+    /// Appends rows, and closes the part when it holds enough of them.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.keep_schema(batch)?;
+        let mut part = match self.open.take() {
+            Some(it) => it,
+            None => Part::create(part::path(&self.dir, self.summary.parts), batch.schema())?,
+        };
+        // Out of `open` while it is written: a part that failed once is never published.
+        part.write(batch)?;
+        let full = part.rows() >= self.rows_per_part;
+        self.open = Some(part);
+        if full { self.close() } else { Ok(()) }
+    }
+
+    /// When the open part will be old enough to close; nothing while there is none.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.open.as_ref()?.opened().checked_add(self.age)
+    }
+
+    /// Publishes the open part, if there is one.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        let Some(part) = self.open.take() else { return Ok(()) };
+        let rows = part.rows() as u64;
+        let bytes = part.publish()?;
+        tracing::debug!(table = self.summary.table, part = self.summary.parts, rows, bytes);
+        self.summary.rows += rows;
+        self.summary.bytes += bytes;
+        self.summary.parts += 1;
+        Ok(())
+    }
+
+    /// Readers take the columns of one part for those of all.
+    fn keep_schema(&mut self, batch: &RecordBatch) -> Result<()> {
+        match &self.schema {
+            Some(first) if *first == batch.schema() => Ok(()),
+            Some(first) => Err(Error::Changed {
+                table: self.summary.table,
+                before: describe(first),
+                now: describe(&batch.schema()),
+            }),
+            None => {
+                self.schema = Some(batch.schema());
+                Ok(())
+            }
+        }
+    }
+}
+
+fn describe(schema: &Schema) -> String {
+    let columns: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::FixedSizeList(_, dim) => format!("{} of {dim}", field.name()),
+            _ => field.name().clone(),
+        })
+        .collect();
+    columns.join(", ")
+}

@@ -1,0 +1,204 @@
+//! What a reader finds when a run went badly: whole parts, and an error that names the path.
+
+// Clippy knows a test by its attribute, and not the functions that tests share.
+#![allow(clippy::unwrap_used)]
+
+mod run;
+
+use std::collections::HashSet;
+use std::env;
+use std::error::Error as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use crossbeam_channel::{TryRecvError, bounded};
+use storage::{Config, Error, Record, Store};
+
+use run::{config, embeddings, metrics, parts, read, wait_for};
+
+/// Where a test that was started as a process of its own writes.
+const DIR: &str = "STORAGE_TEST_DIR";
+
+#[test]
+fn a_reader_never_sees_half_a_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config { rows_per_part: 60, ..config(dir.path()) };
+    let store = storage::start(&config, "first").unwrap();
+    let path = dir.path().to_owned();
+    let (writing, written) = bounded::<()>(0);
+    let reader = thread::Builder::new().name("reader".to_owned()).spawn(move || {
+        let mut seen = HashSet::new();
+        while written.try_recv() == Err(TryRecvError::Empty) {
+            for part in parts(&path, "embeddings") {
+                let rows = read(&part).unwrap_or_else(|error| panic!("{part:?}: {error}"));
+                assert_eq!(rows.num_rows(), 60);
+                seen.insert(part);
+            }
+        }
+        seen.len()
+    });
+    for step in 0..240 {
+        store.write(Record::Embeddings(embeddings(step, 20, 64))).unwrap();
+    }
+    let summary = store.finish().unwrap();
+    drop(writing);
+    let seen = reader.unwrap().join().unwrap();
+    assert_eq!((summary[1].rows, summary[1].parts), (4800, 80));
+    assert!(seen > 1, "the reader saw {seen} parts: it did not read while they were written");
+}
+
+#[test]
+fn the_folder_of_an_earlier_run_is_left_as_it_is() {
+    for left in ["metrics/part-00000.parquet", "streams/part-00003.parquet.tmp"] {
+        let dir = tempfile::tempdir().unwrap();
+        let left = dir.path().join(left);
+        fs::create_dir_all(left.parent().unwrap()).unwrap();
+        fs::write(&left, "old").unwrap();
+        fs::write(dir.path().join("views.sql"), "old").unwrap();
+        let error = storage::start(&config(dir.path()), "second").err().unwrap();
+        assert!(matches!(error, Error::Occupied { .. }), "{error:?}");
+        let message = error.to_string();
+        assert!(message.contains(left.to_str().unwrap()), "{message}");
+        assert!(message.contains("choose another `storage.dir`"), "{message}");
+        assert_eq!(fs::read_to_string(left).unwrap(), "old");
+        assert_eq!(fs::read_to_string(dir.path().join("views.sql")).unwrap(), "old");
+    }
+}
+
+#[test]
+fn a_file_where_the_folder_should_be_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("taken");
+    fs::write(&file, "").unwrap();
+    let error = storage::start(&config(&file), "first").err().unwrap();
+    assert!(error.to_string().contains("taken/metrics"), "{error}");
+    assert!(error.source().is_some());
+}
+
+#[test]
+fn a_second_run_cannot_write_into_the_same_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = storage::start(&config(dir.path()), "first").unwrap();
+    let second = storage::start(&config(dir.path()), "second").unwrap();
+    first.write(metrics(1)).unwrap();
+    let open = dir.path().join("metrics/part-00000.parquet.tmp");
+    wait_for("the first run's part", || open.exists());
+    second.write(metrics(1)).unwrap();
+    let error = second.finish().unwrap_err();
+    assert!(error.to_string().contains(open.to_str().unwrap()), "{error}");
+    first.finish().unwrap();
+    assert_eq!(read(&parts(dir.path(), "metrics")[0]).unwrap().num_rows(), 2);
+}
+
+#[test]
+fn a_table_whose_folder_vanishes_takes_no_other_table_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = storage::start(&Config { rows_per_part: 2, ..config(dir.path()) }, "x").unwrap();
+    store.write(metrics(1)).unwrap();
+    store.write(Record::Embeddings(embeddings(1, 1, 4))).unwrap();
+    wait_for("the metrics", || !parts(dir.path(), "metrics").is_empty());
+    wait_for("the embeddings", || dir.path().join("embeddings/part-00000.parquet.tmp").exists());
+    fs::remove_dir_all(dir.path().join("metrics")).unwrap();
+    write_until_stopped(&store, || metrics(2));
+
+    let error = store.finish().unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error:?}");
+    assert!(error.to_string().contains("metrics/part-00001.parquet"), "{error}");
+    let embeddings = parts(dir.path(), "embeddings");
+    assert_eq!(read(&embeddings[0]).unwrap().num_rows(), 1);
+}
+
+#[test]
+fn vectors_of_another_width_are_refused_and_the_first_ones_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = storage::start(&config(dir.path()), "first").unwrap();
+    store.write(Record::Embeddings(embeddings(1, 6, 4))).unwrap();
+    store.write(Record::Embeddings(embeddings(2, 6, 8))).unwrap();
+    let message = store.finish().unwrap_err().to_string();
+    assert!(message.contains("embedding of 4") && message.contains("embedding of 8"), "{message}");
+    assert_eq!(read(&parts(dir.path(), "embeddings")[0]).unwrap().num_rows(), 6);
+}
+
+#[test]
+#[should_panic(expected = "pts has 2 rows, stream has 3")]
+fn columns_of_different_lengths_are_a_mistake_of_the_caller() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let mut record = embeddings(1, 3, 4);
+    record.pts.pop();
+    store.write(Record::Embeddings(record)).unwrap();
+}
+
+#[test]
+fn a_write_that_fails_halfway_keeps_the_parts_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    // A file of more than 128 blocks is refused, as on a full disk, and without a signal.
+    let limit = "trap '' XFSZ; ulimit -f 128; exec \"$0\" \"$@\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", limit]).arg(env::current_exe().unwrap());
+    let output = child(shell, "child_meets_the_limit", dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+
+    let parts = parts(dir.path(), "embeddings");
+    assert_eq!(parts.len(), 3);
+    assert!(parts.iter().all(|it| read(it).unwrap().num_rows() == 10));
+    let unfinished = dir.path().join("embeddings/part-00003.parquet.tmp");
+    assert!(!unfinished.exists(), "half a part stays on the full disk");
+}
+
+#[test]
+#[ignore = "a process of its own: see a_write_that_fails_halfway_keeps_the_parts_before_it"]
+fn child_meets_the_limit() {
+    let dir = PathBuf::from(env::var_os(DIR).unwrap());
+    let config = Config { rows_per_part: 10, ..config(&dir) };
+    let store = storage::start(&config, "first").unwrap();
+    for step in 0..3 {
+        store.write(Record::Embeddings(embeddings(step, 10, 256))).unwrap();
+    }
+    store.write(Record::Embeddings(embeddings(3, 1000, 256))).unwrap();
+    let error = store.finish().unwrap_err();
+    assert!(matches!(error, Error::Part { .. }), "{error:?}");
+    assert!(error.to_string().contains("embeddings/part-00003.parquet.tmp"), "{error}");
+    assert!(error.source().is_some());
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_whole_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let this = Command::new(env::current_exe().unwrap());
+    let mut process = child(this, "child_writes_until_killed", dir.path()).spawn().unwrap();
+    let embeddings = dir.path().join("embeddings");
+    wait_for("three parts", || embeddings.exists() && parts(dir.path(), "embeddings").len() > 2);
+    process.kill().unwrap();
+    assert!(!process.wait().unwrap().success());
+    for part in parts(dir.path(), "embeddings") {
+        assert_eq!(read(&part).unwrap().num_rows(), 100);
+    }
+}
+
+#[test]
+#[ignore = "a process of its own: see a_run_that_is_killed_leaves_whole_parts"]
+fn child_writes_until_killed() {
+    let dir = PathBuf::from(env::var_os(DIR).unwrap());
+    let store = storage::start(&Config { rows_per_part: 100, ..config(&dir) }, "first").unwrap();
+    // The end is for a parent that died first.
+    for step in 0..20_000 {
+        store.write(Record::Embeddings(embeddings(step, 20, 256))).unwrap();
+    }
+}
+
+/// This test program again, running one test in a process of its own.
+fn child(mut command: Command, test: &str, dir: &Path) -> Command {
+    command.args(["--exact", test, "--ignored"]).env(DIR, dir).stdout(Stdio::piped());
+    command
+}
+
+fn write_until_stopped(store: &Store, record: impl Fn() -> Record) {
+    wait_for("the writer's end", || match store.write(record()) {
+        Ok(()) => false,
+        Err(Error::Stopped) => true,
+        Err(other) => panic!("{other}"),
+    });
+}

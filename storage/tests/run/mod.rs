@@ -1,0 +1,117 @@
+//! Records of a small run, and the eyes of a reader.
+
+// Each test program uses its own share of this, and a test may unwrap.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use storage::{Config, Embeddings, Metrics, Record, StreamRow};
+
+/// A configuration whose parts never grow too old within a test.
+pub(crate) fn config(dir: &Path) -> Config {
+    Config { dir: dir.to_owned(), seconds_per_part: 3600.0, ..Config::default() }
+}
+
+/// A moment with a fraction of a second.
+pub(crate) fn noon() -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)
+}
+
+/// Two metrics.
+pub(crate) fn metrics(step: u64) -> Record {
+    let values = vec![("loss".to_owned(), 1.0 / step as f64), ("learning_rate".to_owned(), 1e-3)];
+    Record::Metrics(Metrics { step, time: noon(), values })
+}
+
+/// `n` different vectors of width `dim`, which compress badly, as embeddings do.
+pub(crate) fn embeddings(step: u64, n: usize, dim: usize) -> Embeddings {
+    let mut state = step + 1;
+    let mut number = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    };
+    let values = (0..n * dim).map(|_| number()).collect();
+    let mut term = || (0..n).map(|_| number().abs()).collect();
+    Embeddings {
+        step,
+        encoder: "teacher".to_owned(),
+        stream: (0..n).map(|it| ["camera", "archive"][it % 2].to_owned()).collect(),
+        item: (0..n).map(|it| format!("file-{it}.mp4")).collect(),
+        pass: (0..n as u64).collect(),
+        pts: (0..n).map(|it| it as f64 / 25.0).collect(),
+        captured: (0..n).map(|it| (it % 2 == 0).then(noon)).collect(),
+        terms: vec![("total".to_owned(), term()), ("invariance".to_owned(), term())],
+        dim,
+        values,
+    }
+}
+
+/// A row of the ledger that balances.
+pub(crate) fn row(stream: &str, message: Option<&str>) -> StreamRow {
+    StreamRow {
+        stream: stream.to_owned(),
+        state: "running".to_owned(),
+        decoded: 210,
+        trained: 10,
+        untrained: 20,
+        off_grid: 30,
+        cut: 40,
+        discontinuity: 50,
+        unfinished: 60,
+        passes: 1,
+        errors: 2,
+        clips: 3,
+        message: message.map(str::to_owned),
+    }
+}
+
+/// The parts that a reader's `*.parquet` finds now, in order.
+pub(crate) fn parts(dir: &Path, table: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir.join(table)).unwrap();
+    let mut parts: Vec<PathBuf> = entries
+        .map(|it| it.unwrap().path())
+        .filter(|it| it.extension().is_some_and(|it| it == "parquet"))
+        .collect();
+    parts.sort();
+    parts
+}
+
+/// All rows of a part.
+pub(crate) fn read(part: &Path) -> Result<RecordBatch, ParquetError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(part)?)?;
+    let schema = reader.schema().clone();
+    let batches = reader.build()?.collect::<Result<Vec<_>, _>>()?;
+    Ok(concat_batches(&schema, &batches)?)
+}
+
+/// The Arrow columns of a part.
+pub(crate) fn schema(part: &Path) -> SchemaRef {
+    let file = File::open(part).unwrap();
+    ParquetRecordBatchReaderBuilder::try_new(file).unwrap().schema().clone()
+}
+
+/// What the footer of a part says.
+pub(crate) fn metadata(part: &Path) -> Arc<ParquetMetaData> {
+    let file = File::open(part).unwrap();
+    ParquetRecordBatchReaderBuilder::try_new(file).unwrap().metadata().clone()
+}
+
+/// Looks until it is so, for half a minute at most.
+pub(crate) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < Duration::from_secs(30), "{what} did not come");
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
