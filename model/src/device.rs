@@ -7,7 +7,7 @@ use std::process::Command;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, parallel};
 
 /// `auto`, `cpu`, `cuda`, `cuda:1` or `vulkan`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -73,6 +73,11 @@ impl DeviceChoice {
     fn error(self, message: String) -> Error {
         Error::Device { device: self.to_string(), message }
     }
+}
+
+/// Parts of a batch that a device works on best at once: a GPU fills itself.
+pub(crate) fn parts(device: &Device) -> usize {
+    if device.clone().inner() == Device::flex() { parallel::cores() } else { 1 }
 }
 
 /// Looks for the driver and the GPU first: without them the backend panics.

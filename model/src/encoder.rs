@@ -173,3 +173,98 @@ impl Block {
         x.clone() + self.mlp.forward(self.norm2.forward(x))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+    use crate::{HeadConfig, MotionEncoder};
+
+    fn shape(size: Size) -> EncoderShape {
+        let config =
+            EncoderConfig { size: Some(size), patch: 14, dim: None, depth: None, heads: None };
+        config.shape([224, 224], Precision::Float32).unwrap()
+    }
+
+    /// Frame encoder, motion encoder, output projection and head with 32,768 prototypes.
+    fn parameters(size: Size) -> [usize; 4] {
+        let device = Device::flex();
+        let (mut init, shape) = (Init::new(0, &device), shape(size));
+        let frame = shape.init(&mut init).num_params();
+        let motion = MotionEncoder::new(&shape, &mut init).num_params();
+        let projection = init.default_linear(shape.dim, shape.dim).num_params();
+        [frame, motion, projection, HeadConfig::default().init(shape.dim, &mut init).num_params()]
+    }
+
+    #[test]
+    fn the_named_sizes_have_the_papers_parameters() {
+        assert_eq!(parameters(Size::Xs), [5_501_376, 7_284_672, 37_056, 13_537_536]);
+        assert_eq!(parameters(Size::S), [21_619_584, 28_725_120, 147_840, 13_930_752]);
+        assert_eq!(parameters(Size::B), [85_706_496, 114_073_344, 590_592, 14_717_184]);
+    }
+
+    /// No document states this one: 24 blocks of 12·1024² + 13·1024, and what is around them.
+    #[test]
+    fn the_large_size_has_the_parameters_of_its_dimensions() {
+        let around = 3 * 14 * 14 * 1024 + 1024 + 1024 + 257 * 1024 + 2 * 1024;
+        let blocks = 24 * (12 * 1024 * 1024 + 13 * 1024);
+        let encoder = shape(Size::L).init(&mut Init::new(0, &Device::flex()));
+        assert_eq!(encoder.num_params(), blocks + around);
+    }
+
+    fn small(grid: [usize; 2], precision: Precision) -> EncoderShape {
+        EncoderShape { patch: 4, dim: 16, depth: 2, heads: 2, grid, precision }
+    }
+
+    fn apart(x: Tensor<3>, y: Tensor<3>) -> f32 {
+        (x - y).abs().max().into_scalar()
+    }
+
+    #[test]
+    fn other_sizes_interpolate_positions_and_the_native_one_does_not() {
+        let device = Device::flex();
+        let encoder = small([3, 4], Precision::Float32).init(&mut Init::new(0, &device));
+        let native = encoder.forward(Tensor::zeros([1, 3, 12, 16], &device));
+        let wide = encoder.forward(Tensor::zeros([1, 3, 24, 32], &device));
+        assert_eq!([native.dims(), wide.dims()], [[1, 13, 16], [1, 49, 16]]);
+        // On a constant image, tokens differ by their positions alone: a field of twice the
+        // resolution has its corners nearest to the corners of the original.
+        let corner = |tokens: &Tensor<3>, idx| tokens.clone().narrow(1, idx, 1);
+        let near = apart(corner(&native, 1), corner(&wide, 1));
+        let far = apart(corner(&native, 1), corner(&wide, 48));
+        assert!(near < far, "the first corner is {near} from itself and {far} from the last");
+    }
+
+    #[test]
+    fn bfloat16_blocks_stay_near_float32_and_give_float32_tokens() {
+        let device = Device::flex();
+        let images = Tensor::random([2, 3, 12, 16], Distribution::Normal(0.0, 1.0), &device);
+        let [full, half] = [Precision::Float32, Precision::Bfloat16].map(|precision| {
+            small([3, 4], precision).init(&mut Init::new(0, &device)).forward(images.clone())
+        });
+        assert_eq!(full.dtype(), half.dtype());
+        let off = apart(full, half);
+        assert!(off > 0.0 && off < 0.1, "tokens of unit variance are {off} apart");
+    }
+
+    #[test]
+    fn what_cannot_be_built_names_its_key() {
+        let config = |patch, heads| EncoderConfig {
+            size: None,
+            patch,
+            dim: Some(16),
+            depth: Some(1),
+            heads,
+        };
+        for (config, key) in [
+            (config(4, None), "model.encoder.size"),
+            (config(4, Some(3)), "model.encoder.heads"),
+            (config(5, Some(2)), "model.encoder.patch"),
+            (config(0, Some(2)), "model.encoder.patch"),
+        ] {
+            let err = config.shape([12, 16], Precision::Float32).unwrap_err().to_string();
+            assert!(err.starts_with(key), "{err} is not about {key}");
+        }
+    }
+}

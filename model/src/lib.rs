@@ -6,8 +6,8 @@
 //!             └─ frame encoder ──▶ embeddings
 //! ```
 //!
-//! No threads, no channels, no clocks; the only files are weights. The caller owns the loop:
-//! see [`trainer`].
+//! No threads of its own, no channels, no clocks; the only files are weights. The caller owns the
+//! loop: see [`trainer`].
 
 mod clips;
 mod config;
@@ -22,6 +22,7 @@ pub mod loss;
 pub mod method;
 mod motion;
 mod optimizer;
+mod parallel;
 mod statistics;
 mod trainer;
 mod weights;

@@ -24,8 +24,6 @@ pub struct Distillation {
     /// Cross-entropy, mean over the rows. Its gradient reaches the student's tokens and
     /// prototypes.
     pub loss: Tensor<1>,
-    /// Mean of the teacher's raw logits over the rows, `[1, k]`, which moves the centre.
-    pub mean_logits: Tensor<2>,
     /// Entropy of the teacher's distribution in nats, mean over the rows.
     pub entropy: Tensor<1>,
 }
@@ -55,7 +53,6 @@ pub fn distillation(
         let predicted = Softmax::of(x.clone().matmul(prototypes.clone().transpose()), student);
         let seen = teacher.tokens.clone().narrow(0, from, len);
         let raw = seen.matmul(teacher.prototypes.clone().transpose());
-        let mean_logits = raw.clone().sum_dim(0);
         let target = Softmax::of(raw - centre.clone(), teacher);
 
         let cross_entropy = predicted.cross_entropy(&target.probabilities);
@@ -63,7 +60,7 @@ pub fn distillation(
         let grad = (predicted.probabilities - target.probabilities) * pull;
         token_grads.push(grad.clone().matmul(prototypes.clone()));
         let prototype_grad = grad.transpose().matmul(x);
-        let part = Sums { cross_entropy, entropy, mean_logits, prototype_grad };
+        let part = Sums { cross_entropy, entropy, prototype_grad };
         sums = Some(match sums {
             Some(sums) => sums.plus(part),
             None => part,
@@ -76,15 +73,13 @@ pub fn distillation(
         value,
         [(&student.tokens, token_grad), (&student.prototypes, sums.prototype_grad)],
     );
-    let mean_logits = sums.mean_logits / rows as f64;
-    Distillation { loss, mean_logits, entropy: sums.entropy / rows as f64 }
+    Distillation { loss, entropy: sums.entropy / rows as f64 }
 }
 
 /// Sums over the chunks seen so far.
 struct Sums {
     cross_entropy: Tensor<1>,
     entropy: Tensor<1>,
-    mean_logits: Tensor<2>,
     prototype_grad: Tensor<2>,
 }
 
@@ -93,7 +88,6 @@ impl Sums {
         Self {
             cross_entropy: self.cross_entropy + other.cross_entropy,
             entropy: self.entropy + other.entropy,
-            mean_logits: self.mean_logits + other.mean_logits,
             prototype_grad: self.prototype_grad + other.prototype_grad,
         }
     }

@@ -9,58 +9,45 @@ use crate::{Error, Result, config::is_positive};
 
 /// The `[model.train]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Optimizer steps in the run.
+    /// Optimizer steps in the run; there is no default.
     pub steps: u64,
     /// Peak learning rate.
-    #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
     /// Decay rates of AdamW's two moments.
-    #[serde(default = "default_betas")]
     pub betas: [f64; 2],
     /// Steps of the linear rise from zero; by default 10,000 or a twentieth of the run,
     /// whichever is less.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<u64>,
     /// Steps after which the cosine reaches its floor. The authors' 3,000,000 keeps the rate
     /// practically constant; write the same number as `steps` for a full cosine.
-    #[serde(default = "default_decay_steps")]
     pub decay_steps: u64,
     /// Where the cosine ends.
-    #[serde(default = "default_floor")]
     pub floor: f64,
     /// Decoupled weight decay, on every parameter.
-    #[serde(default = "default_weight_decay")]
     pub weight_decay: f64,
     /// Joint norm that gradients are clipped to.
-    #[serde(default = "default_grad_clip")]
     pub grad_clip: f64,
     /// Parts that a batch is worked through in, to save memory.
-    #[serde(default = "default_accumulate")]
     pub accumulate: usize,
 }
 
-fn default_learning_rate() -> f64 {
-    1e-4
-}
-fn default_betas() -> [f64; 2] {
-    [0.9, 0.999]
-}
-fn default_decay_steps() -> u64 {
-    3_000_000
-}
-fn default_floor() -> f64 {
-    1e-9
-}
-fn default_weight_decay() -> f64 {
-    0.01
-}
-fn default_grad_clip() -> f64 {
-    1.0
-}
-fn default_accumulate() -> usize {
-    1
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 0,
+            learning_rate: 1e-4,
+            betas: [0.9, 0.999],
+            warmup: None,
+            decay_steps: 3_000_000,
+            floor: 1e-9,
+            weight_decay: 0.01,
+            grad_clip: 1.0,
+            accumulate: 1,
+        }
+    }
 }
 
 impl TrainConfig {
@@ -71,7 +58,7 @@ impl TrainConfig {
             Err(Error::Config { key: format!("model.train.{key}"), message: message.into() })
         };
         match self {
-            it if it.steps == 0 => wrong("steps", "must be at least 1"),
+            it if it.steps == 0 => wrong("steps", "must be given, and be at least 1"),
             it if !is_positive(it.learning_rate) => wrong("learning_rate", "must be above 0"),
             it if !is_positive(it.grad_clip) => wrong("grad_clip", "must be above 0"),
             it if it.betas.iter().any(|it| !(0.0..1.0).contains(it)) => {
@@ -141,27 +128,14 @@ impl Optimizer for Scaled {
 mod tests {
     use super::*;
 
-    fn config(text: &str) -> TrainConfig {
-        let mut config = TrainConfig {
-            steps: 1000,
-            learning_rate: 1.0,
-            betas: default_betas(),
-            warmup: Some(10),
-            decay_steps: 110,
-            floor: 0.1,
-            weight_decay: 0.0,
-            grad_clip: 1.0,
-            accumulate: 1,
-        };
-        if text == "default warm-up" {
-            config.warmup = None;
-        }
-        config
+    fn config(warmup: Option<u64>) -> TrainConfig {
+        let (steps, learning_rate, decay_steps, floor) = (1000, 1.0, 110, 0.1);
+        TrainConfig { steps, learning_rate, decay_steps, floor, warmup, ..Default::default() }
     }
 
     #[test]
     fn the_rate_rises_falls_and_stays_at_the_floor() {
-        let config = config("");
+        let config = config(Some(10));
         let rate = |step| config.learning_rate_at(step);
         assert!((rate(1) - 0.1).abs() < 1e-12 && (rate(10) - 1.0).abs() < 1e-12);
         assert!((rate(60) - 0.55).abs() < 1e-12, "half-way: {}", rate(60));
@@ -170,7 +144,7 @@ mod tests {
 
     #[test]
     fn warm_up_is_a_twentieth_of_a_short_run() {
-        let config = config("default warm-up");
+        let config = config(None);
         assert!((config.learning_rate_at(25) - 0.5).abs() < 1e-12);
         assert!(config.learning_rate_at(49) < 1.0);
     }

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
+use burn::module::Module as _;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
-use crate::method::{LearningRate, Losses, Method};
-use crate::{Clips, Config, EmbedConfig, Error, Pool, Result, TrainConfig, gradients};
+use crate::method::{LearningRate, Losses, Method, Ratio};
+use crate::statistics::{Spread, spread};
+use crate::{
+    Clips, Config, EmbedConfig, Error, Pool, Result, TrainConfig, device, gradients, parallel,
+};
 
 /// A method together with its optimizer, whichever method it is.
 pub trait Trainer {
@@ -107,47 +111,116 @@ impl<M: Method> MethodTrainer<M> {
         (&self.method, self.student())
     }
 
-    /// The loss of the batch and its gradients, a part of the batch at a time.
-    fn gradients(&mut self, clips: &Clips, monitor: bool) -> (Losses, GradientsParams) {
+    /// The loss of the batch and its gradients: one micro-batch after the other, the parts of
+    /// each at once.
+    fn gradients(&mut self, clips: &Clips) -> (Seen, GradientsParams) {
         let student = self.student.as_ref().expect("no step is under way");
+        let tracked = self.device.clone().autodiff();
         let mut sum = GradientsAccumulator::new();
-        let mut parts = Vec::new();
-        for part in clips.chunks(self.train.accumulate) {
-            let share = part.len() as f64 / clips.len() as f64;
-            let mut losses = self.method.loss(student, &part, monitor);
-            let grads = (losses.total.clone() * share).backward();
-            sum.accumulate(student, GradientsParams::from_grads(grads, student));
-            losses.total = losses.total.inner();
-            parts.push((share, losses));
+        let mut seen = Vec::new();
+        for micro_batch in clips.chunks(self.train.accumulate) {
+            let parts = micro_batch.chunks(device::parts(&self.device));
+            let targets = self.method.targets(&parts);
+            let work = parts.into_iter().zip(targets).collect();
+            let method = &self.method;
+            let done = parallel::map(work, |(part, targets)| {
+                let share = part.len() as f64 / clips.len() as f64;
+                // A copy of its own, for the graphs of two parts that share leaves wait for
+                // each other. It has the same ids, and shares the numbers.
+                let replica = student.clone().fork(&tracked);
+                let losses = method.loss(&replica, &part, targets);
+                let grads = (losses.total.clone() * share).backward();
+                (Seen::of(losses, share), GradientsParams::from_grads(grads, &replica))
+            });
+            for (part, grads) in done {
+                sum.accumulate(student, grads);
+                seen.push(part);
+            }
         }
-        (merge(parts), sum.grads())
+        let seen = seen.into_iter().reduce(Seen::and).expect("at least one clip");
+        (seen, sum.grads())
     }
 
-    fn read(&mut self, losses: Losses, grad_norm: Tensor<1>) -> Result<Report> {
-        let unread = Tensor::cat(std::mem::take(&mut self.unread), 0);
-        let unread = floats(unread);
+    fn read(&mut self, seen: Seen, grad_norm: Tensor<1>) -> Result<Report> {
+        let unread = floats(Tensor::cat(std::mem::take(&mut self.unread), 0));
         let first = self.step + 1 - unread.len() as u64;
         if let Some(idx) = unread.iter().position(|it| !it.is_finite()) {
             return Err(Error::Diverged { step: first + idx as u64, loss: unread[idx] });
         }
-        let loss = unread.last().copied().unwrap_or(f32::NAN);
+        let mut values = seen.values();
+        values.push(("grad_norm".into(), grad_norm.into_scalar()));
+        for Ratio { name, term, over } in self.method.ratios() {
+            let value = |name: &str| values.iter().find(|it| it.0 == name).map(|it| it.1);
+            if let (Some(term), Some(over)) = (value(term), value(over)) {
+                values.push(((*name).into(), term / over));
+            }
+        }
         let rate = self.train.learning_rate_at(self.step);
-        let mut values = vec![("loss".to_owned(), loss)];
-        let monitors = losses.monitors.into_iter().chain([("grad_norm", grad_norm)]);
-        values.extend(monitors.map(|(name, it)| (name.to_owned(), it.into_scalar::<f32>())));
         values.push(("learning_rate".into(), rate as f32));
         let others = self.learning_rates.iter();
-        values.extend(others.map(|(name, times)| ((*name).to_owned(), (rate * times) as f32)));
-        let per_clip = losses.per_clip.into_iter();
+        values.extend(others.map(|(name, times)| ((*name).into(), (rate * times) as f32)));
+        let per_clip = seen.per_clip.into_iter();
         let per_clip = per_clip.map(|(name, it)| (name.to_owned(), floats(it))).collect();
         Ok(Report { values, per_clip })
     }
 }
 
+/// What is kept of the losses of one or more parts; nothing of it is tracked.
+struct Seen {
+    /// The loss and its terms, each part's weighted with its share of the batch.
+    terms: Vec<(&'static str, Tensor<1>)>,
+    per_clip: Vec<(&'static str, Tensor<1>)>,
+    tokens: Vec<(&'static str, Tensor<3>)>,
+}
+
+impl Seen {
+    fn of(losses: Losses, share: f64) -> Self {
+        let Losses { total, terms, per_clip, tokens } = losses;
+        let terms = [("loss", total.inner())].into_iter().chain(terms);
+        Self { terms: terms.map(|(name, it)| (name, it * share)).collect(), per_clip, tokens }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            terms: zip(self.terms, other.terms, |a, b| a + b),
+            per_clip: zip(self.per_clip, other.per_clip, |a, b| Tensor::cat(vec![a, b], 0)),
+            tokens: zip(self.tokens, other.tokens, |a, b| Tensor::cat(vec![a, b], 0)),
+        }
+    }
+
+    fn loss(&self) -> Tensor<1> {
+        self.terms[0].1.clone()
+    }
+
+    /// The loss, its terms, and the spread of the tokens.
+    fn values(&self) -> Vec<(String, f32)> {
+        let terms = self.terms.iter().map(|(name, it)| ((*name).to_owned(), it.clone()));
+        let spreads = self.tokens.iter().flat_map(|(name, tokens)| {
+            let Spread { variance, covariance } = spread(tokens.clone());
+            [(format!("variance_{name}"), variance), (format!("covariance_{name}"), covariance)]
+        });
+        terms.chain(spreads).map(|(name, it)| (name, it.into_scalar())).collect()
+    }
+}
+
+type Named<const D: usize> = Vec<(&'static str, Tensor<D>)>;
+
+fn zip<const D: usize>(
+    a: Named<D>,
+    b: Named<D>,
+    join: impl Fn(Tensor<D>, Tensor<D>) -> Tensor<D>,
+) -> Named<D> {
+    a.into_iter().zip(b).map(|((name, a), (_, b))| (name, join(a, b))).collect()
+}
+
+fn floats(values: Tensor<1>) -> Vec<f32> {
+    values.into_data().try_to_vec().expect("float32 values")
+}
+
 impl<M: Method> Trainer for MethodTrainer<M> {
     fn step(&mut self, clips: &Clips, read: bool) -> Result<Option<Report>> {
         self.step += 1;
-        let (losses, mut grads) = self.gradients(clips, read);
+        let (seen, mut grads) = self.gradients(clips);
         let max_norm = self.train.grad_clip;
         let norm = gradients::clip(self.student(), &mut grads, max_norm, &self.device);
         let rate = self.train.learning_rate_at(self.step);
@@ -155,8 +228,8 @@ impl<M: Method> Trainer for MethodTrainer<M> {
         let student = self.optimizer.step(rate, student, grads);
         self.method.after_step(&student);
         self.student = Some(student);
-        self.unread.push(losses.total.clone());
-        if read { self.read(losses, norm).map(Some) } else { Ok(None) }
+        self.unread.push(seen.loss());
+        if read { self.read(seen, norm).map(Some) } else { Ok(None) }
     }
 
     fn embed(&self, clips: &Clips) -> Embeddings {
@@ -180,27 +253,85 @@ impl<M: Method> Trainer for MethodTrainer<M> {
     }
 }
 
-/// The losses of a batch from those of its parts, each with its share of the clips.
-fn merge(parts: Vec<(f64, Losses)>) -> Losses {
-    let mut parts = parts.into_iter().map(|(share, it)| Losses {
-        total: it.total * share,
-        monitors: it.monitors.into_iter().map(|(name, it)| (name, it * share)).collect(),
-        per_clip: it.per_clip,
-    });
-    let first = parts.next().expect("at least one part");
-    parts.fold(first, |sum, part| Losses {
-        total: sum.total + part.total,
-        monitors: zip(sum.monitors, part.monitors, |a, b| a + b),
-        per_clip: zip(sum.per_clip, part.per_clip, |a, b| Tensor::cat(vec![a, b], 0)),
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::tdv;
+    use crate::{EncoderConfig, HeadConfig, MethodConfig, Precision};
 
-type Named = Vec<(&'static str, Tensor<1>)>;
+    fn config(precision: Precision) -> Config {
+        let encoder =
+            EncoderConfig { size: None, patch: 4, dim: Some(16), depth: Some(1), heads: Some(2) };
+        let head = HeadConfig { hidden: 16, bottleneck: 8, prototypes: 12, chunk: 100 };
+        Config {
+            encoder,
+            method: MethodConfig::Tdv(tdv::Config { head, ..Default::default() }),
+            train: TrainConfig { steps: 10, warmup: Some(0), ..Default::default() },
+            embed: EmbedConfig::default(),
+            precision,
+        }
+    }
 
-fn zip(a: Named, b: Named, join: impl Fn(Tensor<1>, Tensor<1>) -> Tensor<1>) -> Named {
-    a.into_iter().zip(b).map(|((name, a), (_, b))| (name, join(a, b))).collect()
-}
+    fn clips(n: usize, device: &Device) -> Clips {
+        let shape = [n, 3, 8, 8, 3];
+        let pixels = (0..shape.iter().product::<usize>()).map(|it| (it * it % 253) as u8);
+        Clips::upload(pixels.collect(), shape, device)
+    }
 
-fn floats(values: Tensor<1>) -> Vec<f32> {
-    values.into_data().try_to_vec().expect("float32 values")
+    fn losses(config: &Config, n: usize, steps: usize) -> Vec<f32> {
+        let device = Device::flex();
+        let mut trainer = trainer(config, [8, 8], 0, &device).unwrap();
+        let clips = clips(n, &device);
+        (0..steps).map(|_| trainer.step(&clips, true).unwrap().unwrap().values[0].1).collect()
+    }
+
+    #[test]
+    fn the_loss_falls_on_one_batch_and_repeats_bit_for_bit() {
+        let mut config = config(Precision::Float32);
+        config.train.learning_rate = 1e-2;
+        let first = losses(&config, 4, 8);
+        assert!(first[7] < first[0] - 0.1, "{first:?}");
+        assert_eq!(first, losses(&config, 4, 8));
+    }
+
+    #[test]
+    fn bfloat16_trains_like_float32() {
+        let pairs = [Precision::Float32, Precision::Bfloat16].map(|it| losses(&config(it), 4, 3));
+        for (full, half) in pairs[0].iter().zip(&pairs[1]) {
+            assert!((full - half).abs() / full < 0.02, "{full} and {half}");
+        }
+    }
+
+    #[test]
+    fn a_report_has_a_number_a_clip_whatever_the_parts() {
+        for (n, accumulate) in [(1, 1), (5, 1), (5, 2), (3, 8)] {
+            let mut config = config(Precision::Float32);
+            config.train.accumulate = accumulate;
+            let device = Device::flex();
+            let mut trainer = trainer(&config, [8, 8], 0, &device).unwrap();
+            let clips = clips(n, &device);
+            let report = trainer.step(&clips, true).unwrap().unwrap();
+            let value = |name: &str| report.values.iter().find(|it| it.0 == name).unwrap().1;
+            let (name, errors) = &report.per_clip[0];
+            let mean = errors.iter().sum::<f32>() / errors.len() as f32;
+            assert_eq!((name.as_str(), errors.len()), ("mse", n));
+            assert!((mean - value("mse")).abs() < 1e-5, "{mean} is not the mean {}", value("mse"));
+            let ratio = value("mse") / value("copy_mse");
+            assert!((value("copy_ratio") - ratio).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn the_first_loss_that_is_not_finite_is_named() {
+        let mut config = config(Precision::Float32);
+        config.train.learning_rate = 1e38;
+        config.train.grad_clip = 1e30;
+        let device = Device::flex();
+        let mut trainer = trainer(&config, [8, 8], 0, &device).unwrap();
+        let clips = clips(2, &device);
+        assert!(trainer.step(&clips, true).is_ok(), "the first weights are sound");
+        let results: Vec<_> = (0..4).map(|idx| trainer.step(&clips, idx == 3)).collect();
+        let Err(Error::Diverged { step, loss }) = &results[3] else { panic!("still finite") };
+        assert!((2..=3).contains(step) && !loss.is_finite(), "step {step}: {loss}");
+    }
 }

@@ -103,26 +103,27 @@ impl<I> Sampler<I> {
         render: Render<'_, I>,
     ) -> Result<Vec<Clip>, Problem> {
         self.counts.decoded += 1;
-        let clips = match self.held.as_ref().map(|it| time - it.0) {
-            None => {
-                self.run(time);
-                Ok(Vec::new())
-            }
-            Some(gap) => {
-                if gap > 0.0 && !discontinuity {
-                    self.gaps.push(gap);
-                }
-                if discontinuity || gap < 0.0 || gap > BREAK * self.config.interval {
-                    let clips = self.settle_last(render);
-                    self.window.clear(Reason::Discontinuity, &mut self.counts);
-                    self.run(time);
-                    clips
-                } else {
-                    self.longest = self.longest.max(time - self.run_start);
-                    self.settle(time - gap / 2.0, render)
-                }
-            }
+        let gap = self.held.as_ref().map(|it| time - it.0);
+        if gap == Some(0.0) && !discontinuity {
+            // Some files repeat a frame; no clip may hold the same moment twice.
+            self.counts.off_grid += 1;
+            return Ok(Vec::new());
+        }
+        if let Some(gap) = gap.filter(|&it| it > 0.0 && !discontinuity) {
+            self.gaps.push(gap);
+        }
+        let far = BREAK * self.config.interval;
+        let continues = gap.filter(|it| !discontinuity && (0.0..=far).contains(it));
+        let clips = match continues {
+            Some(gap) => self.settle(time - gap / 2.0, render),
+            None => self.settle_last(render),
         };
+        if continues.is_none() {
+            self.window.clear(Reason::Discontinuity, &mut self.counts);
+            self.run_start = time;
+            self.grid = Grid::new(time + self.origin.phase, self.config.hop_seconds());
+        }
+        self.longest = self.longest.max(time - self.run_start);
         self.held = Some((time, image));
         clips
     }
@@ -141,11 +142,6 @@ impl<I> Sampler<I> {
     pub(crate) fn abandon(&mut self) {
         self.counts.unfinished += u64::from(self.held.take().is_some());
         self.window.clear(Reason::Unfinished, &mut self.counts);
-    }
-
-    fn run(&mut self, time: f64) {
-        self.run_start = time;
-        self.grid = Grid::new(time + self.origin.phase, self.config.hop_seconds());
     }
 
     fn settle_last(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {

@@ -43,12 +43,24 @@ impl MethodConfig {
 }
 
 /// What a method adds to the one training step: a loss, and what follows the optimizer.
-pub(crate) trait Method {
+///
+/// A batch is worked through in parts, at once where the device gains by it. The loss of a
+/// batch must be the mean of those of its parts; what has to see the whole batch first, as a
+/// running mean does, belongs in [`Method::targets`].
+pub(crate) trait Method: Sync {
     /// What the optimizer trains.
-    type Student: Module;
+    type Student: Module + Sync;
+    /// What the student's loss on one part is measured against; never tracked.
+    type Targets: Send;
 
-    /// The loss of a batch. Monitors beyond its terms are computed only when asked for.
-    fn loss(&mut self, student: &Self::Student, clips: &Clips, monitor: bool) -> Losses;
+    /// The targets of every part of a batch.
+    fn targets(&mut self, parts: &[Clips]) -> Vec<Self::Targets>;
+
+    /// The loss of one part, a mean over its clips.
+    fn loss(&self, student: &Self::Student, clips: &Clips, targets: Self::Targets) -> Losses;
+
+    /// Terms that say more as a share of another.
+    fn ratios(&self) -> &'static [Ratio];
 
     /// Runs after every optimizer step; teachers move here.
     fn after_step(&mut self, student: &Self::Student);
@@ -71,6 +83,13 @@ pub(crate) trait Method {
     fn save(&self, student: &Self::Student, folder: &Path) -> Result<()>;
 }
 
+/// `term / over` under a name of its own.
+pub(crate) struct Ratio {
+    pub(crate) name: &'static str,
+    pub(crate) term: &'static str,
+    pub(crate) over: &'static str,
+}
+
 /// A group of parameters, its name in the metrics, and the multiple that it learns at.
 pub(crate) struct LearningRate {
     pub(crate) name: &'static str,
@@ -78,11 +97,13 @@ pub(crate) struct LearningRate {
     pub(crate) multiplier: f64,
 }
 
-/// A loss, and what a person would want to see of it. Only `total` is tracked.
+/// The loss of a part, and what a person would want to see of it. Only `total` is tracked.
 pub(crate) struct Losses {
     pub(crate) total: Tensor<1>,
-    /// Named numbers of the batch.
-    pub(crate) monitors: Vec<(&'static str, Tensor<1>)>,
+    /// Named numbers, means over the clips.
+    pub(crate) terms: Vec<(&'static str, Tensor<1>)>,
     /// Named numbers a clip, `[n]`.
     pub(crate) per_clip: Vec<(&'static str, Tensor<1>)>,
+    /// Named tokens `[rows, tokens, d]` whose spread over the batch is watched.
+    pub(crate) tokens: Vec<(&'static str, Tensor<3>)>,
 }

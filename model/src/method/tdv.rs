@@ -21,13 +21,12 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{LearningRate, Losses, Method};
+use super::{LearningRate, Losses, Method, Ratio};
 use crate::config::is_positive;
 use crate::loss::{Distillation, Side, distillation, mean_squared};
-use crate::statistics::spread;
 use crate::{
     Clips, EncoderChoice, EncoderShape, Error, FrameEncoder, Head, HeadConfig, Init, MotionEncoder,
-    Result, ema, weights,
+    Result, ema, parallel, weights,
 };
 
 /// The `[model.method]` table of `name = "tdv"`.
@@ -143,105 +142,136 @@ pub(crate) struct Tdv {
     centre: Tensor<2>,
 }
 
-/// The tokens of one batch, each `[pairs, 1 + patches, d]`.
-struct Prediction {
-    /// z: the frame, tracked.
+/// What the student sees of a part: tokens `[pairs, 1 + patches, d]`, tracked.
+struct Seen {
+    /// z: the frame.
     frame: Tensor<3>,
-    /// Δz: its motion, tracked.
+    /// Δz: its motion.
     motion: Tensor<3>,
-    /// z̄: the next frame as the teacher sees it.
-    next: Tensor<3>,
 }
 
-impl Prediction {
-    /// ẑ = z + Δz.
-    fn predicted(&self) -> Tensor<3> {
-        self.frame.clone() + self.motion.clone()
-    }
+/// What the teacher says of a part.
+pub(crate) struct Targets {
+    /// z̄: the next frame, `[pairs, 1 + patches, d]`.
+    next: Tensor<3>,
+    /// The next frame on the sphere of the prototypes, `[pairs, 1 + patches, bottleneck]`.
+    points: Tensor<3>,
+    /// The teacher's prototypes.
+    prototypes: Tensor<2>,
+    /// The centres for `[CLS]` and for the patches.
+    centres: [Tensor<2>; 2],
 }
 
 impl Tdv {
-    /// All neighbouring pairs of all clips, one step each (equations 1 to 5).
-    fn predict(&self, student: &Student, clips: &Clips) -> Prediction {
+    /// z and Δz of all neighbouring pairs of all clips, one step each (equations 1 to 3).
+    fn see(student: &Student, clips: &Clips) -> Seen {
         let pairs = clips.frames_per_clip() - 1;
         let (past, next) = (clips.frames(0, pairs), clips.frames(1, pairs));
         let frame = student.frame_encoder.forward(Tensor::from_inner(past.clone()));
-        let difference = Tensor::from_inner(next.clone() - past);
+        let difference = Tensor::from_inner(next - past);
         let motion = student.motion_encoder.forward(difference, frame.clone());
-        let motion = student.motion_proj.forward(motion);
-        Prediction { frame, motion, next: self.teacher.teacher_encoder.forward(next) }
+        Seen { frame, motion: student.motion_proj.forward(motion) }
     }
 
-    /// The cross-entropy on `[CLS]` and on the patches (equation 7). The centre moves after each
-    /// of the two.
+    /// z̄ of the same pairs (equation 5), and where the head puts it.
+    fn look_ahead(&self, clips: &Clips) -> [Tensor<3>; 2] {
+        let pairs = clips.frames_per_clip() - 1;
+        let next = self.teacher.teacher_encoder.forward(clips.frames(1, pairs));
+        let [rows, tokens, _] = next.dims();
+        let points = self.teacher.teacher_head.project(next.clone().flatten(0, 1));
+        [next, points.reshape([rows as i32, tokens as i32, -1])]
+    }
+
+    /// Moves the centre towards the mean of the teacher's logits; gives the centre before.
+    ///
+    /// A logit is linear in the point, so that the mean point gives the mean logit.
+    fn move_centre(&mut self, points: &[Tensor<3>], prototypes: &Tensor<2>) -> Tensor<2> {
+        let all = Tensor::cat(points.to_vec(), 0).flatten::<2>(0, 1);
+        let mean = all.mean_dim(0).matmul(prototypes.clone().transpose());
+        let momentum = self.config.centre_momentum;
+        let moved = self.centre.clone() * momentum + mean * (1.0 - momentum);
+        std::mem::replace(&mut self.centre, moved)
+    }
+
+    /// The cross-entropy on `[CLS]` and on the patches (equation 7).
     fn cross_entropies(
-        &mut self,
+        &self,
         student: &Student,
         predicted: Tensor<3>,
-        next: Tensor<3>,
+        targets: &Targets,
     ) -> [Distillation; 2] {
-        let (prototypes, patches) = (student.head.prototypes(), next.dims()[1] - 1);
-        let teacher_prototypes = self.teacher.teacher_head.prototypes();
-        [(0, 1), (1, patches)].map(|(from, len)| {
-            let rows = |tokens: &Tensor<3>| tokens.clone().narrow(1, from, len).flatten(0, 1);
+        let prototypes = student.head.prototypes();
+        let [cls_centre, patch_centre] = &targets.centres;
+        [(CLS, cls_centre), (PATCHES, patch_centre)].map(|(part, centre)| {
             let student = Side {
-                tokens: student.head.project(rows(&predicted)),
+                tokens: student.head.project(part(&predicted).flatten(0, 1)),
                 prototypes: prototypes.clone(),
                 temperature: self.config.student_temperature,
             };
             let teacher = Side {
-                tokens: self.teacher.teacher_head.project(rows(&next)),
-                prototypes: teacher_prototypes.clone(),
+                tokens: part(&targets.points).flatten(0, 1),
+                prototypes: targets.prototypes.clone(),
                 temperature: self.config.teacher_temperature,
             };
-            let out = distillation(&student, &teacher, &self.centre, self.config.head.chunk);
-            let momentum = self.config.centre_momentum;
-            self.centre =
-                self.centre.clone() * momentum + out.mean_logits.clone() * (1.0 - momentum);
-            out
+            distillation(&student, &teacher, centre, self.config.head.chunk)
         })
     }
 }
 
+/// A choice among the tokens of an image.
+type Part = fn(&Tensor<3>) -> Tensor<3>;
+const CLS: Part = |tokens| tokens.clone().narrow(1, 0, 1);
+const PATCHES: Part = |tokens| tokens.clone().narrow(1, 1, tokens.dims()[1] - 1);
+
 impl Method for Tdv {
     type Student = Student;
+    type Targets = Targets;
 
-    fn loss(&mut self, student: &Student, clips: &Clips, monitor: bool) -> Losses {
-        let tokens = self.predict(student, clips);
-        let predicted = tokens.predicted();
-        let mse = mean_squared(predicted.clone(), Tensor::from_inner(tokens.next.clone()));
-        let [cls, patches] = self.cross_entropies(student, predicted.clone(), tokens.next.clone());
+    /// The centre is shared by `[CLS]` and patches, and moves after each of the two.
+    fn targets(&mut self, parts: &[Clips]) -> Vec<Targets> {
+        let prototypes = self.teacher.teacher_head.prototypes();
+        let ahead = parallel::map(parts.to_vec(), |part| self.look_ahead(&part));
+        let centres = [CLS, PATCHES].map(|part| {
+            let points: Vec<_> = ahead.iter().map(|[_, points]| part(points)).collect();
+            self.move_centre(&points, &prototypes)
+        });
+        let targets = ahead.into_iter().map(|[next, points]| {
+            let (prototypes, centres) = (prototypes.clone(), centres.clone());
+            Targets { next, points, prototypes, centres }
+        });
+        targets.collect()
+    }
+
+    fn loss(&self, student: &Student, clips: &Clips, targets: Targets) -> Losses {
+        let Seen { frame, motion } = Self::see(student, clips);
+        let predicted = frame.clone() + motion;
+        let mse = mean_squared(predicted.clone(), Tensor::from_inner(targets.next.clone()));
+        let [cls, patches] = self.cross_entropies(student, predicted.clone(), &targets);
         let Config { mse_coeff, cls_coeff, patch_coeff, .. } = self.config;
         let total = mse.clone() * mse_coeff
             + cls.loss.clone() * cls_coeff
             + patches.loss.clone() * patch_coeff;
 
-        let (frame, predicted) = (tokens.frame.inner(), predicted.inner());
-        let n = clips.len();
-        let errors = a_clip(n, predicted.clone() - tokens.next.clone());
-        let copy_errors = a_clip(n, frame.clone() - tokens.next.clone());
-        let copy_mse = copy_errors.clone().mean();
-        let mut monitors = vec![
-            ("mse", mse.clone().inner()),
-            ("ce_cls", cls.loss.inner()),
-            ("ce_patch", patches.loss.inner()),
-            ("copy_mse", copy_mse.clone()),
-            ("copy_ratio", mse.inner() / copy_mse),
-            ("teacher_entropy_cls", cls.entropy),
-            ("teacher_entropy_patch", patches.entropy),
-        ];
-        if monitor {
-            let [z, z_hat, z_bar] = [frame, predicted, tokens.next].map(spread);
-            monitors.extend([
-                ("variance_frame", z.variance),
-                ("variance_predicted", z_hat.variance),
-                ("variance_teacher", z_bar.variance),
-                ("covariance_frame", z.covariance),
-                ("covariance_predicted", z_hat.covariance),
-                ("covariance_teacher", z_bar.covariance),
-            ]);
+        let (frame, predicted, next) = (frame.inner(), predicted.inner(), targets.next);
+        let errors = a_clip(clips.len(), predicted.clone() - next.clone());
+        let copy_errors = a_clip(clips.len(), frame.clone() - next.clone());
+        Losses {
+            total,
+            terms: vec![
+                ("mse", mse.inner()),
+                ("ce_cls", cls.loss.inner()),
+                ("ce_patch", patches.loss.inner()),
+                ("copy_mse", copy_errors.clone().mean()),
+                ("teacher_entropy_cls", cls.entropy),
+                ("teacher_entropy_patch", patches.entropy),
+            ],
+            per_clip: vec![("mse", errors), ("copy_mse", copy_errors)],
+            tokens: vec![("frame", frame), ("predicted", predicted), ("teacher", next)],
         }
-        Losses { total, monitors, per_clip: vec![("mse", errors), ("copy_mse", copy_errors)] }
+    }
+
+    fn ratios(&self) -> &'static [Ratio] {
+        &[Ratio { name: "copy_ratio", term: "mse", over: "copy_mse" }]
     }
 
     fn after_step(&mut self, student: &Student) {

@@ -158,7 +158,10 @@ fn clips_never_span_a_scene_cut() {
     let scene = |number: u32| if number < 10 { 20 } else { 220 };
     let shown = || (0..20).map(|it| (f64::from(it) * 0.04, false, scene(it)));
     let found = cut(config(4, 0.04, 0.0), shown());
-    assert_eq!(numbers(&found.times()), [[0, 1, 2, 3], [4, 5, 6, 7], [12, 13, 14, 15], [16, 17, 18, 19]]);
+    assert_eq!(
+        numbers(&found.times()),
+        [[0, 1, 2, 3], [4, 5, 6, 7], [12, 13, 14, 15], [16, 17, 18, 19]]
+    );
     // Frames 8, 9 and 10 were in the clip; 11 was wanted by none any more.
     assert_eq!((found.sampler.counts.cut, found.sampler.counts.off_grid), (3, 1));
     for threshold in [0.0, 1.0] {

@@ -2,7 +2,7 @@
 //! a launch string.
 //!
 //! ```text
-//! uridecodebin3 (video only) ─▶ videoconvert ─▶ videoflip (as the metadata says) ─▶ appsink (I420)
+//! uridecodebin3 (video only) ─▶ videoconvert ─▶ videoflip (by metadata) ─▶ appsink (I420)
 //! ```
 
 use std::sync::LazyLock;

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::Synthetic;
+use super::{Synthetic, mp4::lacks_index};
 use crate::{Problem, SourceConfig};
 
 /// One thing to open.
@@ -47,8 +47,12 @@ pub(super) fn inspect(path: &Path) -> Result<(), Problem> {
     if !metadata.is_file() {
         return Ok(());
     }
-    File::open(path).map_err(unreadable)?;
-    if metadata.len() == 0 { Err(Problem::Empty) } else { Ok(()) }
+    let mut file = File::open(path).map_err(unreadable)?;
+    match metadata.len() {
+        0 => Err(Problem::Empty),
+        _ if lacks_index(&mut file).map_err(unreadable)? => Err(Problem::NoIndex),
+        _ => Ok(()),
+    }
 }
 
 /// Drops `user:password@` from a URI.

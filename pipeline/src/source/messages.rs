@@ -23,9 +23,7 @@ impl Heard {
                 None
             }
             gst::MessageView::Element(it) => {
-                let missing = it.structure().filter(|it| it.name() == "missing-plugin");
-                let name = missing.and_then(|it| it.get::<String>("name").ok());
-                self.missing = self.missing.take().or(name);
+                self.missing = self.missing.take().or_else(|| missing_decoder(it.structure()?));
                 None
             }
             gst::MessageView::Error(it) => Some(self.problem(it, uri)),
@@ -33,23 +31,20 @@ impl Heard {
         }
     }
 
-    /// What an end without a frame means.
-    pub(super) fn no_frames(&self) -> Problem {
+    /// Why there is no frame, if something was said that explains it.
+    pub(super) fn explanation(&self) -> Option<Problem> {
         match (&self.missing, self.video) {
-            (Some(name), _) => Problem::MissingDecoder(name.clone()),
-            (None, Some(false)) => Problem::NoVideo,
-            (None, _) => Problem::NoFrames,
+            (Some(name), _) => Some(Problem::MissingDecoder(name.clone())),
+            (None, Some(false)) => Some(Problem::NoVideo),
+            (None, _) => None,
         }
     }
 
     fn problem(&self, message: &gst::message::Error, uri: &str) -> Problem {
         let error = message.error();
         let text = text(message, uri);
-        if let Some(name) = &self.missing {
-            return Problem::MissingDecoder(name.clone());
-        }
-        if self.video == Some(false) {
-            return Problem::NoVideo;
+        if let Some(explained) = self.explanation() {
+            return explained;
         }
         if error.matches(gst::StreamError::TypeNotFound)
             || error.matches(gst::StreamError::WrongType)
@@ -59,12 +54,28 @@ impl Heard {
         if error.matches(gst::StreamError::Demux) && self.video.is_none() {
             return Problem::NoIndex;
         }
-        if error.is::<gst::ResourceError>() && self.video.is_none() {
+        let remote = !uri.starts_with("file:");
+        // An HTTP source that cannot connect says no more than that its task failed.
+        let source = error.is::<gst::ResourceError>()
+            || remote && (error.is::<gst::CoreError>() || error.matches(gst::StreamError::Failed));
+        if source && self.video.is_none() {
             return Problem::Unreachable(text);
         }
-        let element = message.src().map(|it| it.name().to_string()).unwrap_or_default();
-        Problem::Decode { element, message: text }
+        Problem::Decode { element: element(message), message: text }
     }
+}
+
+/// Name of the decoder or demuxer that a message says is missing.
+fn missing_decoder(said: &gst::StructureRef) -> Option<String> {
+    let missing = said.name() == "missing-plugin" && said.get("type") == Ok("decoder");
+    missing.then(|| said.get("name").ok()).flatten()
+}
+
+/// Kind of the element that a message is from, as in `qtdemux`.
+fn element(message: &gst::message::Error) -> String {
+    let element = message.src().and_then(|it| it.downcast_ref::<gst::Element>());
+    let factory = element.and_then(gst::Element::factory);
+    factory.map_or_else(|| "GStreamer".into(), |it| it.name().into())
 }
 
 /// The message and its last detail in one line, without credentials.
@@ -72,7 +83,8 @@ fn text(message: &gst::message::Error, uri: &str) -> String {
     let error = message.error();
     let headline = error.message().trim_end_matches('.');
     let debug = message.debug().unwrap_or_default();
-    let detail = debug.lines().last().unwrap_or_default().trim().trim_end_matches('.');
+    // The first line is a place in GStreamer's own code.
+    let detail = debug.lines().skip(1).last().unwrap_or_default().trim().trim_end_matches('.');
     let text = if detail.is_empty() || detail.contains(headline) {
         headline.to_owned()
     } else {

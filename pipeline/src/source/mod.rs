@@ -8,6 +8,7 @@ mod decoded;
 mod elements;
 mod items;
 mod messages;
+mod mp4;
 mod synthetic;
 mod uri;
 

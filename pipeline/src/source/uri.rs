@@ -26,6 +26,10 @@ const SLICE: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 /// How long neither a frame nor a message may come.
 const STALL: Duration = Duration::from_secs(15);
 
+/// The same before the first frame, once something was said that explains why none comes:
+/// GStreamer does not always end a pipeline that has nothing to play.
+const STALL_EXPLAINED: Duration = Duration::from_secs(3);
+
 /// Pulls frames out of a running pipeline, and stops it when dropped.
 #[derive(Debug)]
 pub(super) struct UriPictures {
@@ -96,8 +100,8 @@ impl UriPictures {
             }
             if spoke {
                 last_sign = Instant::now();
-            } else if last_sign.elapsed() > STALL {
-                return Some(Err(Problem::Stalled(STALL.as_secs())));
+            } else if let Some(problem) = self.stalled(last_sign.elapsed()) {
+                return Some(Err(problem));
             }
         }
     }
@@ -144,10 +148,20 @@ impl UriPictures {
         Ok((info, changed))
     }
 
+    /// What is wrong after so long a silence.
+    fn stalled(&self, silence: Duration) -> Option<Problem> {
+        match self.recent[1].map_or_else(|| self.heard.explanation(), |_| None) {
+            Some(explained) => (silence > STALL_EXPLAINED).then_some(explained),
+            None => (silence > STALL).then_some(Problem::Stalled(STALL.as_secs())),
+        }
+    }
+
     /// What is wrong when the end is reached now.
     fn wrong_end(&self) -> Option<Problem> {
         let [before, last] = self.recent;
-        let Some(last) = last else { return Some(self.heard.no_frames()) };
+        let Some(last) = last else {
+            return Some(self.heard.explanation().unwrap_or(Problem::NoFrames));
+        };
         let duration = self.duration?;
         let end = last + before.map_or(0.0, |it| last - it);
         let allowed = (0.02 * duration).max(0.5);

@@ -1,5 +1,7 @@
 //! The library from outside: real threads, real files, real decoders.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod bad_input;
 mod config;
 mod files;

@@ -71,7 +71,7 @@ fn later_readings_give_other_frames() {
 #[test]
 fn weights_decide_how_often_a_stream_is_drawn() {
     let (batches, _) = train(&three([&[]; 3], true), 3, 300);
-    let mut drawn = [0.0; 3];
+    let mut drawn = [0.0_f64; 3];
     batches.iter().flat_map(|it| &it.clips).for_each(|it| drawn[it.stream] += 1.0 / 1200.0);
     for (share, expected) in drawn.iter().zip([1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0]) {
         // Three standard deviations of 1200 draws.
@@ -82,9 +82,9 @@ fn weights_decide_how_often_a_stream_is_drawn() {
 #[test]
 fn a_batch_mixes_streams_and_moments() {
     let (batches, _) = train(&three([&[]; 3], false), 3, usize::MAX);
-    let mixed = batches.iter().filter(|it| {
-        it.clips.iter().map(|it| it.stream).collect::<HashSet<_>>().len() > 1
-    });
+    let mixed = batches
+        .iter()
+        .filter(|it| it.clips.iter().map(|it| it.stream).collect::<HashSet<_>>().len() > 1);
     assert!(mixed.count() * 2 > batches.len());
 }
 

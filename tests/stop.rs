@@ -1,0 +1,156 @@
+//! How a run stops before its steps are done: somebody stops it, its loss is no number any more,
+//! or its disk fails.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use support::{Done, Setup, Table, assert_balanced, assert_finished, finish, looped, media};
+
+fn setup() -> Setup {
+    Setup::new(&[looped("street", media("street.mp4")), looped("tree", media("tree.mp4"))])
+}
+
+/// The only folder in `folder`.
+fn only(folder: PathBuf) -> PathBuf {
+    let mut found = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path());
+    let first = found.next().unwrap_or_else(|| panic!("{} is empty", folder.display()));
+    assert!(found.next().is_none(), "{} holds more than one thing", folder.display());
+    first
+}
+
+/// A signal ends an endless run as its last step would.
+fn saved_after(signal: &str) {
+    let setup = setup();
+    let mut running = setup.endless(&[]);
+    running.wait_for("step 1/1000000");
+    running.signal(signal);
+    let done: Done = running.finish().ended_with(0);
+    let done = done.complains(&["interrupted: saving after step"]);
+    let checkpoint = only(setup.run().join("checkpoints"));
+    let step: i64 = checkpoint.to_str().unwrap().rsplit('-').next().unwrap().parse().unwrap();
+    for name in ["encoder", "student", "teacher"] {
+        assert!(checkpoint.join(format!("{name}.safetensors")).is_file(), "{name} is missing");
+    }
+    done.prints(&["street: stopped", "tree: stopped", checkpoint.to_str().unwrap()]);
+    assert_finished(&setup.run());
+    let streams = setup.table("streams");
+    assert_balanced(&streams);
+    let trained: i64 = streams.sums("trained").values().sum();
+    assert!(trained >= 4 * step, "{trained} frames in {step} steps of four clips");
+    let logged = setup.table("metrics").counts("step");
+    assert!(logged.iter().all(|it| *it <= step), "the checkpoint is of step {step}");
+    assert!(logged.contains(&1));
+    for stream in ["street", "tree"] {
+        assert_eq!(streams.last(stream), ("stopped".into(), String::new()));
+    }
+}
+
+#[test]
+fn control_c_saves_everything() {
+    saved_after("INT");
+}
+
+#[test]
+fn a_request_to_terminate_saves_everything() {
+    saved_after("TERM");
+}
+
+#[test]
+fn a_second_signal_ends_the_run_at_once() {
+    let setup = setup();
+    // Weights of a hundred megabytes, so that ending takes longer than two signals do.
+    let mut running = setup.endless(&["model.method.head.prototypes=800000"]);
+    running.wait_for("step 1/1000000");
+    // While it is stopped both become pending, and it gets them together.
+    running.signal("STOP");
+    running.signal("INT");
+    running.signal("TERM");
+    running.signal("CONT");
+    running.finish().ended_with(130);
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_and_shows_its_clips() {
+    let setup = setup();
+    let diverging = [
+        "model.train.steps=1000",
+        "model.train.learning_rate=1e30",
+        "model.train.warmup=0",
+        "model.train.weight_decay=0",
+        "model.train.grad_clip=1e30",
+        "log_every=5",
+    ];
+    let done = setup.train(&diverging).ended_with(1);
+    let folder = only(setup.run().join("diverged"));
+    let done = done.complains(&["training diverged", folder.to_str().unwrap(), "learning_rate"]);
+    assert!(done.stderr.contains("the loss became"), "{done}");
+    for name in ["encoder", "student", "teacher"] {
+        assert!(folder.join(format!("{name}.safetensors")).is_file(), "{name} is missing");
+    }
+    assert!(!setup.run().join("checkpoints").exists(), "broken weights look like good ones");
+
+    let (_, step) = done.stderr.split_once("at step ").unwrap();
+    let step: u64 = step.split(';').next().unwrap().parse().unwrap();
+    let clips = fs::read_to_string(folder.join("clips.json")).unwrap();
+    let clips: Vec<serde_json::Value> = serde_json::from_str(&clips).unwrap();
+    let of_step: Vec<_> = clips.iter().filter(|it| it["step"] == step).collect();
+    assert_eq!(of_step.len(), 4, "the clips of step {step}, four a batch: {clips:?}");
+    for clip in of_step {
+        let stream = clip["stream"].as_str().unwrap();
+        assert_eq!(clip["item"], media(&format!("{stream}.mp4")));
+        let times = clip["times"].as_array().unwrap();
+        let times: Vec<f64> = times.iter().map(|it| it.as_f64().unwrap()).collect();
+        assert!(times.len() == 3 && times.is_sorted(), "three frames a clip: {times:?}");
+    }
+    let losses = setup.table("metrics").metric("loss");
+    assert!(!losses.is_empty() && losses.iter().all(|it| it.1.is_finite()), "{losses:?}");
+    assert_balanced(&setup.table("streams"));
+    assert_finished(&setup.run());
+}
+
+#[test]
+fn a_folder_that_disappears_ends_the_run() {
+    let setup = setup();
+    let mut command = setup.command("train", &["model.train.steps=1000000"]);
+    command.args(["--verbose", "--set", "storage.rows_per_part=1"]);
+    let mut running = support::Running::start(command);
+    running.wait_for("table=\"metrics\" part=3");
+    let moved = setup.path("runs/moved");
+    fs::rename(setup.run(), &moved).unwrap();
+    let done = running.finish().ended_with(1);
+    done.complains(&["error: ", setup.run().to_str().unwrap(), "still there and writable"]);
+    let metrics = Table::read(&moved, "metrics");
+    assert!(metrics.parts >= 4, "{} parts", metrics.parts);
+    assert_eq!(metrics.metric("loss").len(), metrics.parts);
+}
+
+#[test]
+fn a_full_disk_ends_the_run_and_keeps_the_closed_parts() {
+    let setup = setup();
+    // A part of metrics is far below the limit, and the first part of embeddings above it.
+    let run = setup.command(
+        "train",
+        &[
+            "model.train.steps=1000000",
+            "embed_every=20",
+            "model.encoder.dim=192",
+            "pipeline.batch.clips=32",
+            "storage.rows_per_part=1",
+        ],
+    );
+    let mut limited = Command::new("bash");
+    // Without the trap the limit is a signal; with it, it is an error as a full disk is.
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 12; exec \"$@\"", "bash"]);
+    limited.arg(run.get_program()).args(run.get_args());
+    let done = finish(limited).ended_with(1);
+    let part = setup.run().join("embeddings/part-00000.parquet.tmp");
+    done.complains(&["error: ", part.to_str().unwrap(), "check that its disk has room"]);
+    let metrics = setup.table("metrics");
+    assert!(metrics.metric("loss").len() >= 10, "ten readings before the first embeddings");
+    assert_eq!(metrics.metric("loss").len(), metrics.parts, "one record a part");
+    assert_eq!(setup.table("embeddings").parts, 0);
+    assert_finished(&setup.run());
+}

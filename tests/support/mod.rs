@@ -1,0 +1,152 @@
+//! What the tests of the program share: a small run in a folder of its own, and its tables.
+#![allow(dead_code, unused_imports, reason = "every test file uses a part of it")]
+
+mod child;
+mod table;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+pub(crate) use child::{Done, Running, finish};
+pub(crate) use table::{Table, assert_balanced};
+
+/// A real clip of the repository.
+pub(crate) fn media(name: &str) -> String {
+    format!("{}/tests/media/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// An entry of the list of streams, read again whenever it ends.
+pub(crate) fn looped(name: &str, files: impl AsRef<Path>) -> String {
+    once(name, files) + "loop = true\n"
+}
+
+/// An entry of the list of streams, read once.
+pub(crate) fn once(name: &str, files: impl AsRef<Path>) -> String {
+    let files = files.as_ref().display();
+    format!("\n[[pipeline.stream]]\nname = \"{name}\"\nsource = {{ files = \"{files}\" }}\n")
+}
+
+/// The program with arguments.
+pub(crate) fn onward(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onward"));
+    command.args(arguments);
+    command
+}
+
+/// Everything but the streams: networks so small that a hundred steps take about a second.
+const REST: &str = r#"
+seed = 1
+device = "cpu"
+log_every = 2
+embed_every = 4
+
+[pipeline]
+size = [32, 32]
+clip = { frames = 3, interval = 0.2, hop = 0.2 }
+batch = { clips = 4, pool = 8 }
+
+[model.encoder]
+patch = 8
+dim = 24
+depth = 1
+heads = 3
+
+[model.method]
+name = "tdv"
+
+[model.method.head]
+hidden = 32
+bottleneck = 16
+prototypes = 32
+
+[model.train]
+steps = 10
+learning_rate = 1e-3
+warmup = 4
+"#;
+
+/// A config in a folder of its own, where its runs go too.
+pub(crate) struct Setup {
+    folder: TempDir,
+}
+
+impl Setup {
+    /// A small run over `streams`, each made by [`looped`] or [`once`].
+    pub(crate) fn new(streams: &[String]) -> Self {
+        let setup = Self { folder: tempfile::tempdir().unwrap() };
+        let run = setup.run().display().to_string();
+        let storage = format!("\n[storage]\ndir = \"{run}\"\n");
+        fs::write(setup.config(), [REST, &streams.concat(), &storage].concat()).unwrap();
+        setup
+    }
+
+    /// The config's file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("test.toml")
+    }
+
+    /// The run's folder.
+    pub(crate) fn run(&self) -> PathBuf {
+        self.path("runs/first")
+    }
+
+    /// A path in the setup's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The program with this config, some of its values replaced.
+    pub(crate) fn command(&self, name: &str, sets: &[&str]) -> Command {
+        let mut command = onward(&[name]);
+        command.arg(self.config());
+        command.args(sets.iter().flat_map(|it| ["--set", it]));
+        command
+    }
+
+    /// Trains to the end.
+    pub(crate) fn train(&self, sets: &[&str]) -> Done {
+        finish(self.command("train", sets))
+    }
+
+    /// Starts a run that ends only when it is told to.
+    pub(crate) fn endless(&self, sets: &[&str]) -> Running {
+        let sets = [&["model.train.steps=1000000"], sets].concat();
+        Running::start(self.command("train", &sets))
+    }
+
+    /// A table of the run.
+    pub(crate) fn table(&self, name: &str) -> Table {
+        Table::read(&self.run(), name)
+    }
+}
+
+/// Every file below a folder with its bytes, by path.
+pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            found.push((path, bytes));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// No file that was begun and not finished.
+pub(crate) fn assert_finished(folder: &Path) {
+    let unfinished: Vec<_> =
+        files(folder).into_iter().map(|it| it.0).filter(|it| has_extension(it, "tmp")).collect();
+    assert!(unfinished.is_empty(), "{unfinished:?}");
+}
+
+/// Whether a path ends in this extension.
+pub(crate) fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|it| it == extension)
+}

@@ -1,0 +1,61 @@
+//! The tables of a real run, opened and queried with DuckDB and Polars.
+
+mod support;
+
+use std::env;
+use std::process::Command;
+
+use support::{Running, Setup, finish, looped, media};
+
+/// The interpreter that has DuckDB and Polars.
+fn python() -> String {
+    let python = env::var("ONWARD_PYTHON").unwrap_or_else(|_| "python3".into());
+    let mut command = Command::new(&python);
+    command.args(["-c", "import duckdb, numpy, polars"]);
+    let done = finish(command);
+    assert_eq!(
+        done.code,
+        Some(0),
+        "{python} cannot import duckdb, numpy and polars: run scripts/test, which installs them \
+         and sets ONWARD_PYTHON\n{done}"
+    );
+    python
+}
+
+#[test]
+fn duckdb_and_polars_read_a_run_of_many_parts() {
+    let python = python();
+    let setup = Setup::new(&[
+        looped("street", media("street.mp4")),
+        looped("tree", media("tree.mp4")),
+        looped("cup", media("cup.mp4")),
+    ]);
+    let parts = ["model.train.steps=80", "storage.rows_per_part=30"];
+    setup.train(&parts).ended_with(0);
+    for name in ["metrics", "embeddings", "streams"] {
+        assert!(setup.table(name).parts >= 3, "{name} has {} parts", setup.table(name).parts);
+    }
+    let mut command = Command::new(python);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tables.py")).arg(setup.run());
+    finish(command).ended_with(0).prints(&[
+        "embeddings: 80 rows",
+        "80 embeddings of 24 numbers",
+        "80 embeddings joined to loss",
+        "street: ",
+        "all accounted for",
+    ]);
+}
+
+#[test]
+fn a_closed_part_can_be_read_while_the_run_goes_on() {
+    let setup = Setup::new(&[looped("street", media("street.mp4"))]);
+    let mut command = setup.command("train", &["model.train.steps=1000000"]);
+    command.args(["--verbose", "--set", "storage.rows_per_part=1"]);
+    let mut running = Running::start(command);
+    running.wait_for("table=\"metrics\" part=3");
+    let metrics = setup.table("metrics");
+    assert!(metrics.parts >= 4, "{} parts", metrics.parts);
+    assert_eq!(metrics.metric("loss").len(), metrics.parts, "one record a part");
+    running.signal("INT");
+    running.finish().ended_with(0);
+}
