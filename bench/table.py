@@ -4,8 +4,7 @@
 
 A result file holds one JSON object, on its last line. decode: what `decode.py --json` prints.
 step: what `step.py --json` and onward's example print, the first file being the reference of the
-ratios. waiting: {"name", "steps", "wall_s", "wait_s"}, the seconds of a training run and those it
-spent waiting for clips.
+ratios. waiting: what `waiting.py` prints.
 """
 
 import argparse
@@ -75,9 +74,11 @@ def step_tables(results):
 
 
 def waiting_tables(results):
-    yield table(["run", "steps", "steps per s", "s a step", "waiting for clips"], [
-        [r["name"], str(r["steps"]), f"{r['steps'] / r['wall_s']:.2f}",
-         f"{r['wall_s'] / r['steps']:.3f}", f"{100 * r['wait_s'] / r['wall_s']:.1f} %"]
+    yield table(["config", "trainer alone", "pipeline alone", "together", "of the slower alone",
+                 "waiting for clips"], [
+        [r["config"], *(f"{r[key]:.1f} clips/s" for key in
+                        ("trainer_alone", "pipeline_alone", "together")),
+         f"{r['of_the_slower']:.2f}", f"{100 * r['waiting_share']:.1f} %"]
         for r in results])
 
 

@@ -62,6 +62,7 @@ fn row(stream: &str, before: Total, now: Total, state: &str, message: Option<Str
         off_grid: since(|it| it.off_grid),
         cut: since(|it| it.cut),
         discontinuity: since(|it| it.discontinuity),
+        uneven: since(|it| it.uneven),
         unfinished: since(|it| it.unfinished),
         passes: since(|it| it.passes),
         errors: since(|it| it.errors),

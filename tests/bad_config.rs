@@ -1,5 +1,6 @@
 //! Configs that cannot be run: exit status 78, the file, the line and the key, and nothing on
 //! disk, from `check` and `train` alike.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
@@ -85,13 +86,13 @@ fn a_value_that_cannot_be_used() {
 /// Of two lines with the same key the second is wrong.
 #[test]
 fn a_key_that_is_there_twice() {
-    wrong(["depth = 1\nheads = 3", "depth = 1\ndepth = 2\nheads = 3", "", "duplicate key"]);
+    wrong(["heads = 3", "depth = 2\nheads = 3", "", "duplicate key"]);
 }
 
 #[test]
 fn text_that_is_not_toml() {
-    wrong(["heads = 3", "heads = ", "", "error"]);
-    wrong(["patch = 8", "heads = 8", "", ""]);
+    wrong(["heads = 3", "heads = ", "", "string values must be quoted"]);
+    wrong(["[model.encoder]", "[model.encoder", "", "table"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Files that cannot be used: each is named with its stream and with what to do, in `check` and
 //! in `train`, and takes no other stream with it.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

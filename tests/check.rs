@@ -1,10 +1,12 @@
 //! `onward check` on the config that a newcomer runs first, and what the commands print.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
+use std::fs;
 use std::process::Stdio;
 
-use support::{Setup, finish, looped, media, onward};
+use support::{Setup, finish, has_extension, looped, media, onward};
 
 #[test]
 fn the_quickstart_says_what_it_finds_needs_and_gives() {
@@ -44,6 +46,20 @@ fn the_quickstart_says_what_it_finds_needs_and_gives() {
 fn number_before(line: &str, unit: &str) -> f64 {
     let text = line.split(unit).next().unwrap().rsplit(' ').next().unwrap();
     text.replace(',', "").parse().unwrap_or_else(|_| panic!("no number before {unit:?}: {line}"))
+}
+
+/// A config without steps is refused for that reason only, before its networks are made.
+#[test]
+fn every_config_of_the_repository_can_be_run() {
+    let configs = fs::read_dir("configs").unwrap().map(|it| it.unwrap().path());
+    let configs: Vec<_> = configs.filter(|it| has_extension(it, "toml")).collect();
+    assert!(configs.len() >= 4, "{configs:?}");
+    for path in configs {
+        let mut command = onward(&["check", "--set", "model.train.steps=0", "--set", "device=cpu"]);
+        command.arg(&path);
+        let place = format!("error: {}", path.display());
+        finish(command).ended_with(78).complains(&[&place, "model.train.steps: ", "at least 1"]);
+    }
 }
 
 #[test]

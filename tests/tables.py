@@ -16,7 +16,8 @@ import polars as pl
 NEIGHBOURS = 5
 TABLES = ("metrics", "embeddings", "streams")
 OPTIONAL = {"captured", "message"}
-SKIPPED = ("trained", "untrained", "off_grid", "cut", "discontinuity", "unfinished")
+SKIPPED = ("trained", "untrained", "off_grid", "cut", "discontinuity", "uneven",
+           "unfinished")
 
 TIME = "TIMESTAMP WITH TIME ZONE"
 COUNTS = ("decoded", *SKIPPED, "passes", "errors", "clips")

@@ -1,4 +1,5 @@
 //! The tables of a real run, opened and queried with DuckDB and Polars.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

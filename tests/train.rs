@@ -1,4 +1,5 @@
 //! `onward train` on real video: what a run leaves behind, and that it can be repeated.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
@@ -221,6 +222,21 @@ fn a_run_ends_when_its_streams_do() {
     assert!((36..=41).contains(&clips), "{clips} clips");
     let last = setup.table("metrics").counts("step").into_iter().max().unwrap();
     assert!((8..=10).contains(&last), "four clips a step: {last} steps");
+}
+
+#[test]
+fn drawn_video_needs_no_file() {
+    let source = "{ synthetic = { frames = 100, fps = 20, cuts = [50, 57] } }";
+    let stream = format!("[[pipeline.stream]]\nname = \"drawn\"\nsource = {source}\n");
+    let setup = Setup::new(&[stream]);
+    // Back to back, at least one clip goes over one of the two cuts.
+    let sets = ["model.train.steps=1000", "pipeline.clip.hop=0"];
+    setup.train(&sets).ended_with(0).prints(&["drawn: ended"]);
+    let streams = setup.table("streams");
+    assert_balanced(&streams);
+    assert_eq!(streams.sums("decoded")["drawn"], 100);
+    assert!(streams.sums("cut")["drawn"] > 0, "the clip is dropped");
+    assert!(streams.sums("trained")["drawn"] > 0);
 }
 
 #[test]

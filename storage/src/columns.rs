@@ -128,6 +128,7 @@ fn streams(run: &str, it: Streams) -> Columns {
         .counts("off_grid", count(|row| row.off_grid))
         .counts("cut", count(|row| row.cut))
         .counts("discontinuity", count(|row| row.discontinuity))
+        .counts("uneven", count(|row| row.uneven))
         .counts("unfinished", count(|row| row.unfinished))
         .counts("passes", count(|row| row.passes))
         .counts("errors", count(|row| row.errors))

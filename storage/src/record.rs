@@ -85,6 +85,8 @@ pub struct StreamRow {
     pub cut: u64,
     /// Frames of clips that ended at a jump in time, a reconnect or a change of format.
     pub discontinuity: u64,
+    /// Frames skipped because a time that a clip wants has no frame near enough.
+    pub uneven: u64,
     /// Frames of a clip that the stream's end left unfinished.
     pub unfinished: u64,
     /// Times that the stream was read to its end.
