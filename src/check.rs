@@ -18,16 +18,27 @@ const WATCH: Duration = Duration::from_secs(3);
 /// Prints what it finds, line by line as it finds it.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     print::out("streams\n")?;
-    let bad = config.pipeline.stream.iter().try_fold(0, |bad, it| anyhow::Ok(bad + open(it)?))?;
+    let mut bad = 0;
+    let mut sound = config.clone();
+    sound.pipeline.stream.clear();
+    for stream in &config.pipeline.stream {
+        let Opened { good, bad: wrong } = open(stream)?;
+        bad += wrong;
+        if good > 0 {
+            sound.pipeline.stream.push(stream.clone());
+        }
+    }
 
     let device = config.device.open()?;
     let image = config.pipeline.size;
     let mut trainer = model::trainer(&config.model, image, config.seed, &device)?;
     print::out(&networks(trainer.as_ref(), &device))?;
 
-    let delivered = watch(config)?;
-    let trained = step_rate(config, trainer.as_mut(), &device)?;
-    print::out(&expectations(config, delivered, trained))?;
+    if !sound.pipeline.stream.is_empty() {
+        let delivered = watch(&sound)?;
+        let trained = step_rate(&sound, trainer.as_mut(), &device)?;
+        print::out(&expectations(&sound, delivered, trained))?;
+    }
     match bad {
         0 => Ok(()),
         1 => bail!("one file or URI cannot be used, see above"),
@@ -35,20 +46,29 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     }
 }
 
-/// Prints what one stream holds; gives the number of its files that cannot be used.
-fn open(stream: &StreamConfig) -> anyhow::Result<usize> {
-    let mut bad = 0;
+/// How many files or URIs of a stream can be used, and how many cannot.
+#[derive(Default)]
+struct Opened {
+    good: usize,
+    bad: usize,
+}
+
+/// Prints what one stream holds.
+fn open(stream: &StreamConfig) -> anyhow::Result<Opened> {
+    let mut opened = Opened::default();
     for found in pipeline::probe(stream, OPEN) {
-        let line = match found {
-            Ok(found) => describe(&stream.name, &found),
-            Err(err) => {
-                bad += 1;
-                format!("  BAD {err:#}\n")
+        match found {
+            Ok(found) => {
+                opened.good += 1;
+                print::out(&describe(&stream.name, &found))?;
             }
-        };
-        print::out(&line)?;
+            Err(err) => {
+                opened.bad += 1;
+                print::out(&format!("  BAD {err:#}\n"))?;
+            }
+        }
     }
-    Ok(bad)
+    Ok(opened)
 }
 
 fn describe(stream: &str, found: &Found) -> String {
@@ -72,7 +92,7 @@ fn describe(stream: &str, found: &Found) -> String {
 }
 
 fn networks(trainer: &dyn Trainer, device: &Device) -> String {
-    let mut text = format!("\nnetworks, on {device:?}\n");
+    let mut text = format!("\nnetworks, on {}\n", model::device_name(device));
     for (name, parameters) in trainer.parameters() {
         writeln!(text, "  {name}: {} parameters", count(parameters as u64)).ok();
     }

@@ -166,8 +166,11 @@ fn locate(path: &Path, text: &str, err: &toml::de::Error) -> BadConfig {
         && let Some((key, _)) = &found
         && key.rsplit('.').next() != Some(field)
     {
-        let inner = if key.is_empty() { field.into() } else { format!("{key}.{field}") };
-        found = spans.iter().find(|it| it.0 == inner).cloned().or(found);
+        let inside = |path: &str| {
+            let path = path.strip_prefix(key.as_str()).unwrap_or_default();
+            path.rsplit('.').next() == Some(field)
+        };
+        found = spans.iter().find(|it| inside(&it.0)).cloned().or(found);
     }
     let (key, at) = found.unwrap_or((String::new(), span));
     let line = Some(line_at(text, at.start));

@@ -15,7 +15,6 @@ struct Total {
     counts: Counts,
     trained: u64,
     untrained: u64,
-    clips: u64,
 }
 
 impl Ledger {
@@ -37,8 +36,8 @@ impl Ledger {
     /// The last row of every stream; the sums of all rows are then its report.
     pub(crate) fn last(mut self, step: u64, reports: &[StreamReport]) -> Streams {
         let rows = self.streams.iter_mut().zip(reports).map(|((name, before), report)| {
-            let StreamReport { counts, trained, untrained, clips, .. } = *report;
-            let total = Total { counts, trained, untrained, clips };
+            let StreamReport { counts, trained, untrained, .. } = *report;
+            let total = Total { counts, trained, untrained };
             let (state, message) = match &report.outcome {
                 Outcome::Ended => ("ended", None),
                 Outcome::Stopped => ("stopped", None),
@@ -66,7 +65,7 @@ fn row(stream: &str, before: Total, now: Total, state: &str, message: Option<Str
         unfinished: since(|it| it.unfinished),
         passes: since(|it| it.passes),
         errors: since(|it| it.errors),
-        clips: now.clips - before.clips,
+        clips: since(|it| it.clips),
         message,
     }
 }

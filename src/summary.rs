@@ -16,26 +16,34 @@ pub(crate) fn text(config: &Config, ended: &Ended, taken: Duration) -> String {
     for report in &ended.streams {
         stream(&mut text, report);
     }
-    text.push_str("\ntables\n");
+    let written: Vec<_> = ended.tables.iter().filter(|it| it.rows > 0).collect();
     let folder = config.storage.dir.display();
-    for table in &ended.tables {
+    text.push_str("\ntables\n");
+    for table in &written {
         let (rows, size) = (count(table.rows), bytes(table.bytes));
         let path = format!("{folder}/{}/*.parquet", table.table);
         writeln!(text, "  {path}  {rows} rows, {size} in {} parts", table.parts).ok();
     }
-    writeln!(text, "\nweights\n  {}/encoder.safetensors", ended.checkpoint.display()).ok();
-    writeln!(text, "\na query to try\n  duckdb -c \"{}\"", query(&folder.to_string())).ok();
+    if let Some(checkpoint) = &ended.checkpoint {
+        writeln!(text, "\nweights\n  {}/encoder.safetensors", checkpoint.display()).ok();
+    }
+    if written.iter().any(|it| it.table == "metrics") {
+        writeln!(text, "\na query to try\n  duckdb -c \"{}\"", query(&folder.to_string())).ok();
+    }
     text
 }
 
 fn stream(text: &mut String, report: &StreamReport) {
-    let StreamReport { name, outcome, counts, clips, trained, untrained, problems } = report;
+    let StreamReport { name, outcome, counts, trained, untrained, problems } = report;
     let outcome = match outcome {
         Outcome::Ended => "ended".into(),
         Outcome::Stopped => "stopped".into(),
-        Outcome::Failed(why) => format!("FAILED: {why}"),
+        Outcome::Failed(why) => {
+            let itself = format!("stream {name:?}: ");
+            format!("FAILED: {}", why.strip_prefix(&itself).unwrap_or(why))
+        }
     };
-    let (decoded, clips) = (count(counts.decoded), count(*clips));
+    let (decoded, clips) = (count(counts.decoded), count(counts.clips));
     writeln!(text, "  {name}: {outcome}; {decoded} frames decoded, {clips} clips cut").ok();
     let parts = [
         ("trained on", *trained),

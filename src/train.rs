@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use crossbeam_channel::{Receiver, TryRecvError, select};
-use model::{Clips, Trainer};
+use model::{Clips, Report, Trainer};
 use pipeline::{Batch, ClipInfo, Ingest, Outcome, StreamReport};
 use storage::{Record, Store, TableSummary};
 use tracing::{debug, info, warn};
@@ -24,8 +24,9 @@ pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
     let device = config.device.open()?;
     let trainer = model::trainer(&config.model, config.pipeline.size, config.seed, &device)?;
     let store = storage::start(&config.storage, &config.run_name())?;
-    environment::write(config, &format!("{device:?}"))?;
-    info!("training on {device:?}; the tables go to {}", config.storage.dir.display());
+    environment::write(config, &model::device_name(&device))?;
+    let on = model::device_name(&device);
+    info!("training on {on}; the tables go to {}", config.storage.dir.display());
 
     let ingest = pipeline::start(&config.pipeline, config.seed)?;
     let line = progress.run(config.model.train.steps);
@@ -77,7 +78,7 @@ pub(crate) struct Ended {
     pub(crate) steps: u64,
     pub(crate) streams: Vec<StreamReport>,
     pub(crate) tables: Vec<TableSummary>,
-    pub(crate) checkpoint: PathBuf,
+    pub(crate) checkpoint: Option<PathBuf>,
 }
 
 impl Run<'_> {
@@ -102,44 +103,47 @@ impl Run<'_> {
 
     fn step(
         &mut self,
-        batch: Batch,
+        mut batch: Batch,
         waited: Duration,
         watch: &mut Stopwatch,
     ) -> anyhow::Result<()> {
         let config = self.config;
         self.step += 1;
         let step = self.step;
-        let last = step == config.model.train.steps;
-        let log = step.is_multiple_of(config.log_every) || step == 1 || last;
+        let log =
+            step.is_multiple_of(config.log_every) || step == 1 || step == config.model.train.steps;
         let embed = config.embed_every > 0 && step.is_multiple_of(config.embed_every);
         self.remember(&batch);
-        let Batch { pixels, shape, times, clips } = batch;
-        let batch = Batch { pixels: Vec::new(), shape, times, clips };
-        let frames = Clips::upload(pixels, shape, &self.device);
+        let pixels = std::mem::take(&mut batch.pixels);
+        let clips = Clips::upload(pixels, batch.shape, &self.device);
         // Before the step: the embeddings and the losses of a row are of the same weights.
-        let embedded = embed.then(|| self.trainer.embed(&frames));
-        let report = match self.trainer.step(&frames, log || embed) {
+        let embedded = embed.then(|| self.trainer.embed(&clips));
+        let report = match self.trainer.step(&clips, log || embed) {
             Err(err @ model::Error::Diverged { .. }) => return Err(self.diverged(err)),
             other => other?,
         };
         self.ingest.trained(&batch.clips);
-        watch.step(shape[0], waited);
         self.line.advance(step);
+        watch.step(batch.clips.len(), waited);
         let Some(report) = report else { return Ok(()) };
-        self.recent.clear();
         if let Some(embedded) = embedded {
             let record = reports::embeddings(step, &config.pipeline, &batch, embedded, &report);
             self.store.write(record)?;
         }
-        if log {
-            let loss = report.values.first().map_or(f32::NAN, |it| it.1);
-            let (pace, step_seconds) = watch.lap(loss);
-            self.store.write(reports::metrics(step, &report, pace, step_seconds))?;
-            let rows = self.ledger.running(step, &self.ingest.snapshot());
-            self.store.write(Record::Streams(rows))?;
-            self.line.show(step, pace);
-            debug!("step {step}: {:?}", report.values);
-        }
+        self.report(&report, watch)
+    }
+
+    /// Stores and shows what the last step measured, and what the streams did until then.
+    fn report(&mut self, report: &Report, watch: &mut Stopwatch) -> anyhow::Result<()> {
+        self.recent.clear();
+        let step = self.step;
+        let loss = report.values.first().map_or(f32::NAN, |it| it.1);
+        let (pace, step_seconds) = watch.lap(loss);
+        self.store.write(reports::metrics(step, report, pace, step_seconds))?;
+        let rows = self.ledger.running(step, &self.ingest.snapshot());
+        self.store.write(Record::Streams(rows))?;
+        self.line.show(step, pace);
+        debug!("step {step}: {:?}", report.values);
         Ok(())
     }
 
@@ -197,14 +201,20 @@ impl Run<'_> {
             (Ok(()), tables) => {
                 let tables = tables?;
                 rows?;
-                let checkpoint = config.storage.dir.join(format!("checkpoints/step-{step:08}"));
-                fs::create_dir_all(&checkpoint)
-                    .with_context(|| format!("could not create {}", checkpoint.display()))?;
-                trainer.save(&checkpoint)?;
-                Ok(Ended { steps: step, streams, tables, checkpoint })
+                // Weights that nothing was learned into are worth no file.
+                let checkpoint = (step > 0).then(|| checkpoint(config, step, trainer.as_ref()));
+                Ok(Ended { steps: step, streams, tables, checkpoint: checkpoint.transpose()? })
             }
         }
     }
+}
+
+fn checkpoint(config: &Config, step: u64, trainer: &dyn Trainer) -> anyhow::Result<PathBuf> {
+    let folder = config.storage.dir.join(format!("checkpoints/step-{step:08}"));
+    fs::create_dir_all(&folder)
+        .with_context(|| format!("could not create {}", folder.display()))?;
+    trainer.save(&folder)?;
+    Ok(folder)
 }
 
 /// Whether the writer thread ended first; then it knows why.

@@ -75,6 +75,12 @@ impl DeviceChoice {
     }
 }
 
+/// What a person calls a device: `cpu`, or the backend's own name.
+pub fn device_name(device: &Device) -> String {
+    let device = device.clone().inner();
+    if device == Device::flex() { "cpu".into() } else { format!("{device:?}") }
+}
+
 /// Parts of a batch that a device works on best at once: a GPU fills itself.
 pub(crate) fn parts(device: &Device) -> usize {
     if device.clone().inner() == Device::flex() { parallel::cores() } else { 1 }

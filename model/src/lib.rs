@@ -31,7 +31,7 @@ pub use burn::tensor::Device;
 
 pub use clips::Clips;
 pub use config::{Config, EmbedConfig, EncoderChoice, Pool};
-pub use device::DeviceChoice;
+pub use device::{DeviceChoice, device_name};
 pub use encoder::{EncoderConfig, EncoderShape, FrameEncoder, Size};
 pub use head::{Head, HeadConfig};
 pub use init::Init;
@@ -74,7 +74,7 @@ pub enum Error {
         loss: f32,
     },
     /// Weights could not be written or read.
-    #[error("weights {path:?}: {message}")]
+    #[error("weights {path:?}: {message}; check the folder, and that its disk has room")]
     Weights {
         /// The file.
         path: std::path::PathBuf,

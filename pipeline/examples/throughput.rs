@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let reports = ingest.finish();
     let wall = begin.elapsed().as_secs_f64();
     let decoded: u64 = reports.iter().map(|it| it.counts.decoded).sum();
-    let clips: u64 = reports.iter().map(|it| it.clips).sum();
+    let clips: u64 = reports.iter().map(|it| it.counts.clips).sum();
     for report in &reports {
         if !report.is_balanced() || !report.problems.is_empty() || report.counts.errors > 0 {
             return Err(format!("{report:?}").into());

@@ -57,6 +57,8 @@ pub struct Counts {
     pub uneven: u64,
     /// In a clip that was incomplete when its file or the run ended.
     pub unfinished: u64,
+    /// Clips that were cut.
+    pub clips: u64,
     /// Completed readings of the source.
     pub passes: u64,
     /// Files that failed or ended early.

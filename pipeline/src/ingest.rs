@@ -154,5 +154,5 @@ impl Drop for Ingest {
 
 fn panicked(counts: Counts) -> StreamEnd {
     let outcome = Outcome::Failed("its thread panicked: this is a bug".into());
-    StreamEnd { outcome, counts, clips: 0, unsent: 0, problems: Vec::new() }
+    StreamEnd { outcome, counts, unsent: 0, problems: Vec::new() }
 }

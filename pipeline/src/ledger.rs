@@ -25,8 +25,6 @@ pub struct StreamReport {
     pub outcome: Outcome,
     /// Totals of the thread that decoded and cut it.
     pub counts: Counts,
-    /// Clips that were cut.
-    pub clips: u64,
     /// Frames of clips that the caller reported as trained.
     pub trained: u64,
     /// Frames of clips that nobody trained on: left in channels, the pool and unread batches,
@@ -48,7 +46,6 @@ impl StreamReport {
 pub(crate) struct StreamEnd {
     pub(crate) outcome: Outcome,
     pub(crate) counts: Counts,
-    pub(crate) clips: u64,
     /// Owned frames of clips that were cut and could not be sent.
     pub(crate) unsent: u64,
     pub(crate) problems: Vec<String>,
@@ -84,7 +81,6 @@ pub(crate) fn report(name: &str, end: StreamEnd, fates: Fates) -> StreamReport {
         name: name.into(),
         outcome: end.outcome,
         counts: end.counts,
-        clips: end.clips,
         trained: fates.trained,
         untrained: end.unsent + fates.left + fates.unread + unreported,
         problems: end.problems,

@@ -27,7 +27,6 @@ pub(crate) struct Sampler<I> {
     stream: usize,
     origin: Origin,
     pub(crate) counts: Counts,
-    clips: u64,
     held: Option<(f64, I)>,
     gaps: Gaps,
     grid: Grid,
@@ -54,7 +53,6 @@ impl<I> Sampler<I> {
             stream,
             origin: Origin { item: "".into(), pass: 0, phase: 0.0 },
             counts: Counts::default(),
-            clips: 0,
             held: None,
             gaps: Gaps::default(),
             grid,
@@ -62,11 +60,6 @@ impl<I> Sampler<I> {
             run_start: 0.0,
             longest: 0.0,
         }
-    }
-
-    /// Clips cut so far.
-    pub(crate) fn clips(&self) -> u64 {
-        self.clips
     }
 
     /// Seconds of the longest run without a discontinuity.
@@ -176,15 +169,16 @@ impl<I> Sampler<I> {
     fn complete(&mut self) -> Vec<Clip> {
         let mut clips = Vec::new();
         while let Some((frames, owned)) = self.window.complete() {
+            let number = self.counts.clips;
+            self.counts.clips += 1;
             let info = ClipInfo {
                 stream: self.stream,
-                number: self.clips,
+                number,
                 item: self.origin.item.clone(),
                 pass: self.origin.pass,
                 owned,
                 counts: self.counts,
             };
-            self.clips += 1;
             clips.push(Clip { frames, info });
         }
         clips

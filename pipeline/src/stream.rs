@@ -86,7 +86,6 @@ impl Task {
         StreamEnd {
             outcome,
             counts: reader.sampler.counts,
-            clips: reader.sampler.clips(),
             unsent: reader.unsent,
             problems: reader.problems,
         }
@@ -99,11 +98,11 @@ impl Reader<'_> {
         for pass in 0.. {
             // After a reading that gave no clip, begin where the first reading did.
             let phase = if fruitless { 0.0 } else { phase(self.seed, self.idx, pass) };
-            let before = self.sampler.clips();
+            let before = self.sampler.counts.clips;
             if self.read_once(pass, phase * self.clip.hop_seconds())? == End::Stopped {
                 return Ok(End::Stopped);
             }
-            fruitless = self.sampler.clips() == before;
+            fruitless = self.sampler.counts.clips == before;
             if fruitless && phase == 0.0 {
                 return Err(self.no_clip());
             }

@@ -2,8 +2,11 @@
 //! a launch string.
 //!
 //! ```text
-//! uridecodebin3 (video only) ─▶ videoconvert ─▶ videoflip (by metadata) ─▶ appsink (I420)
+//! uridecodebin (video only) ─▶ videoconvert ─▶ videoflip (by metadata) ─▶ appsink (I420)
 //! ```
+//!
+//! It is uridecodebin and not uridecodebin3, because the latter, in GStreamer 1.22, now and then
+//! waits for ever at the start of a small file.
 
 use std::sync::LazyLock;
 
@@ -12,6 +15,9 @@ use gstreamer_app::AppSink;
 use gstreamer_video as gst_video;
 
 use crate::Problem;
+
+/// Name of the message that says that every stream is known and none of them is video.
+pub(super) const NO_VIDEO: &str = "no-video";
 
 /// A pipeline that was not started, and where its frames come out.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ pub(crate) fn init() -> Result<(), Problem> {
 pub(super) fn build(uri: &str) -> Result<Elements, Problem> {
     init()?;
     let pipeline = gst::Pipeline::new();
-    let decode = make("uridecodebin3")?;
+    let decode = make("uridecodebin")?;
     decode.set_property("uri", uri);
     let convert = make("videoconvert")?;
     let flip = make("videoflip")?;
@@ -39,7 +45,7 @@ pub(super) fn build(uri: &str) -> Result<Elements, Problem> {
     let failed = |it: gst::glib::BoolError| Problem::GStreamer(it.to_string());
     pipeline.add_many([&decode, &convert, &flip, sink.upcast_ref()]).map_err(failed)?;
     gst::Element::link_many([&convert, &flip, sink.upcast_ref()]).map_err(failed)?;
-    select_video(&decode);
+    only_video(&decode);
     link_to(&decode, &convert);
     one_thread(&pipeline);
     over_tcp(&decode);
@@ -74,33 +80,43 @@ fn sink() -> AppSink {
     sink
 }
 
-/// Selects the first video stream, so that sound and subtitles are not decoded.
-fn select_video(decode: &gst::Element) {
-    decode.connect("select-stream", false, |values| {
-        let collection = values.get(1)?.get::<gst::StreamCollection>().ok()?;
-        let stream = values.get(2)?.get::<gst::Stream>().ok()?;
-        let mut videos = collection.iter().filter(is_video);
-        let first = videos.next().and_then(|it| it.stream_id());
-        Some(i32::from(is_video(&stream) && stream.stream_id() == first).to_value())
+/// Leaves sound and subtitles as they are, so that they are not decoded.
+fn only_video(decode: &gst::Element) {
+    decode.connect("autoplug-continue", false, |values| {
+        let caps = values.get(2).and_then(|it| it.get::<gst::Caps>().ok());
+        let kind = caps.as_ref().and_then(|it| it.structure(0)).map(|it| it.name().as_str());
+        let others = ["audio/", "text/", "subpicture/", "closedcaption/"];
+        let other = kind.is_some_and(|kind| others.iter().any(|it| kind.starts_with(it)));
+        Some((!other).to_value())
     });
 }
 
-pub(super) fn is_video(stream: &gst::Stream) -> bool {
-    stream.stream_type().contains(gst::StreamType::VIDEO)
-}
-
+/// Links the first video stream; says [`NO_VIDEO`] on the bus when there is none.
 fn link_to(decode: &gst::Element, convert: &gst::Element) {
-    let convert = convert.downgrade();
+    let target = convert.downgrade();
     decode.connect_pad_added(move |_, pad| {
-        let target = convert.upgrade().and_then(|it| it.static_pad("sink"));
+        let target = target.upgrade().and_then(|it| it.static_pad("sink"));
         if let Some(target) = target
             && !target.is_linked()
-            && pad.name().starts_with("video")
+            && is_video(pad)
         {
             // A pad that does not fit stays unlinked, and its decoder says so on the bus.
             let _ = pad.link(&target);
         }
     });
+    decode.connect_no_more_pads(|decode| {
+        if !decode.src_pads().iter().any(is_video) {
+            let said = gst::Structure::new_empty(NO_VIDEO);
+            let message = gst::message::Application::builder(said).src(decode).build();
+            // A pipeline without a bus is being taken down.
+            let _ = decode.post_message(message);
+        }
+    });
+}
+
+fn is_video(pad: &gst::Pad) -> bool {
+    let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+    caps.structure(0).is_some_and(|it| it.name() == "video/x-raw")
 }
 
 /// Gives each decoder one thread: there are as many streams as the machine can take, and each

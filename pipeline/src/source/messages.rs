@@ -2,63 +2,64 @@
 
 use gstreamer::{self as gst, prelude::*};
 
-use super::{elements::is_video, items::credentials};
+use super::{elements::NO_VIDEO, items::credentials};
 use crate::Problem;
 
 /// What the bus has said so far.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// Whether the streams of the newest collection include video; they may arrive one by one.
-    video: Option<bool>,
     /// Name of the first decoder that is missing.
     missing: Option<String>,
 }
 
 impl Heard {
-    /// Takes one message; gives the problem if it is the end of the pipeline.
-    pub(super) fn take(&mut self, message: &gst::Message, uri: &str) -> Option<Problem> {
+    /// Takes one message; gives the problem if it is the end of the pipeline. `started` says
+    /// whether there was a frame already.
+    pub(super) fn take(
+        &mut self,
+        message: &gst::Message,
+        uri: &str,
+        started: bool,
+    ) -> Option<Problem> {
         match message.view() {
-            gst::MessageView::StreamCollection(it) => {
-                self.video = Some(it.stream_collection().iter().any(|it| is_video(&it)));
-                None
+            gst::MessageView::Application(it) if it.structure()?.name() == NO_VIDEO => {
+                Some(self.missing().unwrap_or(Problem::NoVideo))
             }
             gst::MessageView::Element(it) => {
                 self.missing = self.missing.take().or_else(|| missing_decoder(it.structure()?));
                 None
             }
-            gst::MessageView::Error(it) => Some(self.problem(it, uri)),
+            gst::MessageView::Error(it) => Some(self.problem(it, uri, started)),
             _ => None,
         }
     }
 
-    /// Why there is no frame, if something was said that explains it.
-    pub(super) fn explanation(&self) -> Option<Problem> {
-        match (&self.missing, self.video) {
-            (Some(name), _) => Some(Problem::MissingDecoder(name.clone())),
-            (None, Some(false)) => Some(Problem::NoVideo),
-            (None, _) => None,
-        }
+    fn missing(&self) -> Option<Problem> {
+        self.missing.clone().map(Problem::MissingDecoder)
     }
 
-    fn problem(&self, message: &gst::message::Error, uri: &str) -> Problem {
+    fn problem(&self, message: &gst::message::Error, uri: &str, started: bool) -> Problem {
         let error = message.error();
         let text = text(message, uri);
-        if let Some(explained) = self.explanation() {
-            return explained;
+        if started {
+            return Problem::Decode { element: element(message), message: text };
+        }
+        if let Some(missing) = self.missing() {
+            return missing;
         }
         if error.matches(gst::StreamError::TypeNotFound)
             || error.matches(gst::StreamError::WrongType)
         {
             return Problem::NotMedia(text);
         }
-        if error.matches(gst::StreamError::Demux) && self.video.is_none() {
+        if error.matches(gst::StreamError::Demux) {
             return Problem::NoIndex;
         }
         let remote = !uri.starts_with("file:");
         // An HTTP source that cannot connect says no more than that its task failed.
         let source = error.is::<gst::ResourceError>()
             || remote && (error.is::<gst::CoreError>() || error.matches(gst::StreamError::Failed));
-        if source && self.video.is_none() {
+        if source {
             return Problem::Unreachable(text);
         }
         Problem::Decode { element: element(message), message: text }
@@ -83,8 +84,10 @@ fn text(message: &gst::message::Error, uri: &str) -> String {
     let error = message.error();
     let headline = error.message().trim_end_matches('.');
     let debug = message.debug().unwrap_or_default();
-    // The first line is a place in GStreamer's own code.
-    let detail = debug.lines().skip(1).last().unwrap_or_default().trim().trim_end_matches('.');
+    // Lines that name an object and a function are places in GStreamer's own code.
+    let is_place = |line: &&str| line.contains(".c(") && line.contains("): ");
+    let detail = debug.lines().filter(|it| !is_place(it)).next_back().unwrap_or_default();
+    let detail = detail.trim().trim_end_matches('.');
     let text = if detail.is_empty() || detail.contains(headline) {
         headline.to_owned()
     } else {

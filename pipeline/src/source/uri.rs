@@ -26,10 +26,6 @@ const SLICE: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 /// How long neither a frame nor a message may come.
 const STALL: Duration = Duration::from_secs(15);
 
-/// The same before the first frame, once something was said that explains why none comes:
-/// GStreamer does not always end a pipeline that has nothing to play.
-const STALL_EXPLAINED: Duration = Duration::from_secs(3);
-
 /// Pulls frames out of a running pipeline, and stops it when dropped.
 #[derive(Debug)]
 pub(super) struct UriPictures {
@@ -100,18 +96,18 @@ impl UriPictures {
             }
             if spoke {
                 last_sign = Instant::now();
-            } else if let Some(problem) = self.stalled(last_sign.elapsed()) {
-                return Some(Err(problem));
+            } else if last_sign.elapsed() > STALL {
+                return Some(Err(Problem::Stalled(STALL.as_secs())));
             }
         }
     }
 
     /// Empties the bus: whether there was a message, and the problem that ends the pipeline.
     fn listen(&mut self) -> (bool, Option<Problem>) {
-        let mut spoke = false;
+        let (mut spoke, started) = (false, self.recent[1].is_some());
         while let Some(message) = self.bus.pop() {
             spoke = true;
-            if let Some(problem) = self.heard.take(&message, &self.uri) {
+            if let Some(problem) = self.heard.take(&message, &self.uri, started) {
                 return (spoke, Some(problem));
             }
         }
@@ -148,20 +144,10 @@ impl UriPictures {
         Ok((info, changed))
     }
 
-    /// What is wrong after so long a silence.
-    fn stalled(&self, silence: Duration) -> Option<Problem> {
-        match self.recent[1].map_or_else(|| self.heard.explanation(), |_| None) {
-            Some(explained) => (silence > STALL_EXPLAINED).then_some(explained),
-            None => (silence > STALL).then_some(Problem::Stalled(STALL.as_secs())),
-        }
-    }
-
     /// What is wrong when the end is reached now.
     fn wrong_end(&self) -> Option<Problem> {
         let [before, last] = self.recent;
-        let Some(last) = last else {
-            return Some(self.heard.explanation().unwrap_or(Problem::NoFrames));
-        };
+        let Some(last) = last else { return Some(Problem::NoFrames) };
         let duration = self.duration?;
         let end = last + before.map_or(0.0, |it| last - it);
         let allowed = (0.02 * duration).max(0.5);

@@ -18,7 +18,7 @@ fn clips_of_a_file_have_exact_times() {
     assert!(times.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{times:?}");
     let report = &reports[0];
     assert_eq!((report.outcome.clone(), report.counts.decoded), (Outcome::Ended, 50));
-    assert_eq!((report.trained, report.counts.off_grid, report.clips), (10, 40, 5));
+    assert_eq!((report.trained, report.counts.off_grid, report.counts.clips), (10, 40, 5));
     assert!(report.problems.is_empty(), "{report:?}");
     assert!(batches.iter().all(|it| it.clips[0].item.ends_with("ball.mp4")));
 }
@@ -33,7 +33,7 @@ fn real_videos_are_read_whole() {
     let (batches, reports) = train(&config, 0, usize::MAX);
     for report in &reports {
         assert_eq!(report.outcome, Outcome::Ended, "{report:?}");
-        assert!(report.clips > 3 && report.counts.decoded > 60, "{report:?}");
+        assert!(report.counts.clips > 3 && report.counts.decoded > 60, "{report:?}");
         assert!(report.problems.is_empty(), "{report:?}");
     }
     for batch in &batches {

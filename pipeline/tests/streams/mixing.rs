@@ -92,7 +92,7 @@ fn a_batch_mixes_streams_and_moments() {
 fn finite_streams_give_every_clip_once() {
     let (batches, reports) = train(&three([&[]; 3], false), 5, usize::MAX);
     let clips: Vec<_> = batches.iter().flat_map(|it| &it.clips).collect();
-    let cut: u64 = reports.iter().map(|it| it.clips).sum();
+    let cut: u64 = reports.iter().map(|it| it.counts.clips).sum();
     // 3 streams of 39 clips: 117 clips make 29 batches of 4, and one clip is left over.
     assert_eq!((clips.len(), cut), (116, 117));
     let unique: HashSet<_> = clips.iter().map(|it| (it.stream, it.number)).collect();
@@ -169,5 +169,5 @@ fn no_clip_spans_a_scene_cut() {
             .collect();
         assert_eq!(scenes.len(), 1, "{:?}", batch.times);
     }
-    assert_eq!(reports[0].clips, 100 - 6 - 12, "each cut costs the six clips across it");
+    assert_eq!(reports[0].counts.clips, 100 - 6 - 12, "each cut costs the six clips across it");
 }
