@@ -1,4 +1,5 @@
-//! What a reader finds when a run went badly: whole parts, and an error that names the path.
+//! What a reader finds when a run went badly: whole parts, and an error that names the path. A
+//! full disk and a killed process are tried on the program itself, in its own tests.
 
 // Clippy knows a test by its attribute, and not the functions that tests share.
 #![allow(clippy::unwrap_used)]
@@ -6,20 +7,14 @@
 mod run;
 
 use std::collections::HashSet;
-use std::env;
 use std::error::Error as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::thread;
 
 use crossbeam_channel::{TryRecvError, bounded};
 use storage::{Config, Error, Record, Store};
 
 use run::{config, embeddings, metrics, parts, read, wait_for};
-
-/// Where a test that was started as a process of its own writes.
-const DIR: &str = "STORAGE_TEST_DIR";
 
 #[test]
 fn a_reader_never_sees_half_a_part() {
@@ -129,70 +124,6 @@ fn columns_of_different_lengths_are_a_mistake_of_the_caller() {
     let mut record = embeddings(1, 3, 4);
     record.pts.pop();
     store.write(Record::Embeddings(record)).unwrap();
-}
-
-#[test]
-fn a_write_that_fails_halfway_keeps_the_parts_before_it() {
-    let dir = tempfile::tempdir().unwrap();
-    // A file of more than 128 blocks is refused, as on a full disk, and without a signal.
-    let limit = "trap '' XFSZ; ulimit -f 128; exec \"$0\" \"$@\"";
-    let mut shell = Command::new("sh");
-    shell.args(["-c", limit]).arg(env::current_exe().unwrap());
-    let output = child(shell, "child_meets_the_limit", dir.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-
-    let parts = parts(dir.path(), "embeddings");
-    assert_eq!(parts.len(), 3);
-    assert!(parts.iter().all(|it| read(it).unwrap().num_rows() == 10));
-    let unfinished = dir.path().join("embeddings/part-00003.parquet.tmp");
-    assert!(!unfinished.exists(), "half a part stays on the full disk");
-}
-
-#[test]
-#[ignore = "a process of its own: see a_write_that_fails_halfway_keeps_the_parts_before_it"]
-fn child_meets_the_limit() {
-    let dir = PathBuf::from(env::var_os(DIR).unwrap());
-    let config = Config { rows_per_part: 10, ..config(&dir) };
-    let store = storage::start(&config, "first").unwrap();
-    for step in 0..3 {
-        store.write(Record::Embeddings(embeddings(step, 10, 256))).unwrap();
-    }
-    store.write(Record::Embeddings(embeddings(3, 1000, 256))).unwrap();
-    let error = store.finish().unwrap_err();
-    assert!(matches!(error, Error::Part { .. }), "{error:?}");
-    assert!(error.to_string().contains("embeddings/part-00003.parquet.tmp"), "{error}");
-    assert!(error.source().is_some());
-}
-
-#[test]
-fn a_run_that_is_killed_leaves_whole_parts() {
-    let dir = tempfile::tempdir().unwrap();
-    let this = Command::new(env::current_exe().unwrap());
-    let mut process = child(this, "child_writes_until_killed", dir.path()).spawn().unwrap();
-    let embeddings = dir.path().join("embeddings");
-    wait_for("three parts", || embeddings.exists() && parts(dir.path(), "embeddings").len() > 2);
-    process.kill().unwrap();
-    assert!(!process.wait().unwrap().success());
-    for part in parts(dir.path(), "embeddings") {
-        assert_eq!(read(&part).unwrap().num_rows(), 100);
-    }
-}
-
-#[test]
-#[ignore = "a process of its own: see a_run_that_is_killed_leaves_whole_parts"]
-fn child_writes_until_killed() {
-    let dir = PathBuf::from(env::var_os(DIR).unwrap());
-    let store = storage::start(&Config { rows_per_part: 100, ..config(&dir) }, "first").unwrap();
-    // The end is for a parent that died first.
-    for step in 0..20_000 {
-        store.write(Record::Embeddings(embeddings(step, 20, 256))).unwrap();
-    }
-}
-
-/// This test program again, running one test in a process of its own.
-fn child(mut command: Command, test: &str, dir: &Path) -> Command {
-    command.args(["--exact", test, "--ignored"]).env(DIR, dir).stdout(Stdio::piped());
-    command
 }
 
 fn write_until_stopped(store: &Store, record: impl Fn() -> Record) {
