@@ -37,7 +37,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     if !sound.pipeline.stream.is_empty() {
         let delivered = watch(&sound)?;
         let trained = step_rate(&sound, trainer.as_mut(), &device)?;
-        print::out(&expectations(&sound, delivered, trained))?;
+        print::out(&expectations(&sound, delivered, &trained))?;
     }
     match bad {
         0 => Ok(()),
@@ -120,16 +120,30 @@ fn watch(config: &Config) -> anyhow::Result<Option<f64>> {
     Ok(seconds.filter(|_| clips > 0).map(|it| clips as f64 / it))
 }
 
+/// What the networks can do.
+struct Trained {
+    clips_per_second: f64,
+    /// Rows of `metrics` that a reading of the loss gives.
+    values: usize,
+}
+
 /// Clips a second that the networks train on, drawn out from steps over one frame pair and over
 /// two: a fixed cost a step and a cost a pair.
-fn step_rate(config: &Config, trainer: &mut dyn Trainer, device: &Device) -> anyhow::Result<f64> {
+fn step_rate(
+    config: &Config,
+    trainer: &mut dyn Trainer,
+    device: &Device,
+) -> anyhow::Result<Trained> {
+    let mut values = 0;
     let [height, width] = config.pipeline.size;
     let mut time = |clips: usize| {
         let shape = [clips, 2, height, width, 3];
         let pixels = (0..shape.iter().product::<usize>()).map(|it| (it * 31 % 251) as u8);
         let clips = Clips::upload(pixels.collect(), shape, device);
         let begun = Instant::now();
-        trainer.step(&clips, true)?;
+        let report = trainer.step(&clips, true)?;
+        // The program adds its pace: clips a second, the share of waiting, seconds a step.
+        values = report.map_or(0, |it| it.values.len() + 3);
         anyhow::Ok(begun.elapsed().as_secs_f64())
     };
     time(1)?;
@@ -137,23 +151,28 @@ fn step_rate(config: &Config, trainer: &mut dyn Trainer, device: &Device) -> any
     let a_pair = (two - one).max(one / 20.0);
     let pairs = config.pipeline.batch.clips * (config.pipeline.clip.frames - 1);
     let step = (one - a_pair).max(0.0) + a_pair * pairs as f64;
-    Ok(config.pipeline.batch.clips as f64 / step)
+    Ok(Trained { clips_per_second: config.pipeline.batch.clips as f64 / step, values })
 }
 
-fn expectations(config: &Config, delivered: Option<f64>, trained: f64) -> String {
+fn expectations(config: &Config, delivered: Option<f64>, trained: &Trained) -> String {
+    let Trained { clips_per_second, values } = *trained;
     let mut text = "\nexpected\n".to_owned();
     match delivered {
         Some(rate) => writeln!(text, "  streams deliver: {rate:.1} clips/s").ok(),
         None => writeln!(text, "  streams deliver: no full batch in {WATCH:?}").ok(),
     };
-    writeln!(text, "  networks take: about {trained:.1} clips/s, from steps on frame pairs").ok();
-    let rate = delivered.map_or(0.0, |it| it.min(trained));
+    writeln!(
+        text,
+        "  networks take: about {clips_per_second:.1} clips/s, from steps on frame pairs"
+    )
+    .ok();
+    let rate = delivered.map_or(0.0, |it| it.min(clips_per_second));
     writeln!(text, "  together: about {rate:.1} clips/s at most").ok();
     let bound = config.pipeline.host_memory_bound();
     writeln!(text, "  host memory: at most {} for frames and decoders", bytes(bound)).ok();
 
     let steps = rate * 3600.0 / config.pipeline.batch.clips as f64;
-    let metrics = steps / config.log_every as f64 * 20.0;
+    let metrics = steps / config.log_every as f64 * values as f64;
     let ledger = steps / config.log_every as f64 * config.pipeline.stream.len() as f64;
     let (mut vectors, mut vector_bytes) = (0.0, 0.0);
     if config.embed_every > 0 {

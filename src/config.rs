@@ -91,7 +91,7 @@ impl Config {
         config.checked(path, &text)
     }
 
-    /// The checks that types cannot make. The device is opened by whoever uses it.
+    /// The checks that types cannot make, the device among them.
     fn checked(self, path: &Path, text: &str) -> anyhow::Result<Self> {
         let bad = |key: String, message: String| {
             let line = line_of(text, &key);

@@ -21,11 +21,13 @@ struct Environment {
     started: String,
 }
 
-/// Writes `config.toml`, with every default filled in, and `environment.json` into the run's
+/// Writes `config.toml`, with every default filled in and no password, and `environment.json` into the run's
 /// folder.
 pub(crate) fn write(config: &Config, device: &str) -> anyhow::Result<()> {
     let folder = &config.storage.dir;
-    let resolved = toml::to_string_pretty(config).context("could not write the config as TOML")?;
+    let public =
+        Config { pipeline: config.pipeline.clone().without_credentials(), ..config.clone() };
+    let resolved = toml::to_string_pretty(&public).context("could not write the config as TOML")?;
     put(&folder.join("config.toml"), &resolved)?;
     let environment = Environment {
         version: env!("CARGO_PKG_VERSION"),
@@ -49,4 +51,23 @@ fn processor() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|it| it.starts_with("model name"))?;
     Some(line.split(':').nth(1)?.trim().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_reaches_the_folder_of_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        fs::write(&path, include_str!("../configs/quickstart.toml")).unwrap();
+        let sets = [
+            "pipeline.stream.0.source={ uri = \"rtsp://me:hush@192.0.2.7/door\" }".to_owned(),
+            format!("storage.dir={}", folder.path().display()),
+        ];
+        write(&Config::load(&path, &sets).unwrap(), "cpu").unwrap();
+        let kept = fs::read_to_string(folder.path().join("config.toml")).unwrap();
+        assert!(kept.contains("rtsp://192.0.2.7/door") && !kept.contains("hush"), "{kept}");
+    }
 }

@@ -185,7 +185,8 @@ impl Run<'_> {
         serde_json::Value::from_iter(steps).to_string()
     }
 
-    /// Stops the streams, and writes what is left to write, whatever ended the training.
+    /// Stops the streams, and writes what is left to write, whatever ended the training: a disk
+    /// that is too full for the tables need not cost the weights.
     fn end(self, trained: anyhow::Result<()>) -> anyhow::Result<Ended> {
         let Self { config, trainer, store, ingest, ledger, step, .. } = self;
         let streams = ingest.finish();
@@ -193,19 +194,19 @@ impl Run<'_> {
             warn!("stream {:?}: its frames do not add up: {report:?}", report.name);
         }
         let rows = store.write(Record::Streams(ledger.last(step, &streams)));
-        // The writer's own error says why writing to it failed.
         let tables = store.finish().context("the tables are incomplete");
-        match (trained, tables) {
-            (Err(err), Err(tables)) if is_stopped(&err) => Err(tables),
-            (Err(err), _) => Err(err),
-            (Ok(()), tables) => {
-                let tables = tables?;
-                rows?;
-                // Weights that nothing was learned into are worth no file.
-                let checkpoint = (step > 0).then(|| checkpoint(config, step, trainer.as_ref()));
-                Ok(Ended { steps: step, streams, tables, checkpoint: checkpoint.transpose()? })
-            }
+        // Weights that nothing was learned into, or that are no numbers, are worth no file.
+        let worth = step > 0 && !trained.as_ref().is_err_and(is_divergence);
+        let saved = worth.then(|| checkpoint(config, step, trainer.as_ref())).transpose();
+        // The writer's own error says why writing to it failed, so it goes first.
+        if let Err(err) = trained
+            && !is_stopped(&err)
+        {
+            return Err(err);
         }
+        let tables = tables?;
+        rows?;
+        Ok(Ended { steps: step, streams, tables, checkpoint: saved? })
     }
 }
 
@@ -215,6 +216,10 @@ fn checkpoint(config: &Config, step: u64, trainer: &dyn Trainer) -> anyhow::Resu
         .with_context(|| format!("could not create {}", folder.display()))?;
     trainer.save(&folder)?;
     Ok(folder)
+}
+
+fn is_divergence(err: &anyhow::Error) -> bool {
+    matches!(err.downcast_ref(), Some(model::Error::Diverged { .. }))
 }
 
 /// Whether the writer thread ended first; then it knows why.

@@ -30,7 +30,8 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// Joint norm that gradients are clipped to.
     pub grad_clip: f64,
-    /// Parts that a batch is worked through in, to save memory.
+    /// Micro-batches that a batch is worked through in, to save memory. A running mean, as TDV's
+    /// centre is, moves with each of them.
     pub accumulate: usize,
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Synthetic};
+use crate::{Error, Result, Synthetic, source};
 
 /// The `[pipeline]` table: which streams, and how they become batches.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -102,6 +102,18 @@ fn pool() -> usize {
 
 fn weight() -> f64 {
     1.0
+}
+
+impl Config {
+    /// The same without the `user:password@` of any URI: fit for a file that others may read.
+    pub fn without_credentials(mut self) -> Self {
+        for stream in &mut self.stream {
+            if let SourceConfig::Uri(uri) = &mut stream.source {
+                *uri = source::without_credentials(uri);
+            }
+        }
+        self
+    }
 }
 
 impl ClipConfig {

@@ -56,7 +56,7 @@ pub(super) fn inspect(path: &Path) -> Result<(), Problem> {
 }
 
 /// Drops `user:password@` from a URI.
-pub(super) fn without_credentials(uri: &str) -> String {
+pub(crate) fn without_credentials(uri: &str) -> String {
     match credentials(uri) {
         Some(secret) => uri.replacen(secret, "", 1),
         None => uri.into(),

@@ -86,7 +86,7 @@ fn text(message: &gst::message::Error, uri: &str) -> String {
     let debug = message.debug().unwrap_or_default();
     // Lines that name an object and a function are places in GStreamer's own code.
     let is_place = |line: &&str| line.contains(".c(") && line.contains("): ");
-    let detail = debug.lines().filter(|it| !is_place(it)).next_back().unwrap_or_default();
+    let detail = debug.lines().rfind(|it| !is_place(it)).unwrap_or_default();
     let detail = detail.trim().trim_end_matches('.');
     let text = if detail.is_empty() || detail.contains(headline) {
         headline.to_owned()

@@ -16,7 +16,7 @@ pub use synthetic::Synthetic;
 
 pub(crate) use decoded::Decoded;
 pub(crate) use elements::init;
-pub(crate) use items::{Item, items};
+pub(crate) use items::{Item, items, without_credentials};
 pub(crate) use synthetic::Drawn;
 pub(crate) use uri::location;
 
