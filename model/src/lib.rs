@@ -7,7 +7,7 @@
 //! ```
 //!
 //! No threads of its own, no channels, no clocks; the only files are weights. The caller owns the
-//! loop: see [`trainer`].
+//! loop: see [`trainer()`].
 
 mod clips;
 mod config;
