@@ -66,10 +66,11 @@ def step_tables(results):
          f"{r['median_s'] / first['median_s']:.2f}",
          f"{r['cpu_s_per_step'] / first['cpu_s_per_step']:.2f}"]
         for name, r in zip(names, results)])
-    stages = list(dict.fromkeys(s for r in results for s in r.get("stages", {})))
+    staged = [(name, r["stages"]) for name, r in zip(names, results) if r.get("stages")]
+    stages = list(dict.fromkeys(stage for _, times in staged for stage in times))
     if stages:
-        yield table(["stage, s", *names], [
-            [stage, *(number(r.get("stages", {}).get(stage), ".3f") for r in results)]
+        yield table(["stage, s", *(name for name, _ in staged)], [
+            [stage, *(number(times.get(stage), ".3f") for _, times in staged)]
             for stage in stages])
 
 
