@@ -250,13 +250,13 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
-        for (after, key) in [
-            ("[model.train]", "model.train.stepz"),
-            ("[model.method]", "model.method.stepz"),
-            ("[model.method.head]", "model.method.head.stepz"),
-            ("[pipeline.clip]", "pipeline.clip.stepz"),
+        for (place, with_key, key) in [
+            ("[model.train]", "[model.train]\nstepz = 3", "model.train.stepz"),
+            ("[model.method]", "[model.method]\nstepz = 3", "model.method.stepz"),
+            ("[model.method.head]", "[model.method.head]\nstepz = 3", "model.method.head.stepz"),
+            ("clip = {", "clip = { stepz = 3,", "pipeline.clip.stepz"),
         ] {
-            let text = TEXT.replace(after, &format!("{after}\nstepz = 3"));
+            let text = TEXT.replace(place, with_key);
             let shown = load(&text, &[]).unwrap_err();
             let wanted = format!("run.toml:{}: {key}: unknown field", line_with(&text, "stepz"));
             assert!(shown.starts_with(&wanted), "{shown}\ndoes not start with\n{wanted}");
@@ -268,7 +268,10 @@ mod tests {
         let text = TEXT.replace("steps = ", "steps = 0 # ");
         let shown = load(&text, &[]).unwrap_err();
         let line = line_with(&text, "steps = 0");
-        assert_eq!(shown, format!("run.toml:{line}: model.train.steps: must be at least 1"));
+        assert_eq!(
+            shown,
+            format!("run.toml:{line}: model.train.steps: must be given, and be at least 1")
+        );
     }
 
     #[test]
