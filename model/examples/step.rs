@@ -7,7 +7,9 @@
 use std::io::Write as _;
 use std::time::Instant;
 
-use model::{Clips, Config, DeviceChoice, EncoderConfig, MethodConfig, Size, TrainConfig, trainer};
+use model::{
+    Clips, Config, DeviceChoice, EncoderConfig, Input, MethodConfig, Size, TrainConfig, trainer,
+};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,14 +24,15 @@ fn main() {
     let mut method = model::method::tdv::Config::default();
     method.head.prototypes = prototypes;
     let config = Config {
-        encoder: EncoderConfig { size: Some(size), patch: 14, dim: None, depth: None, heads: None },
+        encoder: EncoderConfig { size: Some(size), ..Default::default() },
         method: MethodConfig::Tdv(method),
         train: TrainConfig { steps: 1000, warmup: Some(0), ..TrainConfig::default() },
         embed: Default::default(),
         precision: Default::default(),
     };
     let device = DeviceChoice::Cpu.open().expect("the CPU");
-    let mut trainer = trainer(&config, [side, side], 0, &device).expect("a valid config");
+    let mut trainer =
+        trainer(&config, Input::frames([side, side], frames), 0, &device).expect("a valid config");
     let shape = [clips, frames, side, side, 3];
     let pixels: Vec<u8> = (0..shape.iter().product::<usize>())
         .map(|it| (it.wrapping_mul(2_654_435_761) >> 13) as u8)

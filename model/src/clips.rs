@@ -4,10 +4,19 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// A batch of clips on the device, untracked: normalised frames `[n, t, 3, height, width]`.
+/// A batch of clips on the device, untracked, and what is known beside the pixels.
 #[derive(Clone, Debug)]
 pub struct Clips {
+    /// Normalised frames, `[n, t, 3, height, width]`.
     frames: Tensor<5>,
+    /// Stream time of every frame in seconds, counted from the clip's first, `[n, t]`.
+    times: Tensor<2>,
+    /// Camera motion from every frame to the next, `[n, t − 1, 5]`.
+    motion: Option<Tensor<3>>,
+    /// Telemetry of every frame, `[n, t, columns + 1]`; the last says whether there is any.
+    telemetry: Option<Tensor<3>>,
+    /// A number for the stream of each clip.
+    streams: Vec<usize>,
 }
 
 impl Clips {
@@ -17,14 +26,53 @@ impl Clips {
         let bytes = TensorData::new::<u8, _>(pixels, shape);
         let frames = Tensor::<5, Int>::from_data(bytes, (device, DType::U8));
         let frames = frames.float().permute([0, 1, 4, 2, 3]) / 255.0;
-        let channels =
-            |values: [f32; 3]| Tensor::<1>::from_floats(values, device).reshape([1, 1, 3, 1, 1]);
-        Self { frames: (frames - channels(MEAN)) / channels(STD) }
+        Self::normalised(normalise(frames))
     }
 
-    /// Frames `[n, t, 3, height, width]` that are normalised already.
+    /// Frames `[n, t, 3, height, width]` that are normalised already, a second apart and each
+    /// clip from a stream of its own.
     pub fn normalised(frames: Tensor<5>) -> Self {
-        Self { frames }
+        let [n, t, ..] = frames.dims();
+        let times = Tensor::<1, Int>::arange(0..t as i64, &frames.device()).float();
+        let times = times.reshape([1, t]).repeat_dim(0, n);
+        Self { frames, times, motion: None, telemetry: None, streams: (0..n).collect() }
+    }
+
+    /// With the stream time of every frame in seconds, `[n, t]`.
+    pub fn with_times(mut self, times: &[f64]) -> Self {
+        let frames = self.frames_per_clip();
+        let since =
+            times.chunks(frames).flat_map(|clip| clip.iter().map(|it| (it - clip[0]) as f32));
+        self.times = self.floats(since.collect(), [self.len(), frames]);
+        self
+    }
+
+    /// With the camera's motion from every frame to the next, `[n, t − 1, 5]`: shift right and
+    /// down in widths and heights, turn in radians, logarithm of the scale, and 1 where it is
+    /// known or else 0.
+    pub fn with_motion(mut self, motion: Vec<f32>) -> Self {
+        self.motion = Some(self.floats(motion, [self.len(), self.frames_per_clip() - 1, 5]));
+        self
+    }
+
+    /// With telemetry of every frame, `[n, t, columns]`, the last column 1 where there is any
+    /// and else 0.
+    pub fn with_telemetry(mut self, telemetry: Vec<f32>) -> Self {
+        let (n, frames) = (self.len(), self.frames_per_clip());
+        let columns = telemetry.len() / (n * frames);
+        self.telemetry = Some(self.floats(telemetry, [n, frames, columns]));
+        self
+    }
+
+    /// With a number for the stream of each clip.
+    pub fn with_streams(mut self, streams: Vec<usize>) -> Self {
+        assert_eq!(streams.len(), self.len(), "a stream for every clip");
+        self.streams = streams;
+        self
+    }
+
+    fn floats<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        Tensor::from_data(TensorData::new::<f32, _>(values, shape), &self.frames.device())
     }
 
     /// Clips in the batch.
@@ -42,15 +90,74 @@ impl Clips {
         self.frames.clone().narrow(1, from, len).flatten(0, 1)
     }
 
+    /// Frames `from..from + len` of every clip, stacked in its channels, `[n, len · 3, h, w]`.
+    pub(crate) fn window(&self, from: usize, len: usize) -> Tensor<4> {
+        self.frames.clone().narrow(1, from, len).flatten(1, 2)
+    }
+
+    /// All frames, `[n, t, 3, h, w]`.
+    pub(crate) fn all(&self) -> Tensor<5> {
+        self.frames.clone()
+    }
+
     /// Frames in a clip.
     pub fn frames_per_clip(&self) -> usize {
         self.frames.dims()[1]
     }
 
+    /// Seconds since the clip's first frame, `[n, t]`.
+    pub(crate) fn times(&self) -> Tensor<2> {
+        self.times.clone()
+    }
+
+    /// Camera motion, if it was asked for, `[n, t − 1, 5]`.
+    pub(crate) fn motion(&self) -> Option<Tensor<3>> {
+        self.motion.clone()
+    }
+
+    /// Telemetry, if there is any, `[n, t, columns + 1]`.
+    pub(crate) fn telemetry(&self) -> Option<Tensor<3>> {
+        self.telemetry.clone()
+    }
+
+    /// A number for the stream of each clip, `[n]`.
+    pub(crate) fn streams(&self) -> &[usize] {
+        &self.streams
+    }
+
+    /// The device of the frames.
+    pub(crate) fn device(&self) -> Device {
+        self.frames.device()
+    }
+
     /// The batch in `parts` equal runs of clips; a remainder makes the last ones smaller.
     pub(crate) fn chunks(&self, parts: usize) -> Vec<Self> {
-        self.frames.clone().chunk(parts, 0).into_iter().map(Self::normalised).collect()
+        let mut from = 0;
+        let frames = self.frames.clone().chunk(parts, 0).into_iter();
+        let runs = frames.map(|frames| {
+            let len = frames.dims()[0];
+            let run = Self {
+                frames,
+                times: self.times.clone().narrow(0, from, len),
+                motion: self.motion.clone().map(|it| it.narrow(0, from, len)),
+                telemetry: self.telemetry.clone().map(|it| it.narrow(0, from, len)),
+                streams: self.streams[from..from + len].to_vec(),
+            };
+            from += len;
+            run
+        });
+        runs.collect()
     }
+}
+
+/// Colours `[.., 3, h, w]` in 0..1 to mean 0 and deviation 1.
+pub(crate) fn normalise(colours: Tensor<5>) -> Tensor<5> {
+    let [mean, std] = [MEAN, STD].map(|it| channels(it, &colours.device()));
+    (colours - mean) / std
+}
+
+fn channels(values: [f32; 3], device: &Device) -> Tensor<5> {
+    Tensor::<1>::from_floats(values, device).reshape([1, 1, 3, 1, 1])
 }
 
 #[cfg(test)]
@@ -70,5 +177,21 @@ mod tests {
         for (got, wanted) in values.iter().zip(wanted.as_flattened()) {
             assert!((got - wanted).abs() < 1e-6, "{got} is not {wanted}");
         }
+    }
+
+    #[test]
+    fn a_cut_takes_everything_along() {
+        let device = Device::flex();
+        let clips = Clips::normalised(Tensor::zeros([3, 2, 3, 4, 4], &device))
+            .with_times(&[5.0, 5.5, 7.0, 7.25, 9.0, 10.0])
+            .with_motion((0..15).map(|it| it as f32).collect())
+            .with_telemetry((0..12).map(|it| it as f32).collect())
+            .with_streams(vec![4, 2, 7]);
+        let [two, one] = clips.chunks(2).try_into().unwrap();
+        assert_eq!((two.streams(), one.streams()), (&[4, 2][..], &[7][..]));
+        let floats = |it: Tensor<1>| it.into_data().try_to_vec::<f32>().unwrap();
+        assert_eq!(floats(two.times().flatten(0, 1)), [0.0, 0.5, 0.0, 0.25]);
+        assert_eq!(floats(one.motion().unwrap().flatten(0, 2)), [10.0, 11.0, 12.0, 13.0, 14.0]);
+        assert_eq!(floats(one.telemetry().unwrap().flatten(0, 2)), [8.0, 9.0, 10.0, 11.0]);
     }
 }

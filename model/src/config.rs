@@ -1,7 +1,7 @@
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::{EncoderConfig, Error, MethodConfig, Precision, Result, TrainConfig};
+use crate::{EncoderConfig, EncoderShape, Error, MethodConfig, Precision, Result, TrainConfig};
 
 /// The `[model]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -25,18 +25,18 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbedConfig {
-    /// Whose tokens.
-    pub encoder: EncoderChoice,
+    /// Whose tokens; by default the teacher's, of a method without one the student's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderChoice>,
     /// How tokens become one vector.
     pub pool: Pool,
 }
 
 /// Which of a method's frame encoders.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EncoderChoice {
     /// The moving average.
-    #[default]
     Teacher,
     /// The one that is trained.
     Student,
@@ -56,7 +56,7 @@ impl EncoderChoice {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pool {
-    /// The `[CLS]` token.
+    /// The `[CLS]` token; of a convolutional encoder, the mean of its last feature map.
     #[default]
     Cls,
     /// The mean of the patch tokens.
@@ -68,14 +68,45 @@ pub(crate) fn is_positive(value: f64) -> bool {
     value > 0.0 && value.is_finite()
 }
 
+/// What a clip of the pipeline is like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Input {
+    /// Height and width of a frame, pixels.
+    pub image: [usize; 2],
+    /// Frames in a clip.
+    pub frames: usize,
+    /// Whether the camera's motion is known.
+    pub motion: bool,
+    /// Columns of telemetry, without the one that says whether there is any.
+    pub telemetry: usize,
+}
+
+impl Input {
+    /// Clips of `frames` frames of `image` = `[height, width]` and nothing beside them.
+    pub fn frames(image: [usize; 2], frames: usize) -> Self {
+        Self { image, frames, motion: false, telemetry: 0 }
+    }
+}
+
 impl Config {
-    /// Checks the table for frames of `[height, width]` on `device`.
+    /// The dimensions of the frame encoder.
+    ///
+    /// # Errors
+    /// They cannot be built.
+    pub fn shape(&self, input: Input) -> Result<EncoderShape> {
+        self.encoder.shape(self.method.view(input.image), self.precision)
+    }
+
+    /// Checks the table for clips as `input` says, on `device`.
     ///
     /// # Errors
     /// A value that cannot be used, with its key.
-    pub fn validate(&self, image: [usize; 2], device: &Device) -> Result<()> {
-        self.encoder.shape(image, self.precision)?;
-        self.method.validate()?;
+    pub fn validate(&self, input: Input, device: &Device) -> Result<()> {
+        self.method.validate(&self.shape(input)?, &input)?;
+        if self.embed.encoder == Some(EncoderChoice::Teacher) && !self.method.has_teacher() {
+            let message = "this method has no teacher; use \"student\"".into();
+            return Err(Error::Config { key: "model.embed.encoder".into(), message });
+        }
         self.train.validate()?;
         if self.precision == Precision::Bfloat16
             && !device.supports_dtype(burn::tensor::DType::BF16)

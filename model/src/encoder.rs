@@ -1,13 +1,27 @@
-//! The frame encoder: a plain ViT as in DINOv2, without registers, LayerScale or dropout
-//! (Daithankar et al., 2026, section C.2).
+//! The frame encoder, whichever architecture it has.
 
-use burn::module::{Module, Param};
-use burn::nn::LayerNorm;
+use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::layers::{Mlp, PatchEmbed, Precision, SelfAttention, embed};
-use crate::{Error, Init, Result};
+use crate::conv3d::{Conv3dEncoder, Conv3dShape};
+use crate::norm::Mode;
+use crate::resnet::{ResNet18, ResNetShape};
+use crate::vit::{Vit, VitShape};
+use crate::{Error, Init, Precision, Result};
+
+/// Which architecture an encoder has.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// A ViT: `size`, or `dim`, `depth` and `heads`; `patch`.
+    #[default]
+    Vit,
+    /// ResNet-18 of torchvision, 512 wide; `small_images`.
+    Resnet18,
+    /// Five 3D convolutions over a few frames, for toy video; `channels`, `frames`.
+    Conv3d,
+}
 
 /// Named sizes of the papers; each has twelve blocks or more and heads of 64.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -23,47 +37,60 @@ pub enum Size {
     L,
 }
 
-/// The `[model.encoder]` table: a named size, or `dim`, `depth` and `heads`; what is given
-/// beside a size replaces that part of it.
+/// The `[model.encoder]` table: an architecture and what belongs to it. Of a ViT, a named size,
+/// or `dim`, `depth` and `heads`; what is given beside a size replaces that part of it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct EncoderConfig {
-    /// A named size.
+    /// The architecture.
+    pub arch: Arch,
+    /// ViT: a named size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
-    /// Side of a square patch, pixels.
-    #[serde(default = "default_patch")]
+    /// ViT: side of a square patch, pixels.
     pub patch: usize,
-    /// Width of a token.
+    /// ViT: width of a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dim: Option<usize>,
-    /// Number of blocks.
+    /// ViT: number of blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth: Option<usize>,
-    /// Attention heads in a block.
+    /// ViT: attention heads in a block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heads: Option<usize>,
+    /// ResNet-18: a first convolution of 3 x 3 and no pooling after it, as for CIFAR.
+    pub small_images: bool,
+    /// 3D convolutions: channels of the five layers.
+    pub channels: [usize; 5],
+    /// 3D convolutions: frames that are seen at once.
+    pub frames: usize,
 }
 
-fn default_patch() -> usize {
-    14
+impl Default for EncoderConfig {
+    fn default() -> Self {
+        Self {
+            arch: Arch::Vit,
+            size: None,
+            patch: 14,
+            dim: None,
+            depth: None,
+            heads: None,
+            small_images: false,
+            channels: [32, 64, 128, 128, 256],
+            frames: 3,
+        }
+    }
 }
 
 /// An encoder's dimensions, all of them known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct EncoderShape {
-    /// Side of a square patch, pixels.
-    pub patch: usize,
-    /// Width of a token.
-    pub dim: usize,
-    /// Number of blocks.
-    pub depth: usize,
-    /// Attention heads in a block.
-    pub heads: usize,
-    /// Patches down and across at the size that positions are learned for.
-    pub grid: [usize; 2],
-    /// The number format inside blocks.
-    pub precision: Precision,
+pub enum EncoderShape {
+    /// A ViT's.
+    Vit(VitShape),
+    /// ResNet-18's.
+    ResNet18(ResNetShape),
+    /// The 3D convolutions'.
+    Conv3d(Conv3dShape),
 }
 
 impl EncoderConfig {
@@ -73,6 +100,22 @@ impl EncoderConfig {
     /// A dimension is missing or zero, `heads` does not divide `dim`, or the patch does not
     /// divide the image.
     pub fn shape(&self, image: [usize; 2], precision: Precision) -> Result<EncoderShape> {
+        match self.arch {
+            Arch::Vit => Ok(EncoderShape::Vit(self.vit(image, precision)?)),
+            Arch::Resnet18 => {
+                Ok(EncoderShape::ResNet18(ResNetShape { small_images: self.small_images }))
+            }
+            Arch::Conv3d => {
+                let Self { channels, frames, .. } = *self;
+                if channels.contains(&0) || frames == 0 {
+                    return Err(error("channels", "channels and frames must be at least 1"));
+                }
+                Ok(EncoderShape::Conv3d(Conv3dShape { channels, frames }))
+            }
+        }
+    }
+
+    fn vit(&self, image: [usize; 2], precision: Precision) -> Result<VitShape> {
         let named = self.size.map(|size| match size {
             Size::Xs => (192, 12, 3),
             Size::S => (384, 12, 6),
@@ -99,7 +142,7 @@ impl EncoderConfig {
             return Err(error("patch", &message));
         }
         let grid = [height / self.patch, width / self.patch];
-        Ok(EncoderShape { patch: self.patch, dim, depth, heads, grid, precision })
+        Ok(VitShape { patch: self.patch, dim, depth, heads, grid, precision })
     }
 }
 
@@ -108,145 +151,85 @@ fn error(key: &str, message: &str) -> Error {
 }
 
 impl EncoderShape {
-    /// Tokens of one image, `[CLS]` included.
-    pub fn tokens(&self) -> usize {
-        1 + self.grid[0] * self.grid[1]
+    /// Width of a token.
+    pub fn dim(&self) -> usize {
+        match self {
+            Self::Vit(it) => it.dim,
+            Self::ResNet18(_) => ResNetShape::DIM,
+            Self::Conv3d(it) => it.dim(),
+        }
+    }
+
+    /// Frames that become one set of tokens.
+    pub fn window(&self) -> usize {
+        match self {
+            Self::Vit(_) | Self::ResNet18(_) => 1,
+            Self::Conv3d(it) => it.frames,
+        }
+    }
+
+    /// Whether an image's tokens depend on the images beside it while training: then a batch
+    /// cannot be encoded in parts.
+    pub(crate) fn has_batch_norm(&self) -> bool {
+        !matches!(self, Self::Vit(_))
+    }
+
+    /// The ViT's dimensions.
+    ///
+    /// # Errors
+    /// The encoder is no ViT.
+    pub(crate) fn vit(&self) -> Result<VitShape> {
+        match self {
+            Self::Vit(it) => Ok(*it),
+            _ => Err(error("arch", "this method needs the tokens of arch = \"vit\"")),
+        }
     }
 
     /// A frame encoder with fresh weights.
     pub fn init(&self, init: &mut Init) -> FrameEncoder {
-        let Self { patch, dim, depth, heads, grid, precision } = *self;
-        FrameEncoder {
-            patch_embed: PatchEmbed::new(patch, dim, init),
-            cls_token: init.normal([1, 1, dim], 1e-6),
-            pos_embed: init.normal([1, self.tokens(), dim], 0.02),
-            blocks: (0..depth).map(|_| Block::new(dim, heads, precision, init)).collect(),
-            norm: init.layer_norm(dim),
-            grid,
+        match self {
+            Self::Vit(it) => FrameEncoder::Vit(it.init(init)),
+            Self::ResNet18(it) => FrameEncoder::ResNet18(it.init(init)),
+            Self::Conv3d(it) => FrameEncoder::Conv3d(it.init(init)),
         }
     }
 }
 
 /// Images to tokens.
 #[derive(Module, Debug)]
-pub struct FrameEncoder {
-    cls_token: Param<Tensor<3>>,
-    pos_embed: Param<Tensor<3>>,
-    patch_embed: PatchEmbed,
-    blocks: Vec<Block>,
-    norm: LayerNorm,
-    #[module(skip)]
-    grid: [usize; 2],
+#[expect(clippy::large_enum_variant, reason = "there are two of them in a run")]
+pub enum FrameEncoder {
+    /// Tokens of a transformer.
+    Vit(Vit),
+    /// Cells of a feature map, their mean in front.
+    ResNet18(ResNet18),
+    /// One token for a few frames.
+    Conv3d(Conv3dEncoder),
 }
 
 impl FrameEncoder {
-    /// Normalised images `[n, 3, h, w]` to tokens `[n, 1 + patches, dim]`, `[CLS]` first, out of
-    /// the final layer norm. Sizes other than the native one interpolate the positions.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
-        let (cls, positions) = (&self.cls_token, &self.pos_embed);
-        let tokens = embed(images, &self.patch_embed, cls, positions, self.grid);
-        self.norm.forward(self.blocks.iter().fold(tokens, |x, block| block.forward(x)))
-    }
-}
-
-/// A pre-norm transformer block.
-#[derive(Module, Debug)]
-struct Block {
-    norm1: LayerNorm,
-    attn: SelfAttention,
-    norm2: LayerNorm,
-    mlp: Mlp,
-}
-
-impl Block {
-    fn new(dim: usize, heads: usize, precision: Precision, init: &mut Init) -> Self {
-        Self {
-            norm1: init.layer_norm(dim),
-            attn: SelfAttention::new(dim, heads, precision, init),
-            norm2: init.layer_norm(dim),
-            mlp: Mlp::new(dim, precision, init),
+    /// Frames that become one set of tokens.
+    pub fn window(&self) -> usize {
+        match self {
+            Self::Vit(_) | Self::ResNet18(_) => 1,
+            Self::Conv3d(it) => it.frames(),
         }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.attn.forward(self.norm1.forward(x));
-        x.clone() + self.mlp.forward(self.norm2.forward(x))
+    /// Normalised images `[n, 3 · window, h, w]`, the frames of a window one after the other, to
+    /// tokens `[n, 1 + places, dim]`: in front the one that stands for the whole image.
+    pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<3> {
+        match self {
+            Self::Vit(it) => it.forward(images),
+            Self::ResNet18(it) => it.forward(images, mode),
+            Self::Conv3d(it) => it.forward(images, mode),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Distribution};
-
     use super::*;
-    use crate::{HeadConfig, MotionEncoder};
-
-    fn shape(size: Size) -> EncoderShape {
-        let config =
-            EncoderConfig { size: Some(size), patch: 14, dim: None, depth: None, heads: None };
-        config.shape([224, 224], Precision::Float32).unwrap()
-    }
-
-    /// Frame encoder, motion encoder, output projection and head with 32,768 prototypes.
-    fn parameters(size: Size) -> [usize; 4] {
-        let device = Device::flex();
-        let (mut init, shape) = (Init::new(0, &device), shape(size));
-        let frame = shape.init(&mut init).num_params();
-        let motion = MotionEncoder::new(&shape, &mut init).num_params();
-        let projection = init.default_linear(shape.dim, shape.dim).num_params();
-        [frame, motion, projection, HeadConfig::default().init(shape.dim, &mut init).num_params()]
-    }
-
-    #[test]
-    fn the_named_sizes_have_the_papers_parameters() {
-        assert_eq!(parameters(Size::Xs), [5_501_376, 7_284_672, 37_056, 13_537_536]);
-        assert_eq!(parameters(Size::S), [21_619_584, 28_725_120, 147_840, 13_930_752]);
-        assert_eq!(parameters(Size::B), [85_706_496, 114_073_344, 590_592, 14_717_184]);
-    }
-
-    /// No document states this one: 24 blocks of 12·1024² + 13·1024, and what is around them.
-    #[test]
-    fn the_large_size_has_the_parameters_of_its_dimensions() {
-        let around = 3 * 14 * 14 * 1024 + 1024 + 1024 + 257 * 1024 + 2 * 1024;
-        let blocks = 24 * (12 * 1024 * 1024 + 13 * 1024);
-        let encoder = shape(Size::L).init(&mut Init::new(0, &Device::flex()));
-        assert_eq!(encoder.num_params(), blocks + around);
-    }
-
-    fn small(grid: [usize; 2], precision: Precision) -> EncoderShape {
-        EncoderShape { patch: 4, dim: 16, depth: 2, heads: 2, grid, precision }
-    }
-
-    fn apart(x: Tensor<3>, y: Tensor<3>) -> f32 {
-        (x - y).abs().max().into_scalar()
-    }
-
-    #[test]
-    fn other_sizes_interpolate_positions_and_the_native_one_does_not() {
-        let device = Device::flex();
-        let encoder = small([3, 4], Precision::Float32).init(&mut Init::new(0, &device));
-        let native = encoder.forward(Tensor::zeros([1, 3, 12, 16], &device));
-        let wide = encoder.forward(Tensor::zeros([1, 3, 24, 32], &device));
-        assert_eq!([native.dims(), wide.dims()], [[1, 13, 16], [1, 49, 16]]);
-        // On a constant image, tokens differ by their positions alone: a field of twice the
-        // resolution has its corners nearest to the corners of the original.
-        let corner = |tokens: &Tensor<3>, idx| tokens.clone().narrow(1, idx, 1);
-        let near = apart(corner(&native, 1), corner(&wide, 1));
-        let far = apart(corner(&native, 1), corner(&wide, 48));
-        assert!(near < far, "the first corner is {near} from itself and {far} from the last");
-    }
-
-    #[test]
-    fn bfloat16_blocks_stay_near_float32_and_give_float32_tokens() {
-        let device = Device::flex();
-        let images = Tensor::random([2, 3, 12, 16], Distribution::Normal(0.0, 1.0), &device);
-        let [full, half] = [Precision::Float32, Precision::Bfloat16].map(|precision| {
-            small([3, 4], precision).init(&mut Init::new(0, &device)).forward(images.clone())
-        });
-        assert_eq!(full.dtype(), half.dtype());
-        let off = apart(full, half);
-        assert!(off > 0.0 && off < 0.1, "tokens of unit variance are {off} apart");
-    }
 
     #[test]
     fn what_cannot_be_built_names_its_key() {
@@ -256,6 +239,7 @@ mod tests {
             dim: Some(16),
             depth: Some(1),
             heads,
+            ..Default::default()
         };
         for (config, key) in [
             (config(4, None), "model.encoder.size"),

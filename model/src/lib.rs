@@ -11,6 +11,7 @@
 
 mod clips;
 mod config;
+mod conv3d;
 mod device;
 mod ema;
 mod encoder;
@@ -20,26 +21,37 @@ mod init;
 mod layers;
 pub mod loss;
 pub mod method;
+mod mlp;
 mod motion;
+mod norm;
 mod optimizer;
 mod parallel;
+mod parameters;
+mod resnet;
 mod statistics;
 mod trainer;
+mod vit;
 mod weights;
+mod work;
 
 pub use burn::tensor::Device;
 
 pub use clips::Clips;
-pub use config::{Config, EmbedConfig, EncoderChoice, Pool};
+pub use config::{Config, EmbedConfig, EncoderChoice, Input, Pool};
+pub use conv3d::{Conv3dEncoder, Conv3dShape};
 pub use device::{DeviceChoice, device_name};
-pub use encoder::{EncoderConfig, EncoderShape, FrameEncoder, Size};
+pub use encoder::{Arch, EncoderConfig, EncoderShape, FrameEncoder, Size};
 pub use head::{Head, HeadConfig};
 pub use init::Init;
 pub use layers::Precision;
-pub use method::MethodConfig;
+pub use method::{Futures, MethodConfig, Warning};
+pub use mlp::Widths;
 pub use motion::MotionEncoder;
+pub use norm::Mode;
 pub use optimizer::TrainConfig;
-pub use trainer::{Embeddings, Report, Trainer, trainer};
+pub use resnet::{ResNet18, ResNetShape};
+pub use trainer::{Embeddings, Report, Trainer, Vectors, trainer};
+pub use vit::{Vit, VitShape};
 pub use weights::{load, save};
 
 /// Everything that can go wrong between a batch and its loss.

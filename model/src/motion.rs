@@ -6,7 +6,7 @@ use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 
 use crate::layers::{CrossAttention, Mlp, PatchEmbed, SelfAttention, embed};
-use crate::{EncoderShape, Init};
+use crate::{Init, VitShape};
 
 /// Frame differences, seen from a frame, to motion tokens.
 #[derive(Module, Debug)]
@@ -22,7 +22,7 @@ pub struct MotionEncoder {
 
 impl MotionEncoder {
     /// Fresh weights; `shape.dim` is also the width of the tokens that it attends to.
-    pub fn new(shape: &EncoderShape, init: &mut Init) -> Self {
+    pub fn new(shape: &VitShape, init: &mut Init) -> Self {
         Self {
             patch_embed: PatchEmbed::new(shape.patch, shape.dim, init),
             cls_token: init.normal([1, 1, shape.dim], 1e-6),
@@ -54,8 +54,8 @@ struct MotionBlock {
 }
 
 impl MotionBlock {
-    fn new(shape: &EncoderShape, init: &mut Init) -> Self {
-        let EncoderShape { dim, heads, precision, .. } = *shape;
+    fn new(shape: &VitShape, init: &mut Init) -> Self {
+        let VitShape { dim, heads, precision, .. } = *shape;
         Self {
             norm1: init.layer_norm(dim),
             self_attn: SelfAttention::new(dim, heads, precision, init),

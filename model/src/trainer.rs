@@ -1,15 +1,18 @@
 //! One training step, the same for every method. The caller owns the loop.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use burn::module::Module as _;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
-use crate::method::{LearningRate, Losses, Method, Ratio};
+use crate::method::{Futures, LearningRate, Losses, Method, Ratio, Setting, Warning};
+use crate::norm::Mode;
 use crate::statistics::{Spread, spread};
+use crate::work::Work;
 use crate::{
-    Clips, Config, EmbedConfig, Error, Pool, Result, TrainConfig, device, gradients, parallel,
+    Clips, Config, EmbedConfig, EncoderChoice, Error, Input, Pool, Result, TrainConfig, device,
+    gradients,
 };
 
 /// A method together with its optimizer, whichever method it is.
@@ -20,14 +23,21 @@ pub trait Trainer {
     /// With `read`, any loss since the last read was not finite.
     fn step(&mut self, clips: &Clips, read: bool) -> Result<Option<Report>>;
 
-    /// Embeddings of the first frame of every clip.
+    /// Embeddings of the first frame of every clip, and other vectors that the method has of a
+    /// clip. The first is the frame encoder's.
     fn embed(&self, clips: &Clips) -> Embeddings;
+
+    /// Draws of what each clip's future looks like; none where the method predicts none.
+    fn futures(&self, clips: &Clips, samples: usize) -> Option<Futures>;
+
+    /// The fewest frames of a clip that a step can be made of.
+    fn least_frames(&self) -> usize;
 
     /// The networks by name, and how many parameters each has.
     fn parameters(&self) -> Vec<(&'static str, usize)>;
 
-    /// Writes all weights into `folder`, which exists: `encoder.safetensors` is the teacher's
-    /// frame encoder with DINOv2's names.
+    /// Writes all weights into `folder`, which exists: `encoder.safetensors` is the frame
+    /// encoder with DINOv2's or torchvision's names, the teacher's where there is one.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -41,32 +51,51 @@ pub struct Report {
     pub values: Vec<(String, f32)>,
     /// Named numbers a clip of the batch.
     pub per_clip: Vec<(String, Vec<f32>)>,
+    /// What a person should hear, the first time that it is seen.
+    pub warnings: Vec<Warning>,
+}
+
+/// Vectors of each clip.
+#[derive(Clone, Debug)]
+pub struct Embeddings {
+    /// Name of the frame encoder that made the first.
+    pub encoder: &'static str,
+    /// The frame encoder's vectors.
+    pub frames: Vectors,
+    /// Others by name.
+    pub others: Vec<(&'static str, Vectors)>,
 }
 
 /// One vector a clip.
 #[derive(Clone, Debug)]
-pub struct Embeddings {
-    /// Name of the encoder.
-    pub encoder: &'static str,
+pub struct Vectors {
     /// Width of a vector.
     pub dim: usize,
     /// `[n, dim]`, row by row.
     pub values: Vec<f32>,
 }
 
-/// A fresh trainer for the configured method, for frames of `image` = `[height, width]`.
+impl Vectors {
+    fn of(rows: Tensor<2>) -> Self {
+        let dim = rows.dims()[1];
+        Self { dim, values: rows.into_data().try_to_vec().expect("float32 rows") }
+    }
+}
+
+/// A fresh trainer for the configured method, for clips as `input` says.
 ///
 /// # Errors
 /// The configuration cannot be used; see [`Config::validate`].
 pub fn trainer(
     config: &Config,
-    image: [usize; 2],
+    input: Input,
     seed: u64,
     device: &Device,
 ) -> Result<Box<dyn Trainer>> {
-    config.validate(image, device)?;
-    let shape = config.encoder.shape(image, config.precision)?;
-    Ok(config.method.trainer(config, &shape, seed, device))
+    config.validate(input, device)?;
+    let shape = config.shape(input)?;
+    let setting = Setting { shape, input, seed, device: device.clone() };
+    Ok(config.method.trainer(config, &setting))
 }
 
 pub(crate) struct MethodTrainer<M: Method> {
@@ -81,6 +110,8 @@ pub(crate) struct MethodTrainer<M: Method> {
     step: u64,
     /// Losses that nobody has looked at yet, the oldest first.
     unread: Vec<Tensor<1>>,
+    /// Kinds of warnings that were given.
+    warned: HashSet<&'static str>,
 }
 
 impl<M: Method> MethodTrainer<M> {
@@ -99,6 +130,7 @@ impl<M: Method> MethodTrainer<M> {
             student: Some(student),
             step: 0,
             unread: Vec::new(),
+            warned: HashSet::new(),
         }
     }
 
@@ -111,31 +143,28 @@ impl<M: Method> MethodTrainer<M> {
         (&self.method, self.student())
     }
 
-    /// The loss of the batch and its gradients: one micro-batch after the other, the parts of
-    /// each at once.
-    fn gradients(&mut self, clips: &Clips) -> (Seen, GradientsParams) {
+    fn progress(&self) -> f64 {
+        self.step as f64 / self.train.steps.max(1) as f64
+    }
+
+    /// The loss of the batch and its gradients, one micro-batch after the other.
+    fn gradients(&mut self, clips: &Clips, read: bool) -> (Seen, GradientsParams) {
+        let progress = self.progress();
         let student = self.student.as_ref().expect("no step is under way");
-        let tracked = self.device.clone().autodiff();
         let mut sum = GradientsAccumulator::new();
         let mut seen = Vec::new();
-        for micro_batch in clips.chunks(self.train.accumulate) {
-            let parts = micro_batch.chunks(device::parts(&self.device));
-            let targets = self.method.targets(&parts);
-            let work = parts.into_iter().zip(targets).collect();
-            let method = &self.method;
-            let done = parallel::map(work, |(part, targets)| {
-                let share = part.len() as f64 / clips.len() as f64;
-                // A copy of its own, for the graphs of two parts that share leaves wait for
-                // each other. It has the same ids, and shares the numbers.
-                let replica = student.clone().fork(&tracked);
-                let losses = method.loss(&replica, &part, targets);
-                let grads = (losses.total.clone() * share).backward();
-                (Seen::of(losses, share), GradientsParams::from_grads(grads, &replica))
-            });
-            for (part, grads) in done {
-                sum.accumulate(student, grads);
-                seen.push(part);
-            }
+        for (idx, micro_batch) in clips.chunks(self.train.accumulate).into_iter().enumerate() {
+            let work = Work {
+                tracked: self.device.clone().autodiff(),
+                parts: device::parts(&self.device),
+                share: micro_batch.len() as f64 / clips.len() as f64,
+                number: (self.step - 1) * self.train.accumulate as u64 + idx as u64,
+                progress,
+                read,
+            };
+            let done = self.method.step(student, &micro_batch, &work);
+            done.grads.into_iter().for_each(|grads| sum.accumulate(student, grads));
+            seen.extend(done.losses.into_iter().map(|(losses, share)| Seen::of(losses, share)));
         }
         let seen = seen.into_iter().reduce(Seen::and).expect("at least one clip");
         (seen, sum.grads())
@@ -159,9 +188,16 @@ impl<M: Method> MethodTrainer<M> {
         values.push(("learning_rate".into(), rate as f32));
         let others = self.learning_rates.iter();
         values.extend(others.map(|(name, times)| ((*name).into(), (rate * times) as f32)));
+        let mut warnings = self.method.warnings(&values, self.progress());
+        warnings.retain(|it| self.warned.insert(it.kind));
         let per_clip = seen.per_clip.into_iter();
         let per_clip = per_clip.map(|(name, it)| (name.to_owned(), floats(it))).collect();
-        Ok(Report { values, per_clip })
+        Ok(Report { values, per_clip, warnings })
+    }
+
+    fn choice(&self) -> EncoderChoice {
+        let best = if M::HAS_TEACHER { EncoderChoice::Teacher } else { EncoderChoice::Student };
+        self.embed.encoder.unwrap_or(best)
     }
 }
 
@@ -171,20 +207,24 @@ struct Seen {
     terms: Vec<(&'static str, Tensor<1>)>,
     per_clip: Vec<(&'static str, Tensor<1>)>,
     tokens: Vec<(&'static str, Tensor<3>)>,
+    projections: Option<Tensor<2>>,
 }
 
 impl Seen {
     fn of(losses: Losses, share: f64) -> Self {
-        let Losses { total, terms, per_clip, tokens } = losses;
-        let terms = [("loss", total.inner())].into_iter().chain(terms);
-        Self { terms: terms.map(|(name, it)| (name, it * share)).collect(), per_clip, tokens }
+        let Losses { total, terms, per_clip, tokens, projections } = losses;
+        let terms = [("loss", total)].into_iter().chain(terms);
+        let terms = terms.map(|(name, it)| (name, it * share)).collect();
+        Self { terms, per_clip, tokens, projections }
     }
 
     fn and(self, other: Self) -> Self {
+        let projections = self.projections.into_iter().chain(other.projections);
         Self {
             terms: zip(self.terms, other.terms, |a, b| a + b),
             per_clip: zip(self.per_clip, other.per_clip, |a, b| Tensor::cat(vec![a, b], 0)),
             tokens: zip(self.tokens, other.tokens, |a, b| Tensor::cat(vec![a, b], 0)),
+            projections: projections.reduce(|a, b| Tensor::cat(vec![a, b], 0)),
         }
     }
 
@@ -192,15 +232,22 @@ impl Seen {
         self.terms[0].1.clone()
     }
 
-    /// The loss, its terms, and the spread of the tokens.
+    /// The loss, its terms, the spread of the tokens, and the duality of the projections.
     fn values(&self) -> Vec<(String, f32)> {
         let terms = self.terms.iter().map(|(name, it)| ((*name).to_owned(), it.clone()));
         let spreads = self.tokens.iter().flat_map(|(name, tokens)| {
             let Spread { variance, covariance } = spread(tokens.clone());
             [(format!("variance_{name}"), variance), (format!("covariance_{name}"), covariance)]
         });
-        terms.chain(spreads).map(|(name, it)| (name, it.into_scalar())).collect()
+        let criteria = self.projections.iter().flat_map(|it| criteria(it.clone()));
+        let all = terms.chain(spreads).chain(criteria);
+        all.map(|(name, it)| (name, it.into_scalar())).collect()
     }
+}
+
+/// Both criteria.
+fn criteria(_projections: Tensor<2>) -> Vec<(String, Tensor<1>)> {
+    Vec::new()
 }
 
 type Named<const D: usize> = Vec<(&'static str, Tensor<D>)>;
@@ -220,28 +267,41 @@ fn floats(values: Tensor<1>) -> Vec<f32> {
 impl<M: Method> Trainer for MethodTrainer<M> {
     fn step(&mut self, clips: &Clips, read: bool) -> Result<Option<Report>> {
         self.step += 1;
-        let (seen, mut grads) = self.gradients(clips);
+        let (seen, mut grads) = self.gradients(clips, read);
         let max_norm = self.train.grad_clip;
         let norm = gradients::clip(self.student(), &mut grads, max_norm, &self.device);
         let rate = self.train.learning_rate_at(self.step);
         let student = self.student.take().expect("no step is under way");
         let student = self.optimizer.step(rate, student, grads);
-        self.method.after_step(&student);
+        self.method.after_step(&student, self.progress());
         self.student = Some(student);
         self.unread.push(seen.loss());
         if read { self.read(seen, norm).map(Some) } else { Ok(None) }
     }
 
     fn embed(&self, clips: &Clips) -> Embeddings {
-        let EmbedConfig { encoder, pool } = self.embed;
-        let tokens = self.method.tokens(self.student(), clips.frames(0, 1), encoder);
+        let choice = self.choice();
+        let encoder = self.method.encoder(self.student(), choice);
+        let tokens = encoder.forward(clips.window(0, encoder.window()), Mode::Evaluate);
         let [n, count, dim] = tokens.dims();
-        let rows: Tensor<2> = match pool {
+        let rows: Tensor<2> = match self.embed.pool {
             Pool::Cls => tokens.narrow(1, 0, 1).reshape([n, dim]),
             Pool::Patches => tokens.narrow(1, 1, count - 1).mean_dim(1).reshape([n, dim]),
         };
-        let values = rows.into_data().try_to_vec().expect("float32 rows");
-        Embeddings { encoder: encoder.name(), dim, values }
+        let others = self.method.vectors(self.student(), clips).into_iter();
+        Embeddings {
+            encoder: choice.name(),
+            frames: Vectors::of(rows),
+            others: others.map(|(name, rows)| (name, Vectors::of(rows))).collect(),
+        }
+    }
+
+    fn futures(&self, clips: &Clips, samples: usize) -> Option<Futures> {
+        self.method.futures(self.student(), clips, samples)
+    }
+
+    fn least_frames(&self) -> usize {
+        self.method.least_frames()
     }
 
     fn parameters(&self) -> Vec<(&'static str, usize)> {
@@ -260,8 +320,13 @@ mod tests {
     use crate::{EncoderConfig, HeadConfig, MethodConfig, Precision};
 
     fn config(precision: Precision) -> Config {
-        let encoder =
-            EncoderConfig { size: None, patch: 4, dim: Some(16), depth: Some(1), heads: Some(2) };
+        let encoder = EncoderConfig {
+            patch: 4,
+            dim: Some(16),
+            depth: Some(1),
+            heads: Some(2),
+            ..Default::default()
+        };
         let head = HeadConfig { hidden: 16, bottleneck: 8, prototypes: 12, chunk: 100 };
         Config {
             encoder,
@@ -280,7 +345,7 @@ mod tests {
 
     fn losses(config: &Config, n: usize, steps: usize) -> Vec<f32> {
         let device = Device::flex();
-        let mut trainer = trainer(config, [8, 8], 0, &device).unwrap();
+        let mut trainer = trainer(config, Input::frames([8, 8], 3), 0, &device).unwrap();
         let clips = clips(n, &device);
         (0..steps).map(|_| trainer.step(&clips, true).unwrap().unwrap().values[0].1).collect()
     }
@@ -308,7 +373,7 @@ mod tests {
             let mut config = config(Precision::Float32);
             config.train.accumulate = accumulate;
             let device = Device::flex();
-            let mut trainer = trainer(&config, [8, 8], 0, &device).unwrap();
+            let mut trainer = trainer(&config, Input::frames([8, 8], 3), 0, &device).unwrap();
             let clips = clips(n, &device);
             let report = trainer.step(&clips, true).unwrap().unwrap();
             let value = |name: &str| report.values.iter().find(|it| it.0 == name).unwrap().1;
@@ -327,7 +392,7 @@ mod tests {
         config.train.learning_rate = 1e38;
         config.train.grad_clip = 1e30;
         let device = Device::flex();
-        let mut trainer = trainer(&config, [8, 8], 0, &device).unwrap();
+        let mut trainer = trainer(&config, Input::frames([8, 8], 3), 0, &device).unwrap();
         let clips = clips(2, &device);
         assert!(trainer.step(&clips, true).is_ok(), "the first weights are sound");
         let results: Vec<_> = (0..4).map(|idx| trainer.step(&clips, idx == 3)).collect();

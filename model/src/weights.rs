@@ -14,8 +14,10 @@ use crate::{Error, Result};
 /// The file cannot be written.
 pub fn save<M: Module>(network: &M, path: &Path) -> Result<()> {
     let whole = path.with_extension("tmp");
-    let mut store =
-        SafetensorsStore::from_file(&whole).overwrite(true).with_to_adapter(BurnToPyTorchAdapter);
+    let mut store = SafetensorsStore::from_file(&whole)
+        .overwrite(true)
+        .skip_enum_variants(true)
+        .with_to_adapter(BurnToPyTorchAdapter);
     network.save_into(&mut store).map_err(|err| error(path, err))?;
     let synced = std::fs::File::open(&whole).and_then(|file| file.sync_all());
     synced.and_then(|()| std::fs::rename(&whole, path)).map_err(|err| error(path, err))
@@ -35,7 +37,8 @@ pub(crate) fn load_store<M: Module>(
     mut network: M,
     store: SafetensorsStore,
 ) -> std::result::Result<M, String> {
-    let mut store = store.with_from_adapter(PyTorchToBurnAdapter).allow_partial(true);
+    let mut store =
+        store.with_from_adapter(PyTorchToBurnAdapter).allow_partial(true).skip_enum_variants(true);
     let read = network.load_from(&mut store).map_err(|err| err.to_string())?;
     if !read.errors.is_empty() || !read.missing.is_empty() {
         return Err(format!("missing {:?}, errors {:?}", read.missing, read.errors));
@@ -52,12 +55,12 @@ mod tests {
     use burn::tensor::{Device, Distribution, Tensor};
 
     use super::*;
-    use crate::{EncoderShape, Init, Precision};
+    use crate::{Init, Precision, VitShape};
 
     #[test]
     fn an_encoder_read_back_gives_the_same_tokens() {
         let device = Device::flex();
-        let shape = EncoderShape {
+        let shape = VitShape {
             patch: 7,
             dim: 12,
             depth: 2,

@@ -9,7 +9,11 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::trainer::MethodTrainer;
-use crate::{Clips, Config, EncoderChoice, EncoderShape, Result, Trainer};
+use crate::work::{Done, Work};
+use crate::{
+    Clips, Config, EncoderChoice, EncoderShape, Error, FrameEncoder, Input, Result, Trainer,
+    weights,
+};
 
 /// The `[model.method]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -20,67 +24,125 @@ pub enum MethodConfig {
 }
 
 impl MethodConfig {
-    pub(crate) fn validate(&self) -> Result<()> {
+    /// Checks the table for an encoder and an input.
+    pub(crate) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         match self {
-            Self::Tdv(it) => it.validate(),
+            Self::Tdv(it) => it.validate(shape),
         }
     }
 
-    pub(crate) fn trainer(
-        &self,
-        config: &Config,
-        shape: &EncoderShape,
-        seed: u64,
-        device: &Device,
-    ) -> Box<dyn Trainer> {
+    /// Height and width of what the encoder sees.
+    pub(crate) fn view(&self, image: [usize; 2]) -> [usize; 2] {
+        image
+    }
+
+    /// Whether there is a moving average of the encoder.
+    pub(crate) fn has_teacher(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn trainer(&self, config: &Config, setting: &Setting) -> Box<dyn Trainer> {
         match self {
-            Self::Tdv(it) => {
-                let (method, student) = it.init(shape, seed, device);
-                Box::new(MethodTrainer::new(method, student, config, device))
-            }
+            Self::Tdv(it) => train(it.init(setting), config, setting),
         }
     }
 }
 
-/// What a method adds to the one training step: a loss, and what follows the optimizer.
-///
-/// A batch is worked through in parts, at once where the device gains by it. The loss of a
-/// batch must be the mean of those of its parts; what has to see the whole batch first, as a
-/// running mean does, belongs in [`Method::targets`].
+fn train<M: Method + 'static>(
+    (method, student): (M, M::Student),
+    config: &Config,
+    setting: &Setting,
+) -> Box<dyn Trainer> {
+    Box::new(MethodTrainer::new(method, student, config, &setting.device))
+}
+
+/// What a method is made for.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) shape: EncoderShape,
+    pub(crate) input: Input,
+    pub(crate) seed: u64,
+    /// A device that tracks nothing.
+    pub(crate) device: Device,
+}
+
+/// An error about a key of `[model.method]`.
+pub(crate) fn wrong(key: &str, message: &str) -> Result<()> {
+    Err(Error::Config { key: format!("model.method.{key}"), message: message.into() })
+}
+
+/// Refuses what does not hold.
+pub(crate) fn ensure(holds: bool, key: &str, message: &str) -> Result<()> {
+    if holds { Ok(()) } else { wrong(key, message) }
+}
+
+/// What a method adds to the one training step: losses with their gradients, and what follows
+/// the optimizer.
 pub(crate) trait Method: Sync {
     /// What the optimizer trains.
     type Student: Module + Sync;
-    /// What the student's loss on one part is measured against; never tracked.
-    type Targets: Send;
 
-    /// The targets of every part of a batch.
-    fn targets(&mut self, parts: &[Clips]) -> Vec<Self::Targets>;
+    /// Whether there is a moving average of the encoder.
+    const HAS_TEACHER: bool;
 
-    /// The loss of one part, a mean over its clips.
-    fn loss(&self, student: &Self::Student, clips: &Clips, targets: Self::Targets) -> Losses;
+    /// The losses of a micro-batch and the gradients of the student, by [`crate::work::apart`]
+    /// or, where clips meet in the loss, [`crate::work::together`].
+    fn step(&mut self, student: &Self::Student, clips: &Clips, work: &Work) -> Done;
 
-    /// Terms that say more as a share of another.
-    fn ratios(&self) -> &'static [Ratio];
+    /// Runs after every optimizer step, `progress` of the run done; teachers move here.
+    fn after_step(&mut self, _student: &Self::Student, _progress: f64) {}
 
-    /// Runs after every optimizer step; teachers move here.
-    fn after_step(&mut self, student: &Self::Student);
+    /// The frame encoder, untracked; the teacher's is asked for only where there is one.
+    fn encoder(&self, student: &Self::Student, choice: EncoderChoice) -> FrameEncoder;
 
-    /// Normalised frames `[n, 3, h, w]` to untracked tokens `[n, 1 + patches, d]`.
-    fn tokens(
+    /// The fewest frames of a clip that a step can be made of.
+    fn least_frames(&self) -> usize;
+
+    /// Vectors of each clip beside the encoder's, `[n, d]`, named as their columns.
+    fn vectors(&self, _student: &Self::Student, _clips: &Clips) -> Vec<(&'static str, Tensor<2>)> {
+        Vec::new()
+    }
+
+    /// Draws of the representation of each clip's future, where the method has any.
+    fn futures(
         &self,
-        student: &Self::Student,
-        frames: Tensor<4>,
-        encoder: EncoderChoice,
-    ) -> Tensor<3>;
+        _student: &Self::Student,
+        _clips: &Clips,
+        _samples: usize,
+    ) -> Option<Futures> {
+        None
+    }
+
+    /// Metrics that are one term as a share of another.
+    fn ratios(&self) -> &'static [Ratio] {
+        &[]
+    }
+
+    /// What a person should hear about the numbers of a step; each kind is said once a run.
+    fn warnings(&self, _values: &[(String, f32)], _progress: f64) -> Vec<Warning> {
+        Vec::new()
+    }
 
     /// Parameters that learn at a multiple of the learning rate.
-    fn learning_rates(&self, student: &Self::Student) -> Vec<LearningRate>;
+    fn learning_rates(&self, _student: &Self::Student) -> Vec<LearningRate> {
+        Vec::new()
+    }
 
     /// The networks by name, and how many parameters each has.
     fn parameters(&self, student: &Self::Student) -> Vec<(&'static str, usize)>;
 
+    /// Writes the teacher's weights into `folder`, where there is one.
+    fn save_teacher(&self, _folder: &Path) -> Result<()> {
+        Ok(())
+    }
+
     /// Writes all weights into `folder`.
-    fn save(&self, student: &Self::Student, folder: &Path) -> Result<()>;
+    fn save(&self, student: &Self::Student, folder: &Path) -> Result<()> {
+        let best = if Self::HAS_TEACHER { EncoderChoice::Teacher } else { EncoderChoice::Student };
+        weights::save(&self.encoder(student, best), &folder.join("encoder.safetensors"))?;
+        weights::save(student, &folder.join("student.safetensors"))?;
+        self.save_teacher(folder)
+    }
 }
 
 /// `term / over` under a name of its own.
@@ -97,6 +159,28 @@ pub(crate) struct LearningRate {
     pub(crate) multiplier: f64,
 }
 
+/// A sign that training goes wrong.
+#[derive(Clone, Debug)]
+pub struct Warning {
+    /// What goes wrong, for telling warnings apart.
+    pub kind: &'static str,
+    /// What was seen, and what to do.
+    pub message: String,
+}
+
+/// Draws of the future's representation, unit vectors all.
+#[derive(Clone, Debug)]
+pub struct Futures {
+    /// Width of a vector, d.
+    pub dim: usize,
+    /// Draws of each clip, `[n, samples, d]` row by row.
+    pub drawn: Vec<f32>,
+    /// What the method predicts without chance, `[n, d]`: of a distribution, its mean's.
+    pub expected: Vec<f32>,
+    /// The representation of what came, `[n, d]`.
+    pub came: Vec<f32>,
+}
+
 /// The loss of a part, and what a person would want to see of it. Only `total` is tracked.
 pub(crate) struct Losses {
     pub(crate) total: Tensor<1>,
@@ -106,4 +190,19 @@ pub(crate) struct Losses {
     pub(crate) per_clip: Vec<(&'static str, Tensor<1>)>,
     /// Named tokens `[rows, tokens, d]` whose spread over the batch is watched.
     pub(crate) tokens: Vec<(&'static str, Tensor<3>)>,
+    /// Vectors `[rows, d]` whose sample- and dimension-contrastive criteria are watched.
+    pub(crate) projections: Option<Tensor<2>>,
+}
+
+impl Losses {
+    /// A loss with nothing beside it.
+    pub(crate) fn of(total: Tensor<1>) -> Self {
+        let (terms, per_clip, tokens) = (Vec::new(), Vec::new(), Vec::new());
+        Self { total, terms, per_clip, tokens, projections: None }
+    }
+
+    pub(crate) fn untracked(mut self) -> Self {
+        self.total = self.total.inner();
+        self
+    }
 }

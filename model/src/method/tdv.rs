@@ -21,18 +21,21 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{LearningRate, Losses, Method, Ratio};
+use super::{LearningRate, Losses, Method, Ratio, Setting, ensure};
 use crate::config::is_positive;
 use crate::loss::{Distillation, Side, distillation, mean_squared};
+use crate::work::{Done, Work, apart};
 use crate::{
-    Clips, EncoderChoice, EncoderShape, Error, FrameEncoder, Head, HeadConfig, Init, MotionEncoder,
-    Result, ema, parallel, weights,
+    Clips, EncoderChoice, EncoderShape, FrameEncoder, Head, HeadConfig, Init, MotionEncoder,
+    Result, Vit, VitShape, ema, parallel, weights,
 };
 
 /// The `[model.method]` table of `name = "tdv"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// What the motion encoder sees; the paper's ablations are the others.
+    pub motion: Motion,
     /// Blocks of the motion encoder; by default as many as the frame encoder has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub motion_depth: Option<usize>,
@@ -57,9 +60,23 @@ pub struct Config {
     pub centre_momentum: f64,
 }
 
+/// What the motion encoder sees.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Motion {
+    /// The difference of the two frames: the method.
+    #[default]
+    Difference,
+    /// The next frame itself, which the paper found to collapse (section B.1).
+    Frame,
+    /// Nothing: there is no motion encoder, and a frame predicts the next. Collapses (table 4).
+    None,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
+            motion: Motion::Difference,
             motion_depth: None,
             motion_learning_rate: 0.03,
             head: HeadConfig::default(),
@@ -75,41 +92,36 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(super) fn validate(&self) -> Result<()> {
-        let wrong = |key: &str, message: &str| {
-            Err(Error::Config { key: format!("model.method.{key}"), message: message.into() })
-        };
+    pub(super) fn validate(&self, shape: &EncoderShape) -> Result<()> {
+        shape.vit()?;
         let momentum = |it: f64| (0.0..=1.0).contains(&it);
         let HeadConfig { hidden, bottleneck, prototypes, chunk } = self.head;
-        match self {
-            it if it.motion_depth == Some(0) => wrong("motion_depth", "must be at least 1"),
-            it if !momentum(it.momentum) => wrong("momentum", "must lie in 0..=1"),
-            it if !momentum(it.centre_momentum) => wrong("centre_momentum", "must lie in 0..=1"),
-            it if !is_positive(it.student_temperature) => {
-                wrong("student_temperature", "must be above 0")
-            }
-            it if !is_positive(it.teacher_temperature) => {
-                wrong("teacher_temperature", "must be above 0")
-            }
-            _ if [hidden, bottleneck, prototypes, chunk].contains(&0) => {
-                wrong("head", "every size must be at least 1")
-            }
-            _ => Ok(()),
-        }
+        let sizes = [hidden, bottleneck, prototypes, chunk];
+        let temperatures = [self.student_temperature, self.teacher_temperature].map(is_positive);
+        ensure(self.motion_depth != Some(0), "motion_depth", "must be at least 1")?;
+        ensure(momentum(self.momentum), "momentum", "must lie in 0..=1")?;
+        ensure(momentum(self.centre_momentum), "centre_momentum", "must lie in 0..=1")?;
+        ensure(temperatures[0], "student_temperature", "must be above 0")?;
+        ensure(temperatures[1], "teacher_temperature", "must be above 0")?;
+        ensure(!sizes.contains(&0), "head", "every size must be at least 1")
     }
 
-    /// Fresh networks; `device` tracks no gradients.
-    pub(super) fn init(&self, shape: &EncoderShape, seed: u64, device: &Device) -> (Tdv, Student) {
-        let mut init = Init::new(seed, &device.clone().autodiff());
-        let motion = EncoderShape { depth: self.motion_depth.unwrap_or(shape.depth), ..*shape };
+    /// Fresh networks.
+    pub(super) fn init(&self, setting: &Setting) -> (Tdv, Student) {
+        let shape = setting.shape.vit().expect("was validated");
+        let device = &setting.device;
+        let mut init = Init::new(setting.seed, &device.clone().autodiff());
+        let motion = VitShape { depth: self.motion_depth.unwrap_or(shape.depth), ..shape };
+        let frame_encoder = shape.init(&mut init);
+        let looks = self.motion != Motion::None;
         let student = Student {
-            frame_encoder: shape.init(&mut init),
-            motion_encoder: MotionEncoder::new(&motion, &mut init),
-            motion_proj: init.default_linear(shape.dim, shape.dim),
+            motion_encoder: looks.then(|| MotionEncoder::new(&motion, &mut init)),
+            motion_proj: looks.then(|| init.default_linear(shape.dim, shape.dim)),
             head: self.head.init(shape.dim, &mut init),
+            frame_encoder,
         };
         // The teacher's encoder starts as a copy, its head on its own, as the authors' does.
-        let mut init = Init::new(seed.wrapping_add(1), device);
+        let mut init = Init::new(setting.seed.wrapping_add(1), device);
         let teacher_encoder = ema::update(shape.init(&mut init), &student.frame_encoder, 0.0);
         let teacher_head = self.head.init(shape.dim, &mut init);
         let centre = Tensor::zeros([1, self.head.prototypes], device);
@@ -121,16 +133,16 @@ impl Config {
 /// The networks that learn.
 #[derive(Module, Debug)]
 pub(crate) struct Student {
-    frame_encoder: FrameEncoder,
-    motion_encoder: MotionEncoder,
-    motion_proj: Linear,
+    frame_encoder: Vit,
+    motion_encoder: Option<MotionEncoder>,
+    motion_proj: Option<Linear>,
     head: Head,
 }
 
 /// Their moving averages.
 #[derive(Module, Debug)]
 pub(crate) struct Teacher {
-    teacher_encoder: FrameEncoder,
+    teacher_encoder: Vit,
     teacher_head: Head,
 }
 
@@ -147,11 +159,19 @@ struct Seen {
     /// z: the frame.
     frame: Tensor<3>,
     /// Δz: its motion.
-    motion: Tensor<3>,
+    motion: Option<Tensor<3>>,
+}
+
+impl Seen {
+    /// ẑ = z + Δz.
+    fn predicted(&self) -> Tensor<3> {
+        let frame = self.frame.clone();
+        self.motion.iter().fold(frame, |frame, motion| frame + motion.clone())
+    }
 }
 
 /// What the teacher says of a part.
-pub(crate) struct Targets {
+struct Targets {
     /// z̄: the next frame, `[pairs, 1 + patches, d]`.
     next: Tensor<3>,
     /// The next frame on the sphere of the prototypes, `[pairs, 1 + patches, bottleneck]`.
@@ -164,13 +184,16 @@ pub(crate) struct Targets {
 
 impl Tdv {
     /// z and Δz of all neighbouring pairs of all clips, one step each (equations 1 to 3).
-    fn see(student: &Student, clips: &Clips) -> Seen {
+    fn see(&self, student: &Student, clips: &Clips) -> Seen {
         let pairs = clips.frames_per_clip() - 1;
         let (past, next) = (clips.frames(0, pairs), clips.frames(1, pairs));
         let frame = student.frame_encoder.forward(Tensor::from_inner(past.clone()));
-        let difference = Tensor::from_inner(next - past);
-        let motion = student.motion_encoder.forward(difference, frame.clone());
-        Seen { frame, motion: student.motion_proj.forward(motion) }
+        let shown = if self.config.motion == Motion::Frame { next } else { next - past };
+        let motion = student.motion_encoder.as_ref().map(|encoder| {
+            let motion = encoder.forward(Tensor::from_inner(shown), frame.clone());
+            student.motion_proj.iter().fold(motion, |motion, proj| proj.forward(motion))
+        });
+        Seen { frame, motion }
     }
 
     /// z̄ of the same pairs (equation 5), and where the head puts it.
@@ -223,10 +246,7 @@ type Part = fn(&Tensor<3>) -> Tensor<3>;
 const CLS: Part = |tokens| tokens.clone().narrow(1, 0, 1);
 const PATCHES: Part = |tokens| tokens.clone().narrow(1, 1, tokens.dims()[1] - 1);
 
-impl Method for Tdv {
-    type Student = Student;
-    type Targets = Targets;
-
+impl Tdv {
     /// The centre is shared by `[CLS]` and patches, and moves after each of the two.
     fn targets(&mut self, parts: &[Clips]) -> Vec<Targets> {
         let prototypes = self.teacher.teacher_head.prototypes();
@@ -243,8 +263,8 @@ impl Method for Tdv {
     }
 
     fn loss(&self, student: &Student, clips: &Clips, targets: Targets) -> Losses {
-        let Seen { frame, motion } = Self::see(student, clips);
-        let predicted = frame.clone() + motion;
+        let seen = self.see(student, clips);
+        let predicted = seen.predicted();
         let mse = mean_squared(predicted.clone(), Tensor::from_inner(targets.next.clone()));
         let [cls, patches] = self.cross_entropies(student, predicted.clone(), &targets);
         let Config { mse_coeff, cls_coeff, patch_coeff, .. } = self.config;
@@ -252,7 +272,7 @@ impl Method for Tdv {
             + cls.loss.clone() * cls_coeff
             + patches.loss.clone() * patch_coeff;
 
-        let (frame, predicted, next) = (frame.inner(), predicted.inner(), targets.next);
+        let (frame, predicted, next) = (seen.frame.inner(), predicted.inner(), targets.next);
         let errors = a_clip(clips.len(), predicted.clone() - next.clone());
         let copy_errors = a_clip(clips.len(), frame.clone() - next.clone());
         Losses {
@@ -266,15 +286,35 @@ impl Method for Tdv {
                 ("teacher_entropy_patch", patches.entropy),
             ],
             per_clip: vec![("mse", errors), ("copy_mse", copy_errors)],
+            projections: Some(CLS(&predicted).flatten(0, 1)),
             tokens: vec![("frame", frame), ("predicted", predicted), ("teacher", next)],
         }
+    }
+}
+
+impl Method for Tdv {
+    type Student = Student;
+
+    const HAS_TEACHER: bool = true;
+
+    fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
+        let parts = clips.chunks(work.parts);
+        let targets = self.targets(&parts);
+        let parts = parts.into_iter().zip(targets).map(|(part, it)| (part.len(), (part, it)));
+        apart(student, work, parts.collect(), |student, (part, targets)| {
+            self.loss(student, &part, targets)
+        })
+    }
+
+    fn least_frames(&self) -> usize {
+        2
     }
 
     fn ratios(&self) -> &'static [Ratio] {
         &[Ratio { name: "copy_ratio", term: "mse", over: "copy_mse" }]
     }
 
-    fn after_step(&mut self, student: &Student) {
+    fn after_step(&mut self, student: &Student, _: f64) {
         let Teacher { teacher_encoder, teacher_head } = self.teacher.clone();
         let momentum = self.config.momentum;
         self.teacher = Teacher {
@@ -283,11 +323,11 @@ impl Method for Tdv {
         };
     }
 
-    fn tokens(&self, student: &Student, frames: Tensor<4>, encoder: EncoderChoice) -> Tensor<3> {
-        match encoder {
-            EncoderChoice::Teacher => self.teacher.teacher_encoder.forward(frames),
-            EncoderChoice::Student => student.frame_encoder.valid().forward(frames),
-        }
+    fn encoder(&self, student: &Student, choice: EncoderChoice) -> FrameEncoder {
+        FrameEncoder::Vit(match choice {
+            EncoderChoice::Teacher => self.teacher.teacher_encoder.clone(),
+            EncoderChoice::Student => student.frame_encoder.valid(),
+        })
     }
 
     fn learning_rates(&self, student: &Student) -> Vec<LearningRate> {
@@ -306,9 +346,7 @@ impl Method for Tdv {
         ]
     }
 
-    fn save(&self, student: &Student, folder: &Path) -> Result<()> {
-        weights::save(&self.teacher.teacher_encoder, &folder.join("encoder.safetensors"))?;
-        weights::save(student, &folder.join("student.safetensors"))?;
+    fn save_teacher(&self, folder: &Path) -> Result<()> {
         weights::save(&self.teacher, &folder.join("teacher.safetensors"))
     }
 }

@@ -14,7 +14,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::trainer::MethodTrainer;
-use crate::{DeviceChoice, EncoderConfig, MethodConfig, Precision, TrainConfig, Trainer as _};
+use crate::{
+    DeviceChoice, EncoderConfig, Input, MethodConfig, Precision, TrainConfig, Trainer as _,
+};
 use crate::{gradients, weights};
 
 /// One case: its JSON, and the two files beside it.
@@ -72,6 +74,7 @@ impl Case {
 
     fn config(&self) -> crate::Config {
         let method = Config {
+            motion: Motion::Difference,
             motion_depth: Some(self.size("motion_depth")),
             motion_learning_rate: self.number("/optimizer/motion_lr_multiplier"),
             head: HeadConfig {
@@ -107,6 +110,7 @@ impl Case {
             dim: Some(self.size("dim")),
             depth: Some(self.size("depth")),
             heads: Some(self.size("heads")),
+            ..Default::default()
         };
         let (embed, precision) = (Default::default(), Precision::Float32);
         crate::Config { encoder, method: MethodConfig::Tdv(method), train, embed, precision }
@@ -115,10 +119,11 @@ impl Case {
     /// The method and its student with the case's weights.
     fn init(&self, device: &Device) -> (Tdv, Student) {
         let config = self.config();
-        let image = [self.size("image"); 2];
-        let shape = config.encoder.shape(image, config.precision).unwrap();
-        let MethodConfig::Tdv(method) = &config.method;
-        let (mut tdv, student) = method.init(&shape, 0, device);
+        let input = Input::frames([self.size("image"); 2], self.size("frames"));
+        let shape = config.shape(input).unwrap();
+        let MethodConfig::Tdv(method) = &config.method else { unreachable!("was made so") };
+        let setting = Setting { shape, input, seed: 0, device: device.clone() };
+        let (mut tdv, student) = method.init(&setting);
         let store = || {
             SafetensorsStore::from_file(&self.inputs)
                 .with_key_remapping(r"^init\.", "")
@@ -161,13 +166,13 @@ fn the_forward_pass_is_the_authors() {
     for case in cases() {
         let (tdv, student) = case.init(&device);
         let clips = case.clips(0, &device);
-        let Seen { frame, motion } = Tdv::see(&student, &clips);
+        let seen = tdv.see(&student, &clips);
         let [next, _] = tdv.look_ahead(&clips);
-        let predicted = frame.clone() + motion.clone();
+        let predicted = seen.predicted();
         let student_logits = student.head.forward(predicted.flatten(0, 1));
         let teacher_logits = tdv.teacher.teacher_head.forward(next.clone().flatten(0, 1));
-        case.assert_close("z", frame.inner(), 1e-5);
-        case.assert_close("dz", motion.inner(), 1e-5);
+        case.assert_close("z", seen.frame.inner(), 1e-5);
+        case.assert_close("dz", seen.motion.unwrap().inner(), 1e-5);
         case.assert_close("z_next_teacher", next, 1e-5);
         case.assert_close("student_logits", student_logits.inner(), 1e-5);
         case.assert_close("teacher_logits", teacher_logits, 1e-5);

@@ -1,0 +1,37 @@
+//! What of a network is learned, as against the running statistics that it also keeps.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+/// Whether a field holds statistics and not weights.
+pub(crate) fn is_statistic(field: &str) -> bool {
+    field.starts_with("running_")
+}
+
+/// Numbers that are learned.
+pub(crate) fn count<M: Module>(network: &M) -> usize {
+    let mut counter = Counter { path: Vec::new(), sum: 0 };
+    network.visit(&mut counter);
+    counter.sum
+}
+
+struct Counter {
+    path: Vec<String>,
+    sum: usize,
+}
+
+impl ModuleVisitor for Counter {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !self.path.last().is_some_and(|it| is_statistic(it)) {
+            self.sum += param.shape().num_elements();
+        }
+    }
+}
