@@ -23,6 +23,8 @@ pub mod method;
 mod motion;
 mod optimizer;
 mod parallel;
+#[cfg_attr(not(test), expect(dead_code, reason = "methods that draw noise use it"))]
+mod random;
 mod statistics;
 mod trainer;
 mod weights;
