@@ -27,6 +27,8 @@ mod parallel;
 mod random;
 mod statistics;
 mod trainer;
+#[cfg_attr(not(test), expect(dead_code, reason = "joint-embedding methods use it"))]
+mod views;
 mod weights;
 
 pub use burn::tensor::Device;

@@ -1,0 +1,5 @@
+//! Views of frames: crops, colours and fixations, made on the device from draws of the host.
+//!
+//! Nothing is read back: what a view depends on is either drawn on the host or stays a tensor.
+
+pub(crate) mod resample;
