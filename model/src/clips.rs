@@ -16,10 +16,7 @@ impl Clips {
     pub fn upload(pixels: Vec<u8>, shape: [usize; 5], device: &Device) -> Self {
         let bytes = TensorData::new::<u8, _>(pixels, shape);
         let frames = Tensor::<5, Int>::from_data(bytes, (device, DType::U8));
-        let frames = frames.float().permute([0, 1, 4, 2, 3]) / 255.0;
-        let channels =
-            |values: [f32; 3]| Tensor::<1>::from_floats(values, device).reshape([1, 1, 3, 1, 1]);
-        Self { frames: (frames - channels(MEAN)) / channels(STD) }
+        Self { frames: normalise(frames.float().permute([0, 1, 4, 2, 3]) / 255.0) }
     }
 
     /// Frames `[n, t, 3, height, width]` that are normalised already.
@@ -53,6 +50,25 @@ impl Clips {
     }
 }
 
+/// Colours in 0..=1, `[.., 3, h, w]`, to what the encoders see.
+pub(crate) fn normalise<const D: usize>(colours: Tensor<D>) -> Tensor<D> {
+    let (mean, std) = (channels(MEAN, &colours), channels(STD, &colours));
+    (colours - mean) / std
+}
+
+/// Back to colours in 0..=1.
+pub(crate) fn denormalise<const D: usize>(frames: Tensor<D>) -> Tensor<D> {
+    let (mean, std) = (channels(MEAN, &frames), channels(STD, &frames));
+    frames * std + mean
+}
+
+/// A value a channel, to go with `frames`, `[.., 3, h, w]`.
+fn channels<const D: usize>(values: [f32; 3], frames: &Tensor<D>) -> Tensor<D> {
+    let mut shape = [1; D];
+    shape[D - 3] = 3;
+    Tensor::<1>::from_floats(values, &frames.device()).reshape(shape)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +85,10 @@ mod tests {
         ];
         for (got, wanted) in values.iter().zip(wanted.as_flattened()) {
             assert!((got - wanted).abs() < 1e-6, "{got} is not {wanted}");
+        }
+        let colours = denormalise(clips.frames(0, 2)).into_data().try_to_vec::<f32>().unwrap();
+        for (got, byte) in colours.iter().zip([0.0, 128.0, 255.0, 255.0, 128.0, 0.0]) {
+            assert!((got * 255.0 - byte).abs() < 1e-4, "{got} is not {byte} of 255");
         }
     }
 }

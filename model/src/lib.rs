@@ -44,6 +44,7 @@ pub use method::MethodConfig;
 pub use motion::MotionEncoder;
 pub use optimizer::TrainConfig;
 pub use trainer::{Embeddings, Report, Trainer, trainer};
+pub use views::augment::AugmentConfig;
 pub use weights::{load, save};
 
 /// Everything that can go wrong between a batch and its loss.

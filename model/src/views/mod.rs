@@ -2,4 +2,8 @@
 //!
 //! Nothing is read back: what a view depends on is either drawn on the host or stays a tensor.
 
+pub(crate) mod augment;
+mod blur;
+mod colour;
 pub(crate) mod resample;
+pub(crate) mod view;
