@@ -2,8 +2,13 @@
 //!
 //! Nothing is read back: what a view depends on is either drawn on the host or stays a tensor.
 
+pub(crate) mod actions;
 pub(crate) mod augment;
 mod blur;
 mod colour;
+pub(crate) mod fixation;
+#[cfg(test)]
+mod reference;
 pub(crate) mod resample;
+pub(crate) mod saliency;
 pub(crate) mod view;
