@@ -150,14 +150,23 @@ impl Clips {
     }
 }
 
-/// Colours `[.., 3, h, w]` in 0..1 to mean 0 and deviation 1.
-pub(crate) fn normalise(colours: Tensor<5>) -> Tensor<5> {
-    let [mean, std] = [MEAN, STD].map(|it| channels(it, &colours.device()));
+/// Colours in 0..=1, `[.., 3, h, w]`, to what the encoders see.
+pub(crate) fn normalise<const D: usize>(colours: Tensor<D>) -> Tensor<D> {
+    let (mean, std) = (channels(MEAN, &colours), channels(STD, &colours));
     (colours - mean) / std
 }
 
-fn channels(values: [f32; 3], device: &Device) -> Tensor<5> {
-    Tensor::<1>::from_floats(values, device).reshape([1, 1, 3, 1, 1])
+/// Back to colours in 0..=1.
+pub(crate) fn denormalise<const D: usize>(frames: Tensor<D>) -> Tensor<D> {
+    let (mean, std) = (channels(MEAN, &frames), channels(STD, &frames));
+    frames * std + mean
+}
+
+/// A value a channel, to go with `frames`, `[.., 3, h, w]`.
+fn channels<const D: usize>(values: [f32; 3], frames: &Tensor<D>) -> Tensor<D> {
+    let mut shape = [1; D];
+    shape[D - 3] = 3;
+    Tensor::<1>::from_floats(values, &frames.device()).reshape(shape)
 }
 
 #[cfg(test)]
@@ -176,6 +185,10 @@ mod tests {
         ];
         for (got, wanted) in values.iter().zip(wanted.as_flattened()) {
             assert!((got - wanted).abs() < 1e-6, "{got} is not {wanted}");
+        }
+        let colours = denormalise(clips.frames(0, 2)).into_data().try_to_vec::<f32>().unwrap();
+        for (got, byte) in colours.iter().zip([0.0, 128.0, 255.0, 255.0, 128.0, 0.0]) {
+            assert!((got * 255.0 - byte).abs() < 1e-4, "{got} is not {byte} of 255");
         }
     }
 

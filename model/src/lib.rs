@@ -27,9 +27,11 @@ mod norm;
 mod optimizer;
 mod parallel;
 mod parameters;
+mod random;
 mod resnet;
 mod statistics;
 mod trainer;
+mod views;
 mod vit;
 mod weights;
 mod work;
@@ -49,9 +51,13 @@ pub use mlp::Widths;
 pub use motion::MotionEncoder;
 pub use norm::Mode;
 pub use optimizer::TrainConfig;
-pub use resnet::{ResNet18, ResNetShape};
-pub use trainer::{Embeddings, Report, Trainer, Vectors, trainer};
-pub use vit::{Vit, VitShape};
+mod parameters;
+mod random;
+mod resnet;
+mod statistics;
+mod trainer;
+mod views;
+mod vit;
 pub use weights::{load, save};
 
 /// Everything that can go wrong between a batch and its loss.
