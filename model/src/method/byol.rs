@@ -1,0 +1,135 @@
+//! BYOL (Grill et al., 2020): a predictor that turns the projection of one view into what a
+//! teacher, the moving average of the network, projects of the other.
+//!
+//! ```text
+//! loss = 2 − 2 cos(q(z_x), sg z̄_y)  +  2 − 2 cos(q(z_y), sg z̄_x)
+//! ```
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::joint_embedding::seen;
+use super::pair::{self, Branch, Pairs, Views};
+use super::{Method, Setting, ensure};
+use crate::loss::cosine;
+use crate::mlp::{Last, NormedMlp, Widths};
+use crate::norm::Mode;
+use crate::work::{Done, Work, together};
+use crate::{
+    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Result, ema,
+    parameters, weights,
+};
+
+/// The `[model.method]` table of `name = "byol"`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the two views come from.
+    pub views: Views,
+    /// How views are augmented, where they are.
+    pub augment: AugmentConfig,
+    /// Widths of the projector's layers.
+    pub projector: Widths,
+    /// Widths of the predictor's layers; its output is the projector's.
+    pub predictor: Widths,
+    /// First momentum of the teacher; it rises to 1 along a cosine.
+    pub momentum: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            views: Views::default(),
+            augment: AugmentConfig::default(),
+            projector: "4096-256".into(),
+            predictor: "4096-256".into(),
+            momentum: 0.996,
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
+        ensure((0.0..=1.0).contains(&self.momentum), "momentum", "must lie in 0..=1")?;
+        self.predictor.ends_with(self.projector.output(), "predictor")?;
+        pair::validate(self.views, &self.augment, shape, input)
+    }
+
+    /// Fresh networks; the teacher starts as a copy.
+    pub(super) fn init(&self, setting: &Setting) -> (Byol, Student) {
+        let Setting { shape, seed, device, .. } = setting;
+        let mut init = Init::new(*seed, &device.clone().autodiff());
+        let branch = Branch::new(shape, &self.projector, Last::Bare, &mut init);
+        let width = self.projector.output();
+        let predictor = NormedMlp::new(width, &self.predictor, Last::Bare, &mut init);
+        let teacher = branch.teacher(shape, &self.projector, Last::Bare, device);
+        let pairs = Pairs { views: self.views, augment: self.augment.clone(), seed: *seed };
+        let byol = Byol { pairs, window: shape.window(), momentum: self.momentum, teacher };
+        (byol, Student { branch, predictor })
+    }
+}
+
+/// The networks that learn.
+#[derive(Module, Debug)]
+pub(crate) struct Student {
+    branch: Branch,
+    predictor: NormedMlp,
+}
+
+/// The method's state beside the student.
+pub(crate) struct Byol {
+    pairs: Pairs,
+    window: usize,
+    momentum: f64,
+    teacher: Branch,
+}
+
+impl Method for Byol {
+    type Student = Student;
+
+    const HAS_TEACHER: bool = true;
+
+    fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
+        let views = self.pairs.of(clips, self.window, work);
+        let parts = pair::parts(views, &student.branch.encoder, work);
+        let targets = pair::targets(&self.teacher, &parts).map(Tensor::from_inner);
+        let see = |student: &Student, part: Tensor<5>| {
+            student.branch.embed(Tensor::from_inner(part.flatten::<4>(0, 1)), Mode::Train)
+        };
+        together(student, work, parts, see, |student, embeddings| {
+            let views: [_; 2] = student.branch.project(embeddings.clone(), Mode::Train);
+            let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, Mode::Train));
+            let [t1, t2] = targets;
+            seen(cosine::byol(p1, t2) + cosine::byol(p2, t1), embeddings, views)
+        })
+    }
+
+    fn after_step(&mut self, student: &Student, progress: f64) {
+        let momentum = ema::cosine(self.momentum, progress);
+        self.teacher = ema::update(self.teacher.clone(), &student.branch, momentum);
+    }
+
+    fn least_frames(&self) -> usize {
+        if self.pairs.views == Views::Augmented { self.window } else { 2 * self.window }
+    }
+
+    fn encoder(&self, student: &Student, choice: EncoderChoice) -> FrameEncoder {
+        match choice {
+            EncoderChoice::Teacher => self.teacher.encoder.clone(),
+            EncoderChoice::Student => student.branch.encoder.valid(),
+        }
+    }
+
+    fn parameters(&self, student: &Student) -> Vec<(&'static str, usize)> {
+        let mut all = student.branch.parameters();
+        all.push(("predictor", parameters::count(&student.predictor)));
+        all
+    }
+
+    fn save_teacher(&self, folder: &Path) -> Result<()> {
+        weights::save(&self.teacher, &folder.join("teacher.safetensors"))
+    }
+}

@@ -1,0 +1,142 @@
+//! TiCo (Zhu et al., 2022): the projections of two views agree, the second a moving average's,
+//! and a running covariance keeps them from one another.
+//!
+//! ```text
+//! C    = β C + (1 − β) z_xᵀ z_x / n
+//! loss = 1 − mean ⟨z_x, sg z̄_y⟩ + ρ mean z_xᵀ C z_x          for unit z
+//! ```
+
+use std::path::Path;
+
+use burn::module::Module as _;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::joint_embedding::seen;
+use super::pair::{self, Branch, Pairs, Views};
+use super::{Method, Setting, ensure};
+use crate::loss::{TiCo as Constants, redundancy};
+use crate::mlp::{Last, Widths};
+use crate::norm::Mode;
+use crate::work::{Done, Work, together};
+use crate::{
+    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Result, ema,
+    weights,
+};
+
+/// The `[model.method]` table of `name = "tico"`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the two views come from.
+    pub views: Views,
+    /// How views are augmented, where they are.
+    pub augment: AugmentConfig,
+    /// Widths of the projector's layers.
+    pub projector: Widths,
+    /// First momentum of the teacher; it rises to 1 along a cosine.
+    pub momentum: f64,
+    /// The criterion's constants.
+    pub loss: Constants,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            views: Views::default(),
+            augment: AugmentConfig::default(),
+            projector: "4096-256".into(),
+            momentum: 0.99,
+            loss: Constants::default(),
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
+        ensure((0.0..=1.0).contains(&self.momentum), "momentum", "must lie in 0..=1")?;
+        self.loss.validate()?;
+        pair::validate(self.views, &self.augment, shape, input)
+    }
+
+    /// Fresh networks; the teacher starts as a copy.
+    pub(super) fn init(&self, setting: &Setting) -> (Tico, Branch) {
+        let Setting { shape, seed, device, .. } = setting;
+        let mut init = Init::new(*seed, &device.clone().autodiff());
+        let student = Branch::new(shape, &self.projector, Last::Bare, &mut init);
+        let teacher = student.teacher(shape, &self.projector, Last::Bare, device);
+        let width = self.projector.output();
+        let tico = Tico {
+            pairs: Pairs { views: self.views, augment: self.augment.clone(), seed: *seed },
+            window: shape.window(),
+            momentum: self.momentum,
+            loss: self.loss,
+            covariance: Tensor::zeros([width, width], device),
+            teacher,
+        };
+        (tico, student)
+    }
+}
+
+/// The method's state beside the student.
+pub(crate) struct Tico {
+    pairs: Pairs,
+    window: usize,
+    momentum: f64,
+    loss: Constants,
+    /// C, `[d, d]`.
+    covariance: Tensor<2>,
+    teacher: Branch,
+}
+
+impl Method for Tico {
+    type Student = Branch;
+
+    const HAS_TEACHER: bool = true;
+
+    fn step(&mut self, student: &Branch, clips: &Clips, work: &Work) -> Done {
+        let views = self.pairs.of(clips, self.window, work);
+        // The student sees the first view, the teacher the second.
+        let [first, second] = [0, 1].map(|it| {
+            let view = views.clone().narrow(1, it, 1);
+            pair::parts(view, &student.encoder, work)
+        });
+        let [target] = pair::targets(&self.teacher, &second);
+        let see = |student: &Branch, part: Tensor<5>| {
+            student.embed(Tensor::from_inner(part.flatten::<4>(0, 1)), Mode::Train)
+        };
+        let covariance = self.covariance.clone();
+        together(student, work, first, see, |student, embeddings| {
+            let [z] = student.project(embeddings.clone(), Mode::Train);
+            let target = Tensor::from_inner(target);
+            let (total, covariance) =
+                redundancy::tico(z.clone(), target.clone(), covariance, &self.loss);
+            self.covariance = covariance;
+            seen(total, embeddings, [z, target])
+        })
+    }
+
+    fn after_step(&mut self, student: &Branch, progress: f64) {
+        let momentum = ema::cosine(self.momentum, progress);
+        self.teacher = ema::update(self.teacher.clone(), student, momentum);
+    }
+
+    fn least_frames(&self) -> usize {
+        if self.pairs.views == Views::Augmented { self.window } else { 2 * self.window }
+    }
+
+    fn encoder(&self, student: &Branch, choice: EncoderChoice) -> FrameEncoder {
+        match choice {
+            EncoderChoice::Teacher => self.teacher.encoder.clone(),
+            EncoderChoice::Student => student.encoder.valid(),
+        }
+    }
+
+    fn parameters(&self, student: &Branch) -> Vec<(&'static str, usize)> {
+        student.parameters()
+    }
+
+    fn save_teacher(&self, folder: &Path) -> Result<()> {
+        weights::save(&self.teacher, &folder.join("teacher.safetensors"))
+    }
+}
