@@ -5,7 +5,8 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 /// Stands for minus infinity: its exponential is zero, and differences with it are no NaN.
 const EXCLUDED: f32 = -1e30;
 
-/// Rows of `[n, d]` at unit length. A row of zeros stays one.
+/// Rows of `[n, d]` at unit length. A row of zeros stays one; its gradient is finite, but 1e12
+/// times what arrives, as in PyTorch's `normalize`.
 pub fn unit_rows(z: Tensor<2>) -> Tensor<2> {
     // The clamp is inside the root, whose slope at zero is infinite.
     let norm = z.clone().square().sum_dim(1).clamp_min(1e-24).sqrt();
