@@ -1,0 +1,49 @@
+//! The spectral contrastive loss.
+
+use burn::tensor::Tensor;
+
+use super::pairs::{diagonal, paired};
+
+/// The spectral contrastive loss (HaoChen et al., 2021; the authors' code):
+/// `(−2 mean ⟨a_i, b_i⟩ + mean_{i≠j} ⟨a_i, b_j⟩²) / μ`, with rows longer than `√μ` cut to `√μ`.
+pub fn spectral(z1: Tensor<2>, z2: Tensor<2>, mu: f64) -> Tensor<1> {
+    let [n, _] = z1.dims();
+    assert!(n > 1, "a batch of one has no negatives");
+    let (a, b) = (cut_rows(z1, mu), cut_rows(z2, mu));
+    let attract = paired(a.clone(), b.clone()).mean() * -2.0;
+    let own = diagonal([n, n], 0, &a.device());
+    let repel = a.matmul(b.transpose()).mask_fill(own, 0.0).square().sum() / (n * (n - 1)) as f64;
+    (attract + repel) / mu
+}
+
+/// Rows inside the ball of squared radius `mu`.
+fn cut_rows(z: Tensor<2>, mu: f64) -> Tensor<2> {
+    let norm = z.clone().square().sum_dim(1).clamp_min(mu).sqrt();
+    z * (norm.recip() * mu.sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    fn assert_close(got: Tensor<1>, wanted: f64) {
+        let got: f64 = got.into_scalar::<f32>().into();
+        assert!((got - wanted).abs() < 1e-5, "{got} is not {wanted}");
+    }
+
+    #[test]
+    fn rows_inside_the_ball_keep_their_length() {
+        let device = Device::flex();
+        let z = Tensor::<2>::random([4, 3], Distribution::Uniform(-1.0, 1.0), &device);
+        let off: f32 = (cut_rows(z.clone(), 3.0) - z).abs().max().into_scalar();
+        assert!(off < 1e-6, "off by {off}");
+    }
+
+    #[test]
+    fn orthonormal_pairs_are_the_spectral_minimum() {
+        let z = Tensor::<2>::eye(4, &Device::flex());
+        assert_close(spectral(z.clone() * 3.0, z, 1.0), -2.0);
+    }
+}
