@@ -8,8 +8,8 @@ use crate::random::Draws;
 /// What remains of the probability of a cell that was seen; from the authors' program.
 const SEEN: f64 = 1e-16;
 
-/// Cells less likely than this part of the likeliest are not drawn. It lies above what is left of
-/// a seen cell, and below what a sum in float32 resolves.
+/// Cells less likely than this part of the likeliest are not drawn. A sum in float32 does not
+/// resolve them, and a seen cell is among them while an unseen one keeps 1e-7.
 const NEGLIGIBLE: f64 = 1e-9;
 
 /// The shape of what a fixation has seen.
@@ -63,20 +63,24 @@ pub(crate) fn fixate(
 ) -> Tensor<3> {
     let [n, h, w] = saliency.dims();
     let units: Tensor<2> = draws.uniform([n, count], [0.0, 1.0]);
-    let mut saliency = saliency;
+    let mut probability = normalised(saliency);
     let mut fixations = Vec::with_capacity(count);
     for idx in 0..count {
-        let cell = cell(saliency.clone().reshape([n, h * w]), units.clone().narrow(1, idx, 1));
+        let cell = cell(probability.clone().reshape([n, h * w]), units.clone().narrow(1, idx, 1));
         // The half keeps a cell that begins a row from being rounded into the row before.
         let row = ((cell.clone() + 0.5) / w as f64).floor();
         let column = cell - row.clone() * w as f64;
         fixations.push(Tensor::cat(vec![row.clone() / h as f64, column.clone() / w as f64], 1));
         let corner = [n, 1, 1];
         let keep = inhibition.keep(row.reshape(corner), column.reshape(corner), [h, w]);
-        let left = saliency * keep + SEEN;
-        saliency = left.clone() / left.sum_dims(&[1, 2]);
+        probability = normalised(probability * keep + SEEN);
     }
     Tensor::stack(fixations, 1)
+}
+
+/// Maps `[n, h, w]` of sum 1.
+fn normalised(maps: Tensor<3>) -> Tensor<3> {
+    maps.clone() / maps.sum_dims(&[1, 2])
 }
 
 /// The first cell of `[n, cells]` at which the cumulative sum passes `unit`, `[n, 1]`, of the
@@ -131,19 +135,17 @@ mod tests {
         let size = [20, 30];
         let values = (0..600).map(|it| if it % 30 < 3 { 0.0 } else { 1.0 + (it % 7) as f32 });
         let saliency = map(values.collect(), [200, 20, 30]);
-        for (shape, power) in [(IorShape::Square, None), (IorShape::Circle, Some(2))] {
+        for shape in [IorShape::Square, IorShape::Circle] {
             let fixations = fixate(saliency.clone(), 5, inhibition(shape, 4), &mut draws(1));
+            let far = |[a, b]: [i64; 2], [c, d]: [i64; 2]| match shape {
+                IorShape::Square => (a - c).abs().max((b - d).abs()) > 4,
+                IorShape::Circle => (a - c).pow(2) + (b - d).pow(2) > 16,
+            };
             for sequence in cells(fixations, size) {
-                for (idx, [row, column]) in sequence.iter().enumerate() {
-                    assert!(*column >= 3, "a cell of no saliency: {sequence:?}");
-                    for [other_row, other_column] in &sequence[..idx] {
-                        let gaps = [(row - other_row).abs(), (column - other_column).abs()];
-                        let far = match power {
-                            None => gaps[0].max(gaps[1]) > 4,
-                            Some(power) => gaps[0].pow(power) + gaps[1].pow(power) > 16,
-                        };
-                        assert!(far, "{shape:?}: {sequence:?}");
-                    }
+                for (idx, place) in sequence.iter().enumerate() {
+                    assert!(place[1] >= 3, "a cell of no saliency: {sequence:?}");
+                    let apart = sequence[..idx].iter().all(|other| far(*place, *other));
+                    assert!(apart, "{shape:?}: {sequence:?}");
                 }
             }
         }
