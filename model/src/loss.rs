@@ -3,12 +3,12 @@
 //! A batch of embeddings is `[n, d]`, two of them are views of the same `n` samples, and a loss is
 //! `[1]`. A function with the plain name of a paper is the form that its authors released; its
 //! comment names the forms of other libraries. Where an argument is a target, it is a constant
-//! inside. Values and gradients are finite for rows of zeros, features without variance and a
-//! batch of two.
+//! inside. Values and gradients are finite for rows of zeros, features without variance, a batch
+//! of two and values of 1e4.
 //!
 //! ```text
 //! pairs of samples       contrastive, decoupled, spectral ─┐
-//!                                                          ├─ duality: one matrix, two Gram matrices
+//!                                                          ├─ duality: the two are one
 //! pairs of dimensions    variance, redundancy ─────────────┘
 //! predictions            cosine, distillation
 //! shape of the whole     sigreg, coding_rate

@@ -1,4 +1,4 @@
-//! Losses of pairs of dimensions, and what they share their shape with.
+//! Losses of pairs of dimensions, and VICReg-ctr, which turns one of them round.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +31,8 @@ impl VicReg {
     }
 }
 
-/// Of [`vicreg_exp`](crate::loss::variance::vicreg_exp). The paper does not print its coefficients: the
-/// defaults are VICReg's, and a temperature that nobody has tuned.
+/// Of [`vicreg_exp`](crate::loss::variance::vicreg_exp). The paper's text does not give its
+/// coefficients: the defaults are VICReg's, and a temperature that nobody has tuned.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VicRegExp {
@@ -61,10 +61,10 @@ impl VicRegExp {
     }
 }
 
-/// Of [`vicreg_ctr`](crate::loss::variance::vicreg_ctr). The paper does not print its coefficients: the
-/// defaults are VICReg's. SimCLR's balance of attraction and repulsion is at
-/// `sim_coeff = d · cov_coeff / temperature` in the unit-norm reading and without `d` in the
-/// literal one.
+/// Of [`vicreg_ctr`](crate::loss::variance::vicreg_ctr). The paper's text does not give its
+/// coefficients: the defaults are VICReg's, and a temperature that nobody has tuned. SimCLR's
+/// balance of attraction and repulsion is at `sim_coeff = d · cov_coeff / temperature` in the
+/// unit-norm reading, and without `d` in the literal one.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VicRegCtr {
