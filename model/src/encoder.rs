@@ -168,12 +168,6 @@ impl EncoderShape {
         }
     }
 
-    /// Whether an image's tokens depend on the images beside it while training: then a batch
-    /// cannot be encoded in parts.
-    pub(crate) fn has_batch_norm(&self) -> bool {
-        !matches!(self, Self::Vit(_))
-    }
-
     /// The ViT's dimensions.
     ///
     /// # Errors
@@ -214,6 +208,12 @@ impl FrameEncoder {
             Self::Vit(_) | Self::ResNet18(_) => 1,
             Self::Conv3d(it) => it.frames(),
         }
+    }
+
+    /// Whether an image's tokens depend on the images beside it while training: then a batch
+    /// cannot be encoded in parts.
+    pub(crate) fn has_batch_norm(&self) -> bool {
+        !matches!(self, Self::Vit(_))
     }
 
     /// Normalised images `[n, 3 · window, h, w]`, the frames of a window one after the other, to

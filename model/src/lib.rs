@@ -51,13 +51,10 @@ pub use mlp::Widths;
 pub use motion::MotionEncoder;
 pub use norm::Mode;
 pub use optimizer::TrainConfig;
-mod parameters;
-mod random;
-mod resnet;
-mod statistics;
-mod trainer;
-mod views;
-mod vit;
+pub use resnet::{ResNet18, ResNetShape};
+pub use trainer::{Embeddings, Report, Trainer, Vectors, trainer};
+pub use views::augment::AugmentConfig;
+pub use vit::{Vit, VitShape};
 pub use weights::{load, save};
 
 /// Everything that can go wrong between a batch and its loss.

@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
+use crate::loss::{duality::Duality, pairs::unit_rows};
 use crate::method::{Futures, LearningRate, Losses, Method, Ratio, Setting, Warning};
 use crate::norm::Mode;
 use crate::statistics::{Spread, spread};
@@ -159,6 +160,7 @@ impl<M: Method> MethodTrainer<M> {
                 parts: device::parts(&self.device),
                 share: micro_batch.len() as f64 / clips.len() as f64,
                 number: (self.step - 1) * self.train.accumulate as u64 + idx as u64,
+                step: self.step,
                 progress,
                 read,
             };
@@ -245,9 +247,15 @@ impl Seen {
     }
 }
 
-/// Both criteria.
-fn criteria(_projections: Tensor<2>) -> Vec<(String, Tensor<1>)> {
-    Vec::new()
+/// Both criteria of unit vectors `[n, d]`, and what is between them (Garrido et al., 2023,
+/// theorem 3.3): `dimension_contrastive = sample_contrastive + duality_gap`.
+fn criteria(projections: Tensor<2>) -> [(String, Tensor<1>); 3] {
+    let it = Duality::of(unit_rows(projections));
+    [
+        ("sample_contrastive".into(), it.sample_contrastive),
+        ("dimension_contrastive".into(), it.dimension_contrastive),
+        ("duality_gap".into(), it.sample_norms - it.dimension_norms),
+    ]
 }
 
 type Named<const D: usize> = Vec<(&'static str, Tensor<D>)>;

@@ -26,6 +26,8 @@ pub(crate) struct Work {
     pub(crate) share: f64,
     /// A number of its own for every micro-batch of the run, for draws.
     pub(crate) number: u64,
+    /// The optimizer step, counted from 1.
+    pub(crate) step: u64,
     /// The share of the run that is over, 0..1.
     pub(crate) progress: f64,
     /// Whether the losses will be read: only then is it worth to measure more than training
@@ -131,7 +133,8 @@ mod tests {
     /// Gradients of a loss in which every row meets every other.
     fn gradients(network: &Vec<Linear>, x: &Tensor<2>, parts: usize) -> Vec<Vec<f32>> {
         let tracked = x.device().autodiff();
-        let work = Work { tracked, parts, share: 0.5, number: 0, progress: 0.0, read: false };
+        let work =
+            Work { tracked, parts, share: 0.5, number: 0, step: 1, progress: 0.0, read: false };
         let done = together(
             network,
             &work,

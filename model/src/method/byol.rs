@@ -66,8 +66,13 @@ impl Config {
         let width = self.projector.output();
         let predictor = NormedMlp::new(width, &self.predictor, Last::Bare, &mut init);
         let teacher = branch.teacher(shape, &self.projector, Last::Bare, device);
-        let pairs = Pairs { views: self.views, augment: self.augment.clone(), seed: *seed };
-        let byol = Byol { pairs, window: shape.window(), momentum: self.momentum, teacher };
+        let pairs = Pairs {
+            views: self.views,
+            augment: self.augment.clone(),
+            window: shape.window(),
+            seed: *seed,
+        };
+        let byol = Byol { pairs, momentum: self.momentum, teacher };
         (byol, Student { branch, predictor })
     }
 }
@@ -82,7 +87,6 @@ pub(crate) struct Student {
 /// The method's state beside the student.
 pub(crate) struct Byol {
     pairs: Pairs,
-    window: usize,
     momentum: f64,
     teacher: Branch,
 }
@@ -93,12 +97,10 @@ impl Method for Byol {
     const HAS_TEACHER: bool = true;
 
     fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
-        let views = self.pairs.of(clips, self.window, work);
+        let views = self.pairs.of(clips, work);
         let parts = pair::parts(views, &student.branch.encoder, work);
         let targets = pair::targets(&self.teacher, &parts).map(Tensor::from_inner);
-        let see = |student: &Student, part: Tensor<5>| {
-            student.branch.embed(Tensor::from_inner(part.flatten::<4>(0, 1)), Mode::Train)
-        };
+        let see = |student: &Student, part| student.branch.see(part);
         together(student, work, parts, see, |student, embeddings| {
             let views: [_; 2] = student.branch.project(embeddings.clone(), Mode::Train);
             let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, Mode::Train));
@@ -113,7 +115,7 @@ impl Method for Byol {
     }
 
     fn least_frames(&self) -> usize {
-        if self.pairs.views == Views::Augmented { self.window } else { 2 * self.window }
+        self.pairs.least_frames()
     }
 
     fn encoder(&self, student: &Student, choice: EncoderChoice) -> FrameEncoder {

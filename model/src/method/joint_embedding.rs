@@ -157,9 +157,8 @@ impl<C: Criterion> Config<C> {
         let mut init = Init::new(setting.seed, &setting.device.clone().autodiff());
         let student = Branch::new(&setting.shape, &self.projector, Last::Bare, &mut init);
         let (views, augment, seed) = (self.views, self.augment.clone(), setting.seed);
-        let window = setting.shape.window();
-        let pairs = Pairs { views, augment, seed };
-        (JointEmbedding { criterion: self.loss.clone(), pairs, window }, student)
+        let pairs = Pairs { views, augment, window: setting.shape.window(), seed };
+        (JointEmbedding { criterion: self.loss.clone(), pairs }, student)
     }
 }
 
@@ -167,7 +166,6 @@ impl<C: Criterion> Config<C> {
 pub(crate) struct JointEmbedding<C> {
     criterion: C,
     pairs: Pairs,
-    window: usize,
 }
 
 impl<C: Criterion> JointEmbedding<C> {
@@ -183,12 +181,9 @@ impl<C: Criterion> Method for JointEmbedding<C> {
     const HAS_TEACHER: bool = false;
 
     fn step(&mut self, student: &Branch, clips: &Clips, work: &Work) -> Done {
-        let views = self.pairs.of(clips, self.window, work);
+        let views = self.pairs.of(clips, work);
         let parts = pair::parts(views, &student.encoder, work);
-        let see = |student: &Branch, part: Tensor<5>| {
-            student.embed(Tensor::from_inner(part.flatten::<4>(0, 1)), Mode::Train)
-        };
-        together(student, work, parts, see, |student, embeddings| {
+        together(student, work, parts, Branch::see, |student, embeddings| {
             let [z1, z2] = student.project(embeddings.clone(), Mode::Train);
             let directions = self.directions(z1.dims()[1], work).map(Tensor::from_inner);
             let total = self.criterion.loss(z1.clone(), z2.clone(), directions);
@@ -197,7 +192,7 @@ impl<C: Criterion> Method for JointEmbedding<C> {
     }
 
     fn least_frames(&self) -> usize {
-        if self.pairs.views == Views::Augmented { self.window } else { 2 * self.window }
+        self.pairs.least_frames()
     }
 
     fn encoder(&self, student: &Branch, _: EncoderChoice) -> FrameEncoder {

@@ -1,6 +1,13 @@
 //! Self-supervised methods. To add one, write its file and list it in [`MethodConfig`].
 
+pub mod byol;
+pub mod joint_embedding;
+mod pair;
+pub mod simsiam;
 pub mod tdv;
+pub mod tico;
+
+pub use pair::Views;
 
 use std::path::Path;
 
@@ -8,6 +15,8 @@ use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use self::joint_embedding::{SimClrAbs, SimClrSq};
+use crate::loss::{BarlowTwins, Dcl, Dclw, LeJepa, SimClr, Spectral, VicReg, VicRegCtr, VicRegExp};
 use crate::trainer::MethodTrainer;
 use crate::work::{Done, Work};
 use crate::{
@@ -21,14 +30,63 @@ use crate::{
 pub enum MethodConfig {
     /// Current representation + encoded motion = next representation.
     Tdv(tdv::Config),
+    /// Each projection finds its pair among all others (Chen et al., 2020).
+    Simclr(joint_embedding::Config<SimClr>),
+    /// SimCLR with squared similarities (Garrido et al., 2023).
+    SimclrSq(joint_embedding::Config<SimClrSq>),
+    /// SimCLR with absolute similarities (Garrido et al., 2023).
+    SimclrAbs(joint_embedding::Config<SimClrAbs>),
+    /// SimCLR without the positive in the denominator (Yeh et al., 2022).
+    Dcl(joint_embedding::Config<Dcl>),
+    /// DCL with positives weighted by how hard they are (Yeh et al., 2022).
+    Dclw(joint_embedding::Config<Dclw>),
+    /// Inner products of strangers are zero (HaoChen et al., 2021).
+    Spectral(joint_embedding::Config<Spectral>),
+    /// Variance, invariance, covariance (Bardes et al., 2022).
+    Vicreg(joint_embedding::Config<VicReg>),
+    /// VICReg with the log-sum-exp of covariances (Garrido et al., 2023).
+    VicregExp(joint_embedding::Config<VicRegExp>),
+    /// VICReg-exp with samples in the place of dimensions (Garrido et al., 2023).
+    VicregCtr(joint_embedding::Config<VicRegCtr>),
+    /// The correlation of two views is the identity (Zbontar et al., 2021).
+    BarlowTwins(joint_embedding::Config<BarlowTwins>),
+    /// Views agree and embeddings are Gaussian (Balestriero and LeCun, 2025).
+    Lejepa(joint_embedding::Config<LeJepa>),
+    /// A running covariance keeps embeddings apart (Zhu et al., 2022).
+    Tico(tico::Config),
+    /// A predictor and a moving average (Grill et al., 2020).
+    Byol(byol::Config),
+    /// A predictor and no gradient through the target (Chen and He, 2021).
+    Simsiam(simsiam::Config),
+}
+
+/// Does the same to the table of every method.
+macro_rules! each {
+    ($method:expr, $it:ident => $do:expr) => {
+        match $method {
+            MethodConfig::Tdv($it) => $do,
+            MethodConfig::Simclr($it) => $do,
+            MethodConfig::SimclrSq($it) => $do,
+            MethodConfig::SimclrAbs($it) => $do,
+            MethodConfig::Dcl($it) => $do,
+            MethodConfig::Dclw($it) => $do,
+            MethodConfig::Spectral($it) => $do,
+            MethodConfig::Vicreg($it) => $do,
+            MethodConfig::VicregExp($it) => $do,
+            MethodConfig::VicregCtr($it) => $do,
+            MethodConfig::BarlowTwins($it) => $do,
+            MethodConfig::Lejepa($it) => $do,
+            MethodConfig::Tico($it) => $do,
+            MethodConfig::Byol($it) => $do,
+            MethodConfig::Simsiam($it) => $do,
+        }
+    };
 }
 
 impl MethodConfig {
     /// Checks the table for an encoder and an input.
     pub(crate) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
-        match self {
-            Self::Tdv(it) => it.validate(shape),
-        }
+        each!(self, it => it.validate(shape, input))
     }
 
     /// Height and width of what the encoder sees.
@@ -36,15 +94,14 @@ impl MethodConfig {
         image
     }
 
-    /// Whether there is a moving average of the encoder.
-    pub(crate) fn has_teacher(&self) -> bool {
-        true
+    /// A trainer for fresh networks.
+    pub(crate) fn trainer(&self, config: &Config, setting: &Setting) -> Box<dyn Trainer> {
+        each!(self, it => train(it.init(setting), config, setting))
     }
 
-    pub(crate) fn trainer(&self, config: &Config, setting: &Setting) -> Box<dyn Trainer> {
-        match self {
-            Self::Tdv(it) => train(it.init(setting), config, setting),
-        }
+    /// Whether there is a moving average of the encoder.
+    pub(crate) fn has_teacher(&self) -> bool {
+        matches!(self, Self::Tdv(_) | Self::Tico(_) | Self::Byol(_))
     }
 }
 

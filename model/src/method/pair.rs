@@ -33,12 +33,20 @@ pub enum Views {
 pub(crate) struct Pairs {
     pub(crate) views: Views,
     pub(crate) augment: AugmentConfig,
+    /// Frames that the encoder sees at once.
+    pub(crate) window: usize,
     pub(crate) seed: u64,
 }
 
 impl Pairs {
+    /// The fewest frames that a clip can have.
+    pub(crate) fn least_frames(&self) -> usize {
+        if self.views == Views::Augmented { self.window } else { 2 * self.window }
+    }
+
     /// Normalised views `[n, 2, 3 · window, h, w]`; the frames of a window share what is drawn.
-    pub(crate) fn of(&self, clips: &Clips, window: usize, work: &Work) -> Tensor<5> {
+    pub(crate) fn of(&self, clips: &Clips, work: &Work) -> Tensor<5> {
+        let window = self.window;
         let last = match self.views {
             Views::Augmented => 0,
             Views::Frames | Views::Both => clips.frames_per_clip() - window,
@@ -105,6 +113,11 @@ impl Branch {
         self.encoder.forward(images, mode).narrow(1, 0, 1).squeeze_dim(1)
     }
 
+    /// Embeddings of views `[n, v, 3 · window, h, w]` that nothing tracks yet, `[n · v, d]`.
+    pub(crate) fn see(&self, views: Tensor<5>) -> Tensor<2> {
+        self.embed(Tensor::from_inner(views.flatten::<4>(0, 1)), Mode::Train)
+    }
+
     /// Embeddings `[n · views, d]`, view after view of clip after clip, to the projections of
     /// each view, `[n, p]`. Every view is a batch of its own to the batch norms.
     pub(crate) fn project<const V: usize>(
@@ -164,7 +177,8 @@ mod tests {
         let frames = Tensor::<5>::random(shape, burn::tensor::Distribution::Default, &device);
         let clips = Clips::normalised(frames.clone());
         let of = |views, seed| {
-            Pairs { views, augment: AugmentConfig::default(), seed }.of(&clips, 1, &work())
+            let augment = AugmentConfig::default();
+            Pairs { views, augment, window: 1, seed }.of(&clips, &work())
         };
         let [first, last] = [0, 2].map(|it| frames.clone().narrow(1, it, 1));
         let natural = of(Views::Frames, 0);

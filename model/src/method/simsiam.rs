@@ -59,8 +59,13 @@ impl Config {
         let branch = Branch::new(shape, &self.projector, Last::Normed, &mut init);
         let width = self.projector.output();
         let predictor = NormedMlp::new(width, &self.predictor, Last::Biased, &mut init);
-        let pairs = Pairs { views: self.views, augment: self.augment.clone(), seed: *seed };
-        (SimSiam { pairs, window: shape.window() }, Student { branch, predictor })
+        let pairs = Pairs {
+            views: self.views,
+            augment: self.augment.clone(),
+            window: shape.window(),
+            seed: *seed,
+        };
+        (SimSiam { pairs }, Student { branch, predictor })
     }
 }
 
@@ -74,7 +79,6 @@ pub(crate) struct Student {
 /// The method's state beside the student: there is none that changes.
 pub(crate) struct SimSiam {
     pairs: Pairs,
-    window: usize,
 }
 
 impl Method for SimSiam {
@@ -83,11 +87,9 @@ impl Method for SimSiam {
     const HAS_TEACHER: bool = false;
 
     fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
-        let views = self.pairs.of(clips, self.window, work);
+        let views = self.pairs.of(clips, work);
         let parts = pair::parts(views, &student.branch.encoder, work);
-        let see = |student: &Student, part: Tensor<5>| {
-            student.branch.embed(Tensor::from_inner(part.flatten::<4>(0, 1)), Mode::Train)
-        };
+        let see = |student: &Student, part| student.branch.see(part);
         together(student, work, parts, see, |student, embeddings| {
             let views: [_; 2] = student.branch.project(embeddings.clone(), Mode::Train);
             let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, Mode::Train));
@@ -98,7 +100,7 @@ impl Method for SimSiam {
     }
 
     fn least_frames(&self) -> usize {
-        if self.pairs.views == Views::Augmented { self.window } else { 2 * self.window }
+        self.pairs.least_frames()
     }
 
     fn encoder(&self, student: &Student, _: EncoderChoice) -> FrameEncoder {

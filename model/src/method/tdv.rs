@@ -18,7 +18,7 @@ use std::path::Path;
 
 use burn::module::{Module, ParamGroup};
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{LearningRate, Losses, Method, Ratio, Setting, ensure};
@@ -26,7 +26,7 @@ use crate::config::is_positive;
 use crate::loss::{Distillation, Side, distillation, mean_squared};
 use crate::work::{Done, Work, apart};
 use crate::{
-    Clips, EncoderChoice, EncoderShape, FrameEncoder, Head, HeadConfig, Init, MotionEncoder,
+    Clips, EncoderChoice, EncoderShape, FrameEncoder, Head, HeadConfig, Init, Input, MotionEncoder,
     Result, Vit, VitShape, ema, parallel, weights,
 };
 
@@ -92,7 +92,7 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(super) fn validate(&self, shape: &EncoderShape) -> Result<()> {
+    pub(super) fn validate(&self, shape: &EncoderShape, _: &Input) -> Result<()> {
         shape.vit()?;
         let momentum = |it: f64| (0.0..=1.0).contains(&it);
         let HeadConfig { hidden, bottleneck, prototypes, chunk } = self.head;

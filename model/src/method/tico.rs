@@ -67,8 +67,12 @@ impl Config {
         let teacher = student.teacher(shape, &self.projector, Last::Bare, device);
         let width = self.projector.output();
         let tico = Tico {
-            pairs: Pairs { views: self.views, augment: self.augment.clone(), seed: *seed },
-            window: shape.window(),
+            pairs: Pairs {
+                views: self.views,
+                augment: self.augment.clone(),
+                window: shape.window(),
+                seed: *seed,
+            },
             momentum: self.momentum,
             loss: self.loss,
             covariance: Tensor::zeros([width, width], device),
@@ -81,7 +85,6 @@ impl Config {
 /// The method's state beside the student.
 pub(crate) struct Tico {
     pairs: Pairs,
-    window: usize,
     momentum: f64,
     loss: Constants,
     /// C, `[d, d]`.
@@ -95,18 +98,15 @@ impl Method for Tico {
     const HAS_TEACHER: bool = true;
 
     fn step(&mut self, student: &Branch, clips: &Clips, work: &Work) -> Done {
-        let views = self.pairs.of(clips, self.window, work);
+        let views = self.pairs.of(clips, work);
         // The student sees the first view, the teacher the second.
         let [first, second] = [0, 1].map(|it| {
             let view = views.clone().narrow(1, it, 1);
             pair::parts(view, &student.encoder, work)
         });
         let [target] = pair::targets(&self.teacher, &second);
-        let see = |student: &Branch, part: Tensor<5>| {
-            student.embed(Tensor::from_inner(part.flatten::<4>(0, 1)), Mode::Train)
-        };
         let covariance = self.covariance.clone();
-        together(student, work, first, see, |student, embeddings| {
+        together(student, work, first, Branch::see, |student, embeddings| {
             let [z] = student.project(embeddings.clone(), Mode::Train);
             let target = Tensor::from_inner(target);
             let (total, covariance) =
@@ -122,7 +122,7 @@ impl Method for Tico {
     }
 
     fn least_frames(&self) -> usize {
-        if self.pairs.views == Views::Augmented { self.window } else { 2 * self.window }
+        self.pairs.least_frames()
     }
 
     fn encoder(&self, student: &Branch, choice: EncoderChoice) -> FrameEncoder {
