@@ -73,7 +73,12 @@ impl Init {
 
     /// Layer norm with ε = 1e-6.
     pub(crate) fn layer_norm(&mut self, dim: usize) -> LayerNorm {
-        let mut norm = LayerNormConfig::new(dim).with_epsilon(1e-6).init(&self.device);
+        self.layer_norm_with(dim, 1e-6)
+    }
+
+    /// Layer norm with an ε of its own.
+    pub(crate) fn layer_norm_with(&mut self, dim: usize, epsilon: f64) -> LayerNorm {
+        let mut norm = LayerNormConfig::new(dim).with_epsilon(epsilon).init(&self.device);
         norm.gamma = self.constant([dim], 1.0);
         norm.beta = Some(self.constant([dim], 0.0));
         norm

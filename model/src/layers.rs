@@ -3,7 +3,7 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{
-    Linear,
+    LayerNorm, Linear,
     conv::{Conv2d, Conv2dConfig},
 };
 use burn::tensor::activation::{gelu, softmax};
@@ -212,5 +212,36 @@ impl Mlp {
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let hidden = gelu(self.precision.linear(&self.fc1, x));
         self.precision.up(self.precision.linear(&self.fc2, hidden))
+    }
+}
+
+/// A pre-norm transformer block with cross-attention in the middle.
+#[derive(Module, Debug)]
+pub(crate) struct CrossBlock {
+    norm1: LayerNorm,
+    self_attn: SelfAttention,
+    norm_cross_attn: LayerNorm,
+    cross_attn: CrossAttention,
+    norm2: LayerNorm,
+    mlp: Mlp,
+}
+
+impl CrossBlock {
+    pub(crate) fn new(dim: usize, heads: usize, precision: Precision, init: &mut Init) -> Self {
+        Self {
+            norm1: init.layer_norm(dim),
+            self_attn: SelfAttention::new(dim, heads, precision, init),
+            norm_cross_attn: init.layer_norm(dim),
+            cross_attn: CrossAttention::new(dim, heads, precision, init),
+            norm2: init.layer_norm(dim),
+            mlp: Mlp::new(dim, precision, init),
+        }
+    }
+
+    /// `x` `[n, tokens, dim]`, which attends to itself and to `memory` `[n, others, dim]`.
+    pub(crate) fn forward(&self, x: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
+        let x = x.clone() + self.self_attn.forward(self.norm1.forward(x));
+        let x = x.clone() + self.cross_attn.forward(self.norm_cross_attn.forward(x), memory);
+        x.clone() + self.mlp.forward(self.norm2.forward(x))
     }
 }

@@ -9,6 +9,7 @@
 //! No threads of its own, no channels, no clocks; the only files are weights. The caller owns the
 //! loop: see [`trainer()`].
 
+mod cholesky;
 mod clips;
 mod config;
 mod conv3d;
@@ -27,7 +28,10 @@ mod norm;
 mod optimizer;
 mod parallel;
 mod parameters;
+mod probe;
 mod random;
+#[cfg(test)]
+mod reference;
 mod resnet;
 mod statistics;
 mod trainer;

@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 
-use crate::layers::{CrossAttention, Mlp, PatchEmbed, SelfAttention, embed};
+use crate::layers::{CrossBlock, PatchEmbed, embed};
 use crate::{Init, VitShape};
 
 /// Frame differences, seen from a frame, to motion tokens.
@@ -14,7 +14,7 @@ pub struct MotionEncoder {
     cls_token: Param<Tensor<3>>,
     pos_embed: Param<Tensor<3>>,
     patch_embed: PatchEmbed,
-    blocks: Vec<MotionBlock>,
+    blocks: Vec<CrossBlock>,
     norm: LayerNorm,
     #[module(skip)]
     grid: [usize; 2],
@@ -27,7 +27,9 @@ impl MotionEncoder {
             patch_embed: PatchEmbed::new(shape.patch, shape.dim, init),
             cls_token: init.normal([1, 1, shape.dim], 1e-6),
             pos_embed: init.normal([1, shape.tokens(), shape.dim], 0.02),
-            blocks: (0..shape.depth).map(|_| MotionBlock::new(shape, init)).collect(),
+            blocks: (0..shape.depth)
+                .map(|_| CrossBlock::new(shape.dim, shape.heads, shape.precision, init))
+                .collect(),
             norm: init.layer_norm(shape.dim),
             grid: shape.grid,
         }
@@ -40,35 +42,5 @@ impl MotionEncoder {
         let tokens = embed(difference, &self.patch_embed, cls, positions, self.grid);
         let motion = self.blocks.iter().fold(tokens, |x, block| block.forward(x, frame.clone()));
         self.norm.forward(motion)
-    }
-}
-
-#[derive(Module, Debug)]
-struct MotionBlock {
-    norm1: LayerNorm,
-    self_attn: SelfAttention,
-    norm_cross_attn: LayerNorm,
-    cross_attn: CrossAttention,
-    norm2: LayerNorm,
-    mlp: Mlp,
-}
-
-impl MotionBlock {
-    fn new(shape: &VitShape, init: &mut Init) -> Self {
-        let VitShape { dim, heads, precision, .. } = *shape;
-        Self {
-            norm1: init.layer_norm(dim),
-            self_attn: SelfAttention::new(dim, heads, precision, init),
-            norm_cross_attn: init.layer_norm(dim),
-            cross_attn: CrossAttention::new(dim, heads, precision, init),
-            norm2: init.layer_norm(dim),
-            mlp: Mlp::new(dim, precision, init),
-        }
-    }
-
-    fn forward(&self, x: Tensor<3>, frame: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.self_attn.forward(self.norm1.forward(x));
-        let x = x.clone() + self.cross_attn.forward(self.norm_cross_attn.forward(x), frame);
-        x.clone() + self.mlp.forward(self.norm2.forward(x))
     }
 }

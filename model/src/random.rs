@@ -17,6 +17,8 @@ pub(crate) enum Stage {
     Latent,
     /// Directions to project on.
     Slices,
+    /// What a dropout leaves out.
+    Dropout,
 }
 
 /// A step's numbers of one stage, and the device that gets them.

@@ -198,7 +198,8 @@ impl<M: Method> MethodTrainer<M> {
     }
 
     fn choice(&self) -> EncoderChoice {
-        let best = if M::HAS_TEACHER { EncoderChoice::Teacher } else { EncoderChoice::Student };
+        let best =
+            if self.method.has_teacher() { EncoderChoice::Teacher } else { EncoderChoice::Student };
         self.embed.encoder.unwrap_or(best)
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::duality::{Duality, dimension_contrastive, sample_contrastive};
 use super::pairs::unit_rows;
 use super::r2;
-use crate::DeviceChoice;
+use crate::reference::{device, json_files};
 
 mod table;
 
@@ -25,26 +25,10 @@ fn matrix(rows: &Value, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-fn device() -> Device {
-    let name = std::env::var("ONWARD_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
-    DeviceChoice::try_from(name).unwrap().open().unwrap()
-}
-
-fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reference")
-}
-
-/// Every file of losses in the folder; cases of methods have another form.
+/// Every file of losses; cases of methods have another form.
 fn cases() -> Vec<Value> {
-    let folder = std::env::var_os("ONWARD_REFERENCE_DIR").map_or_else(shipped, PathBuf::from);
-    let paths = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path());
-    let cases: Vec<Value> = paths
-        .filter(|it| it.extension().is_some_and(|it| it == "json"))
-        .map(|it| serde_json::from_slice(&fs::read(it).unwrap()).unwrap())
-        .filter(|it: &Value| it["losses"].is_array() && it["inputs"].is_object())
-        .collect();
-    assert!(!cases.is_empty(), "{folder:?} holds no losses");
-    cases
+    let losses = |it: &Value| it["losses"].is_array() && it["inputs"].is_object();
+    json_files(losses).into_iter().map(|it| it.1).collect()
 }
 
 fn entries<'a>(case: &'a Value, key: &str) -> &'a [Value] {
@@ -100,7 +84,8 @@ fn every_loss_and_its_gradients_are_the_reference() {
 
 #[test]
 fn every_loss_has_an_entry_for_every_input() {
-    let path = shipped().join("joint_embedding_losses.json");
+    let shipped = "../tests/reference/joint_embedding_losses.json";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(shipped);
     let case: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     let entries = entries(&case, "losses");
     let pairs: BTreeSet<_> =

@@ -94,7 +94,9 @@ pub(crate) struct Byol {
 impl Method for Byol {
     type Student = Student;
 
-    const HAS_TEACHER: bool = true;
+    fn has_teacher(&self) -> bool {
+        true
+    }
 
     fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
         let views = self.pairs.of(clips, work);

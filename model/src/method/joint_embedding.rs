@@ -178,7 +178,9 @@ impl<C: Criterion> JointEmbedding<C> {
 impl<C: Criterion> Method for JointEmbedding<C> {
     type Student = Branch;
 
-    const HAS_TEACHER: bool = false;
+    fn has_teacher(&self) -> bool {
+        false
+    }
 
     fn step(&mut self, student: &Branch, clips: &Clips, work: &Work) -> Done {
         let views = self.pairs.of(clips, work);

@@ -1,8 +1,10 @@
 //! Self-supervised methods. To add one, write its file and list it in [`MethodConfig`].
 
+pub mod adassl;
 pub mod byol;
 pub mod joint_embedding;
 mod pair;
+pub mod seq_jepa;
 pub mod simsiam;
 pub mod tdv;
 pub mod tico;
@@ -30,6 +32,10 @@ use crate::{
 pub enum MethodConfig {
     /// Current representation + encoded motion = next representation.
     Tdv(tdv::Config),
+    /// A latent variable for what the first view cannot tell (Zhang et al., 2026).
+    Adassl(adassl::Config),
+    /// Views and actions predict the next view (Ghaemi et al., 2025).
+    SeqJepa(seq_jepa::Config),
     /// Each projection finds its pair among all others (Chen et al., 2020).
     Simclr(joint_embedding::Config<SimClr>),
     /// SimCLR with squared similarities (Garrido et al., 2023).
@@ -65,6 +71,8 @@ macro_rules! each {
     ($method:expr, $it:ident => $do:expr) => {
         match $method {
             MethodConfig::Tdv($it) => $do,
+            MethodConfig::Adassl($it) => $do,
+            MethodConfig::SeqJepa($it) => $do,
             MethodConfig::Simclr($it) => $do,
             MethodConfig::SimclrSq($it) => $do,
             MethodConfig::SimclrAbs($it) => $do,
@@ -91,7 +99,10 @@ impl MethodConfig {
 
     /// Height and width of what the encoder sees.
     pub(crate) fn view(&self, image: [usize; 2]) -> [usize; 2] {
-        image
+        match self {
+            Self::SeqJepa(it) => it.view(image),
+            _ => image,
+        }
     }
 
     /// A trainer for fresh networks.
@@ -101,7 +112,11 @@ impl MethodConfig {
 
     /// Whether there is a moving average of the encoder.
     pub(crate) fn has_teacher(&self) -> bool {
-        matches!(self, Self::Tdv(_) | Self::Tico(_) | Self::Byol(_))
+        match self {
+            Self::Tdv(_) | Self::SeqJepa(_) | Self::Tico(_) | Self::Byol(_) => true,
+            Self::Adassl(it) => it.objective == adassl::Objective::Distillation,
+            _ => false,
+        }
     }
 }
 
@@ -140,7 +155,7 @@ pub(crate) trait Method: Sync {
     type Student: Module + Sync;
 
     /// Whether there is a moving average of the encoder.
-    const HAS_TEACHER: bool;
+    fn has_teacher(&self) -> bool;
 
     /// The losses of a micro-batch and the gradients of the student, by [`crate::work::apart`]
     /// or, where clips meet in the loss, [`crate::work::together`].
@@ -195,7 +210,7 @@ pub(crate) trait Method: Sync {
 
     /// Writes all weights into `folder`.
     fn save(&self, student: &Self::Student, folder: &Path) -> Result<()> {
-        let best = if Self::HAS_TEACHER { EncoderChoice::Teacher } else { EncoderChoice::Student };
+        let best = if self.has_teacher() { EncoderChoice::Teacher } else { EncoderChoice::Student };
         weights::save(&self.encoder(student, best), &folder.join("encoder.safetensors"))?;
         weights::save(student, &folder.join("student.safetensors"))?;
         self.save_teacher(folder)

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::ensure;
-use crate::mlp::{Last, NormedMlp, Widths};
+use crate::mlp::{Hidden, Last, NormedMlp, Widths};
 use crate::norm::Mode;
 use crate::random::{Draws, Stage};
 use crate::work::Work;
@@ -92,8 +92,20 @@ impl Branch {
         last: Last,
         init: &mut Init,
     ) -> Self {
+        Self::with_hidden(shape, projector, Hidden::Normed, last, init)
+    }
+
+    /// Fresh networks, with what `hidden` says between the projector's layers.
+    pub(crate) fn with_hidden(
+        shape: &EncoderShape,
+        projector: &Widths,
+        hidden: Hidden,
+        last: Last,
+        init: &mut Init,
+    ) -> Self {
         let encoder = shape.init(init);
-        Self { encoder, projector: NormedMlp::new(shape.dim(), projector, last, init) }
+        let projector = NormedMlp::with_hidden(shape.dim(), projector, hidden, last, init);
+        Self { encoder, projector }
     }
 
     /// Another one that starts as a copy and is tracked by nobody.

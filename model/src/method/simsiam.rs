@@ -84,7 +84,9 @@ pub(crate) struct SimSiam {
 impl Method for SimSiam {
     type Student = Student;
 
-    const HAS_TEACHER: bool = false;
+    fn has_teacher(&self) -> bool {
+        false
+    }
 
     fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
         let views = self.pairs.of(clips, work);

@@ -295,7 +295,9 @@ impl Tdv {
 impl Method for Tdv {
     type Student = Student;
 
-    const HAS_TEACHER: bool = true;
+    fn has_teacher(&self) -> bool {
+        true
+    }
 
     fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
         let parts = clips.chunks(work.parts);

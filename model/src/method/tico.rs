@@ -95,7 +95,9 @@ pub(crate) struct Tico {
 impl Method for Tico {
     type Student = Branch;
 
-    const HAS_TEACHER: bool = true;
+    fn has_teacher(&self) -> bool {
+        true
+    }
 
     fn step(&mut self, student: &Branch, clips: &Clips, work: &Work) -> Done {
         let views = self.pairs.of(clips, work);

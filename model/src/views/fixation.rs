@@ -2,6 +2,7 @@
 //! 2.3, lifted to video).
 
 use burn::tensor::{Int, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::random::Draws;
 
@@ -13,9 +14,11 @@ const SEEN: f64 = 1e-16;
 const NEGLIGIBLE: f64 = 1e-9;
 
 /// The shape of what a fixation has seen.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum IorShape {
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IorShape {
     /// Rows and columns within the radius: the authors' program.
+    #[default]
     Square,
     /// A disc: the paper.
     Circle,

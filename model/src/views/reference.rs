@@ -1,30 +1,19 @@
 //! Actions and masks against `joint_embedding_losses.json` of `tests/reference`, or of the
 //! folder that `ONWARD_REFERENCE_DIR` names where it has that file.
 
-use std::path::{Path, PathBuf};
-
-use burn::tensor::{Device, Tensor, TensorData, Tolerance};
+use burn::tensor::{Tensor, TensorData, Tolerance};
 use serde_json::Value;
 
 use super::actions::{augmentation_actions, differences, relative_rotation};
 use super::fixation::{Inhibition, IorShape, fixate};
 use super::view::View;
-use crate::DeviceChoice;
 use crate::random::{Draws, Stage};
-
-fn device() -> Device {
-    let name = std::env::var("ONWARD_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
-    DeviceChoice::try_from(name).unwrap().open().unwrap()
-}
+use crate::reference::{device, json_files};
 
 /// The cases of seq-JEPA.
 fn cases() -> Value {
-    let file = "joint_embedding_losses.json";
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reference").join(file);
-    let theirs = std::env::var_os("ONWARD_REFERENCE_DIR").map(|it| PathBuf::from(it).join(file));
-    let path = theirs.filter(|it| it.exists()).unwrap_or(ours);
-    let mut json: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    json["seqjepa"].take()
+    let mut found = json_files(|it| it["seqjepa"].is_object());
+    found.remove(0).1["seqjepa"].take()
 }
 
 fn numbers(value: &Value) -> Vec<f64> {

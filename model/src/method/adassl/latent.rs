@@ -125,7 +125,8 @@ impl Shape {
                 EditorKind::Mlp(widths) => Some(mlp(embedding + read, Last::Bare, widths)),
                 EditorKind::Additive | EditorKind::RankOne => None,
             },
-            rank_one: (self.editor == EditorKind::RankOne).then(|| RankOne::new(embedding, dim, init)),
+            rank_one: (self.editor == EditorKind::RankOne)
+                .then(|| RankOne::new(embedding, dim, init)),
         };
         // softplus(ln(e − 1)) = 1.
         let one = (std::f32::consts::E - 1.0).ln();
@@ -215,7 +216,7 @@ impl Networks {
 fn sparse(parameters: Tensor<2>, uniform: Tensor<2>) -> Drawn {
     let [logits, magnitudes] = halves(parameters);
     let uniform = uniform.clamp(1e-6, 1.0 - 1e-6);
-    let noise = (uniform.clone() / (1.0 - uniform)).log();
+    let noise = uniform.clone().log() - (uniform.neg() + 1.0).log();
     let soft = sigmoid(logits.clone() + Tensor::from_inner(noise));
     let hard = soft.clone().greater_elem(0.5).float();
     let mask = (hard - soft.clone()).detach() + soft;
@@ -308,7 +309,8 @@ mod tests {
     #[test]
     fn the_mask_is_hard_and_its_gradient_is_the_sigmoids() {
         let device = Device::flex();
-        let parameters = Tensor::<2>::from_floats([[1.2, -0.7, 2.0, 3.0]], &device.clone().autodiff());
+        let parameters =
+            Tensor::<2>::from_floats([[1.2, -0.7, 2.0, 3.0]], &device.clone().autodiff());
         let parameters = parameters.require_grad();
         // u = 0.5 adds no noise.
         let drawn = sparse(parameters.clone(), Tensor::from_floats([[0.5, 0.5]], &device));

@@ -1,0 +1,472 @@
+//! AdaSSL (Zhang et al., 2026, arXiv 2602.02381): a latent variable r for what the first view
+//! cannot tell of the second. It is inferred from both, edits the first view's embedding, and is
+//! paid for, so that it carries no more than it must.
+//!
+//! ```text
+//! e_x = f(x)      e_y = f(y)
+//! r   ~ q(r | e_x, e_y)                       or from a third view u in the place of y
+//! ŷ   = t(e_x, r)
+//! loss = objective(ŷ, y) + β cost(r)          KL(q ‖ p(r | e_x)), or the expected edits
+//! ```
+//!
+//! The objective is contrastive (ŷ finds e_y among all embeddings) or distilled (a predictor of ŷ
+//! meets a teacher's projection of y), and works in both directions or from x to y alone.
+
+mod config;
+mod dense;
+mod latent;
+#[cfg(test)]
+mod reference;
+
+pub use config::{Config, Directions, Objective, ThirdView};
+pub use dense::DenseConfig;
+pub use latent::Latent;
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::pair::{self, Branch, view_by_view};
+use super::{Futures, Losses, Method, Warning};
+use crate::loss::contrastive::two_way_nt_xent;
+use crate::loss::cosine::cosine_distance;
+use crate::loss::pairs::{paired, same_group, unit_rows};
+use crate::norm::Mode;
+use crate::random::{Draws, Stage};
+use crate::work::{Done, Work, together};
+use crate::{Clips, EncoderChoice, FrameEncoder, Result, ema, parallel, parameters, weights};
+use dense::Dense;
+use latent::{Drawn, Networks};
+
+/// The networks that learn.
+#[derive(Module, Debug)]
+pub(crate) struct Student {
+    branch: Branch,
+    networks: Networks,
+    dense: Option<Dense>,
+}
+
+/// The method's state beside the student.
+pub(crate) struct AdaSsl {
+    config: Config,
+    seed: u64,
+    window: usize,
+    /// Of the distilled objective.
+    teacher: Option<Branch>,
+}
+
+/// Embeddings of what a direction goes from and to, and of what r is inferred from, `[n, d]`.
+struct Way {
+    from: Tensor<2>,
+    to: Tensor<2>,
+    shown: Tensor<2>,
+}
+
+/// One direction's prediction, and what r cost.
+struct Gone {
+    way: Way,
+    drawn: Drawn,
+    predicted: Tensor<2>,
+}
+
+impl AdaSsl {
+    /// The views x, y and what r is inferred from beside x (and beside y, for the way back):
+    /// `[n, views, 3 · window, h, w]`.
+    fn views(&self, clips: &Clips, work: &Work) -> Tensor<5> {
+        let w = self.window;
+        let starts: &[usize] = match (self.config.third_view, self.config.directions) {
+            (ThirdView::None, _) => &[0, 1],
+            (ThirdView::Next, _) => &[0, 1, 2],
+            (ThirdView::Augmented, Directions::Forward) => &[0, 1, 1],
+            (ThirdView::Augmented, Directions::Both) => &[0, 1, 1, 0],
+        };
+        let views = starts.iter().map(|it| clips.window(it * w, w).unsqueeze_dim::<5>(1));
+        let views = Tensor::cat(views.collect(), 1);
+        let Some(augment) = &self.config.augment else { return views };
+        let [n, v, channels, height, width] = views.dims();
+        let windows = views.reshape([n * v, w, 3, height, width]);
+        let mut draws = Draws::at(self.seed, work.number, Stage::Augment, &clips.device());
+        augment.augment(windows, &mut draws, true).reshape([n, v, channels, height, width])
+    }
+
+    /// What the encoder says of views that nothing tracks, `[n · v, places, d]`: the mean of the
+    /// patches, and all tokens behind it when the dense branch needs them.
+    fn see(&self, encoder: &FrameEncoder, images: Tensor<4>) -> Tensor<3> {
+        let tokens = encoder.forward(images, Mode::Train);
+        let places = tokens.dims()[1] - 1;
+        let patches = tokens.narrow(1, 1, places);
+        let mean = patches.clone().mean_dim(1);
+        match self.config.dense {
+            Some(_) => Tensor::cat(vec![mean, patches], 1),
+            None => mean,
+        }
+    }
+
+    /// What the teacher says of the same views.
+    fn look_ahead(&self, parts: &[Tensor<5>]) -> Option<Tensor<3>> {
+        let teacher = self.teacher.as_ref()?;
+        let see = |part: Tensor<5>| self.see(&teacher.encoder, part.flatten(0, 1));
+        Some(Tensor::cat(parallel::map(parts.to_vec(), see), 0))
+    }
+
+    /// Both ways, or the way from x to y. `online` holds the projections of the views in the
+    /// order of [`AdaSsl::views`], `still` the teacher's of x and y, which an r may see where no
+    /// third view is.
+    fn ways(&self, online: &[Tensor<2>], still: Option<&[Tensor<2>; 2]>) -> Vec<Way> {
+        let target = |idx: usize| match still {
+            Some(still) => Tensor::from_inner(still[idx].clone()),
+            None => online[idx].clone(),
+        };
+        let shown = |third: usize, idx: usize| match self.config.third_view {
+            ThirdView::None => target(idx),
+            ThirdView::Next | ThirdView::Augmented => online[third].clone(),
+        };
+        let there = Way { from: online[0].clone(), to: target(1), shown: shown(2, 1) };
+        if self.config.directions == Directions::Forward {
+            return vec![there];
+        }
+        let back = Way { from: online[1].clone(), to: target(0), shown: shown(3, 0) };
+        vec![there, back]
+    }
+
+    fn go(&self, networks: &Networks, way: Way, noise: Tensor<2>) -> Gone {
+        let drawn = networks.infer(way.from.clone(), way.shown.clone(), noise, Mode::Train);
+        let (from, r) = (way.from.clone(), drawn.r.clone());
+        let predicted = match self.config.objective {
+            Objective::Distillation => networks.predict(from, r, Mode::Train),
+            Objective::Contrastive => networks.edit(from, r, Mode::Train),
+        };
+        Gone { way, drawn, predicted }
+    }
+
+    /// The objective over all directions.
+    fn objective(&self, networks: &Networks, gone: &[Gone], streams: &[usize]) -> Tensor<1> {
+        let distances = gone.iter().map(|it| {
+            // −cos, as the authors write it; the target is a constant inside.
+            cosine_distance(it.predicted.clone(), it.way.to.clone()) - 1.0
+        });
+        if self.config.objective == Objective::Distillation {
+            return distances.reduce(|a, b| a + b).expect("at least one direction");
+        }
+        self.contrast(networks, gone, streams)
+    }
+
+    /// Contexts against embeddings. The way from x to y alone has negatives among the y.
+    fn contrast(&self, networks: &Networks, gone: &[Gone], streams: &[usize]) -> Tensor<1> {
+        let predicted: Vec<_> = gone.iter().map(|it| it.predicted.clone()).collect();
+        let to: Vec<_> = gone.iter().map(|it| it.way.to.clone()).collect();
+        // Predictions of x stand before those of y, and embeddings likewise.
+        let (contexts, targets) = match gone.len() {
+            1 => (predicted[0].clone(), to[0].clone()),
+            _ => (
+                Tensor::cat(vec![predicted[1].clone(), predicted[0].clone()], 0),
+                Tensor::cat(vec![to[1].clone(), to[0].clone()], 0),
+            ),
+        };
+        let device = contexts.device();
+        let scale = networks.scale().unwrap_or_else(|| Tensor::ones([1], &device));
+        let excluded = self.config.other_streams.then(|| {
+            let n = streams.len();
+            let mask = same_group(streams, &device);
+            if gone.len() == 1 { mask.slice([0..n, 0..n]) } else { mask }
+        });
+        if gone.len() == 1 {
+            return one_way(contexts, targets, scale / self.config.temperature, excluded);
+        }
+        two_way_nt_xent(contexts, targets, scale, self.config.temperature, excluded)
+    }
+
+    /// β at this point of the run.
+    fn beta(&self, progress: f64) -> f64 {
+        let warmup = self.config.beta_warmup;
+        if warmup > 0.0 {
+            self.config.beta * (progress / warmup).min(1.0)
+        } else {
+            self.config.beta
+        }
+    }
+
+    fn noise(&self, n: usize, dim: usize, ways: usize, work: &Work) -> Vec<Tensor<2>> {
+        let device = work.tracked.clone().inner();
+        let mut draws = Draws::at(self.seed, work.number, Stage::Latent, &device);
+        let mut draw = || match self.config.latent {
+            Latent::Sparse => draws.uniform([n, dim], [0.0, 1.0]),
+            Latent::Gaussian | Latent::None => draws.normal([n, dim]),
+        };
+        (0..ways).map(|_| draw()).collect()
+    }
+
+    /// How well the way from x to y is predicted with r from the posterior, without knowing y,
+    /// and with another clip's r. Statistics of batch norms stay as they are.
+    fn usage(&self, student: &Student, gone: &Gone) -> Vec<(&'static str, Tensor<1>)> {
+        let networks = student.networks.valid();
+        let from = gone.way.from.clone().inner();
+        let to = untracked(gone.way.to.clone());
+        let cosine = |r: Option<Tensor<2>>| {
+            let predicted = match self.config.objective {
+                Objective::Distillation => networks.predict(from.clone(), r, Mode::Train),
+                Objective::Contrastive => networks.edit(from.clone(), r, Mode::Train),
+            };
+            cosine_distance(predicted, to.clone()) - 1.0
+        };
+        let Some(r) = gone.drawn.r.clone().map(untracked) else {
+            return vec![("minus_cosine", cosine(None))];
+        };
+        let n = r.dims()[0];
+        let shuffled =
+            Tensor::cat(vec![r.clone().narrow(0, n - 1, 1), r.clone().narrow(0, 0, n - 1)], 0);
+        let unknown = match networks.prior(from.clone(), Mode::Train) {
+            Some(prior) => prior.mean,
+            None => r.zeros_like(),
+        };
+        let (posterior, shuffled) = (cosine(Some(r)), cosine(Some(shuffled)));
+        vec![
+            ("minus_cosine", posterior.clone()),
+            ("minus_cosine_prior", cosine(Some(unknown))),
+            ("minus_cosine_shuffled", shuffled.clone()),
+            ("usage_gap", shuffled - posterior),
+        ]
+    }
+
+    fn meet(
+        &self,
+        student: &Student,
+        seen: Tensor<3>,
+        ahead: Option<Tensor<3>>,
+        clips: &Clips,
+        work: &Work,
+    ) -> Losses {
+        let n = clips.len();
+        let online = projections(&student.branch, seen.clone(), n);
+        let still = ahead.as_ref().zip(self.teacher.as_ref()).map(|(ahead, teacher)| {
+            let mut views = projections(teacher, ahead.clone(), n).into_iter();
+            [(); 2].map(|()| views.next().expect("x and y"))
+        });
+        let ways = self.ways(&online, still.as_ref());
+        let noise = self.noise(n, student.networks.dim(), ways.len(), work);
+        let gone = ways.into_iter().zip(noise);
+        let gone: Vec<_> =
+            gone.map(|(way, noise)| self.go(&student.networks, way, noise)).collect();
+        let ssl = self.objective(&student.networks, &gone, clips.streams());
+        let cost = gone.iter().map(|it| it.drawn.cost.clone()).reduce(|a, b| a + b);
+        let cost = cost.expect("at least one direction") / gone.len() as f64;
+        let mut total = ssl.clone() + cost.clone() * self.beta(work.progress);
+
+        let mut terms = vec![("ssl", ssl.inner()), (self.cost_name(), cost.inner())];
+        if let Some(dense) = &student.dense {
+            let loss = self.dense_loss(dense, seen, ahead, &gone[0], n);
+            terms.push(("dense", loss.clone().inner()));
+            total = total + loss;
+        }
+        if work.read {
+            terms.extend(self.usage(student, &gone[0]));
+        }
+        if let Some([posterior, prior]) = &gone[0].drawn.gaussians {
+            terms.push(("posterior_std", posterior.deviation.clone().inner().mean()));
+            terms.push(("prior_std", prior.deviation.clone().inner().mean()));
+        }
+        let embedding = online[0].clone().inner();
+        let cosine = paired(
+            unit_rows(gone[0].predicted.clone().inner()),
+            unit_rows(untracked(gone[0].way.to.clone())),
+        );
+        Losses {
+            total,
+            terms,
+            per_clip: vec![("cosine", cosine.flatten(0, 1))],
+            tokens: vec![("projection", embedding.clone().unsqueeze_dim(1))],
+            projections: Some(embedding),
+        }
+    }
+
+    /// The patches of y, predicted from those of x and r, against the teacher's or, without one,
+    /// the student's own standing still.
+    fn dense_loss(
+        &self,
+        dense: &Dense,
+        seen: Tensor<3>,
+        ahead: Option<Tensor<3>>,
+        there: &Gone,
+        n: usize,
+    ) -> Tensor<1> {
+        let patches = |tokens: Tensor<3>, view: usize| {
+            let [rows, places, d] = tokens.dims();
+            let views: Tensor<4> = tokens.reshape([n, rows / n, places, d]);
+            let view: Tensor<3> = views.narrow(1, view, 1).squeeze_dim(1);
+            view.narrow(1, 1, places - 1)
+        };
+        let target = ahead.unwrap_or_else(|| seen.clone().inner());
+        let coeff = self.config.dense.as_ref().map_or(0.0, |it| it.coeff);
+        dense.loss(patches(seen, 0), there.drawn.r.clone(), patches(target, 1)) * coeff
+    }
+
+    fn cost_name(&self) -> &'static str {
+        if self.config.latent == Latent::Sparse { "edits" } else { "kl" }
+    }
+}
+
+/// The projections of each of the views in `[n · v, places, d]`, `[n, p]`. Every view is a batch
+/// of its own to the batch norms.
+fn projections(branch: &Branch, seen: Tensor<3>, n: usize) -> Vec<Tensor<2>> {
+    let means: Tensor<2> = seen.narrow(1, 0, 1).squeeze_dim(1);
+    let project = |view: Tensor<2>| branch.projector.forward(view, Mode::Train);
+    match means.dims()[0] / n {
+        2 => view_by_view::<2>(means).map(project).into(),
+        3 => view_by_view::<3>(means).map(project).into(),
+        4 => view_by_view::<4>(means).map(project).into(),
+        other => unreachable!("{other} views"),
+    }
+}
+
+/// InfoNCE from contexts to targets, `[n, d]` each, the logits clamped to ±20 as in the two-way
+/// form.
+fn one_way(
+    contexts: Tensor<2>,
+    targets: Tensor<2>,
+    scale: Tensor<1>,
+    excluded: Option<Tensor<2, burn::tensor::Bool>>,
+) -> Tensor<1> {
+    use crate::loss::pairs::{diagonal, log_sum_exp, log_sum_exp_except};
+    let n = contexts.dims()[0];
+    let (contexts, targets) = (unit_rows(contexts), unit_rows(targets));
+    let own = diagonal([n, n], 0, &contexts.device());
+    let scale = scale.reshape([1, 1]);
+    let logits = |cosines: Tensor<2>| (cosines * scale.clone()).clamp(-20.0, 20.0);
+    let positives = logits(paired(contexts.clone(), targets.clone()));
+    let all = logits(contexts.matmul(targets.transpose()));
+    let rest = match excluded {
+        Some(mask) => log_sum_exp_except(all, mask.bool_and(own.bool_not())),
+        None => log_sum_exp(all),
+    };
+    (rest - positives).mean()
+}
+
+fn untracked(x: Tensor<2>) -> Tensor<2> {
+    if x.is_autodiff() { x.inner() } else { x }
+}
+
+/// Below this many nats, r says nothing.
+const COLLAPSED: f32 = 0.1;
+/// Above this many nats, with the objective near its floor, r says everything.
+const LEAKING: f32 = 50.0;
+/// What counts as near the floor of −cos.
+const FLOOR: f32 = -0.95;
+
+impl Method for AdaSsl {
+    type Student = Student;
+
+    fn has_teacher(&self) -> bool {
+        self.teacher.is_some()
+    }
+
+    fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
+        let views = self.views(clips, work);
+        let parts = pair::parts(views, &student.branch.encoder, work);
+        let ahead = self.look_ahead(&parts);
+        let see = |student: &Student, part: Tensor<5>| {
+            self.see(&student.branch.encoder, Tensor::from_inner(part.flatten::<4>(0, 1)))
+        };
+        together(student, work, parts, see, |student, seen| {
+            self.meet(student, seen, ahead, clips, work)
+        })
+    }
+
+    fn after_step(&mut self, student: &Student, progress: f64) {
+        let config = &self.config;
+        let momentum = if config.momentum_rises {
+            ema::cosine(config.momentum, progress)
+        } else {
+            config.momentum
+        };
+        let teacher = self.teacher.take();
+        self.teacher = teacher.map(|it| ema::update(it, &student.branch, momentum));
+    }
+
+    fn encoder(&self, student: &Student, choice: EncoderChoice) -> FrameEncoder {
+        match (&self.teacher, choice) {
+            (Some(teacher), EncoderChoice::Teacher) => teacher.encoder.clone(),
+            _ => student.branch.encoder.valid(),
+        }
+    }
+
+    fn least_frames(&self) -> usize {
+        self.config.windows() * self.window
+    }
+
+    /// Futures of x: r from the prior, then the edit; with running statistics throughout.
+    fn futures(&self, student: &Student, clips: &Clips, samples: usize) -> Option<Futures> {
+        let (n, w) = (clips.len(), self.window);
+        let student = student.valid();
+        let project = |branch: &Branch, from: usize| {
+            let seen = branch.encoder.forward(clips.window(from, w), Mode::Evaluate);
+            let places = seen.dims()[1] - 1;
+            let mean: Tensor<2> = seen.narrow(1, 1, places).mean_dim(1).squeeze_dim(1);
+            branch.projector.forward(mean, Mode::Evaluate)
+        };
+        let x = project(&student.branch, 0);
+        let predict = |e: Tensor<2>, r: Option<Tensor<2>>| {
+            unit_rows(student.networks.predict(e, r, Mode::Evaluate))
+        };
+        let dim = self.config.projector.output();
+        let prior = student.networks.prior(x.clone(), Mode::Evaluate);
+        let expected = predict(x.clone(), prior.as_ref().map(|it| it.mean.clone()));
+        let mut draws = Draws::at(self.seed, u64::MAX, Stage::Latent, &clips.device());
+        let drawn = (0..samples).map(|_| match &prior {
+            Some(prior) => {
+                let noise = draws.normal([n, student.networks.dim()]);
+                predict(x.clone(), Some(prior.draw(noise)))
+            }
+            None => expected.clone(),
+        });
+        let drawn: Vec<_> = drawn.map(|it| it.unsqueeze_dim::<3>(1)).collect();
+        let came = unit_rows(project(self.teacher.as_ref().unwrap_or(&student.branch), w));
+        let floats = |x: Tensor<1>| x.into_data().try_to_vec().expect("float32 values");
+        Some(Futures {
+            dim,
+            drawn: floats(Tensor::cat(drawn, 1).flatten(0, 2)),
+            expected: floats(expected.flatten(0, 1)),
+            came: floats(came.flatten(0, 1)),
+        })
+    }
+
+    fn warnings(&self, values: &[(String, f32)], progress: f64) -> Vec<Warning> {
+        let value = |name: &str| values.iter().find(|it| it.0 == name).map(|it| it.1);
+        let (Some(kl), Some(cosine)) = (value("kl"), value("minus_cosine")) else {
+            return Vec::new();
+        };
+        if self.config.latent != Latent::Gaussian || progress < self.config.beta_warmup {
+            return Vec::new();
+        }
+        let mut warnings = Vec::new();
+        if kl < COLLAPSED {
+            let message = format!(
+                "the posterior has collapsed: {kl:.3} nats, so that r says nothing; lower \
+                 model.method.beta or lengthen model.method.beta_warmup"
+            );
+            warnings.push(Warning { kind: "posterior collapse", message });
+        }
+        if kl > LEAKING && cosine < FLOOR {
+            let message = format!(
+                "r leaks the target: {kl:.0} nats with the objective near its floor; raise \
+                 model.method.beta, lower model.method.dim, or take a third view"
+            );
+            warnings.push(Warning { kind: "leakage", message });
+        }
+        warnings
+    }
+
+    fn parameters(&self, student: &Student) -> Vec<(&'static str, usize)> {
+        let mut all = student.branch.parameters();
+        all.push(("prior, posterior and editor", parameters::count(&student.networks)));
+        all.extend(student.dense.iter().map(|it| ("dense branch", parameters::count(it))));
+        all
+    }
+
+    fn save_teacher(&self, folder: &Path) -> Result<()> {
+        match &self.teacher {
+            Some(teacher) => weights::save(teacher, &folder.join("teacher.safetensors")),
+            None => Ok(()),
+        }
+    }
+}

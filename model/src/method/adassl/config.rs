@@ -1,0 +1,215 @@
+//! What a user chooses of AdaSSL, and the networks that follow.
+
+use serde::{Deserialize, Serialize};
+
+use super::latent::{EditorKind, Shape};
+use super::{AdaSsl, DenseConfig, Latent, Student};
+use crate::config::is_positive;
+use crate::method::pair::Branch;
+use crate::method::{Setting, ensure};
+use crate::mlp::{Hidden, Last, Widths};
+use crate::{AugmentConfig, EncoderShape, Init, Input, Result};
+
+/// The `[model.method]` table of `name = "adassl"`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The latent variable: `"gaussian"` is AdaSSL-V, `"sparse"` AdaSSL-S.
+    pub latent: Latent,
+    /// Width of the latent variable, d_r.
+    pub dim: usize,
+    /// Hidden width of prior and posterior.
+    pub hidden: usize,
+    /// Widths of the editor of AdaSSL-V over `[e, r]`, or `"additive"` for `e + r`.
+    pub editor: String,
+    /// What the prediction is compared with.
+    pub objective: Objective,
+    /// Which ways are predicted.
+    pub directions: Directions,
+    /// What r is inferred from in the target's place.
+    pub third_view: ThirdView,
+    /// Augmentation of every view; none by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<AugmentConfig>,
+    /// Widths of the projector.
+    pub projector: Widths,
+    /// Whether the projector's output has a batch norm.
+    pub projector_norm: bool,
+    /// Distilled: widths of the predictor behind the editor; `""` for none.
+    pub predictor: String,
+    /// Weight β of r's cost.
+    pub beta: f64,
+    /// Share of the run in which β rises from 0.
+    pub beta_warmup: f64,
+    /// Contrastive: temperature τ.
+    pub temperature: f64,
+    /// Contrastive: learn a scale of the logits, which starts at 1.
+    pub learn_scale: bool,
+    /// Contrastive: only clips of other streams are negatives. Frames of one video are alike.
+    pub other_streams: bool,
+    /// Distilled: first momentum of the teacher.
+    pub momentum: f64,
+    /// Distilled: whether the momentum rises to 1 along a cosine.
+    pub momentum_rises: bool,
+    /// Predict the target's patches, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dense: Option<DenseConfig>,
+}
+
+/// What a prediction is compared with.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// The embeddings of all clips, in NT-Xent.
+    Contrastive,
+    /// A teacher's projection of the target, in cosine.
+    #[default]
+    Distillation,
+}
+
+/// Which ways are predicted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Directions {
+    /// From x to y and back.
+    Both,
+    /// From x to y: forward in time.
+    #[default]
+    Forward,
+}
+
+/// What r is inferred from beside the first view.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThirdView {
+    /// The target itself.
+    None,
+    /// Another augmentation of the target, whose noise r then cannot carry.
+    Augmented,
+    /// What comes after the target.
+    #[default]
+    Next,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            latent: Latent::Gaussian,
+            dim: 8,
+            hidden: 1024,
+            editor: "1024-1024-128".into(),
+            objective: Objective::Distillation,
+            directions: Directions::Forward,
+            third_view: ThirdView::Next,
+            augment: None,
+            projector: "1024-1024-128".into(),
+            projector_norm: false,
+            predictor: String::new(),
+            beta: 1e-3,
+            beta_warmup: 0.05,
+            temperature: 0.1,
+            learn_scale: false,
+            other_streams: false,
+            momentum: 0.996,
+            momentum_rises: true,
+            dense: None,
+        }
+    }
+}
+
+impl Config {
+    /// Windows of frames that a clip must hold.
+    pub(super) fn windows(&self) -> usize {
+        if self.third_view == ThirdView::Next { 3 } else { 2 }
+    }
+
+    fn editor(&self) -> Result<EditorKind> {
+        if self.latent == Latent::Sparse {
+            return Ok(EditorKind::RankOne);
+        }
+        if self.editor == "additive" {
+            ensure(
+                self.latent == Latent::None || self.dim == self.projector.output(),
+                "dim",
+                "must be the projector's width for an additive editor",
+            )?;
+            return Ok(EditorKind::Additive);
+        }
+        let widths = Widths::try_from(self.editor.clone());
+        ensure(widths.is_ok(), "editor", "must be widths as in \"1024-128\", or \"additive\"")?;
+        let widths = widths.expect("was just checked");
+        widths.ends_with(self.projector.output(), "editor")?;
+        Ok(EditorKind::Mlp(widths))
+    }
+
+    fn predictor(&self) -> Result<Option<Widths>> {
+        if self.predictor.is_empty() || self.objective == Objective::Contrastive {
+            return Ok(None);
+        }
+        let widths = Widths::try_from(self.predictor.clone());
+        ensure(widths.is_ok(), "predictor", "must be widths as in \"1024-128\", or empty")?;
+        let widths = widths.expect("was just checked");
+        widths.ends_with(self.projector.output(), "predictor")?;
+        Ok(Some(widths))
+    }
+
+    pub(in crate::method) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
+        self.editor()?;
+        self.predictor()?;
+        let share = |it: f64| (0.0..=1.0).contains(&it);
+        ensure(self.dim > 0 && self.hidden > 0, "dim", "dim and hidden must be at least 1")?;
+        ensure(self.beta >= 0.0 && self.beta.is_finite(), "beta", "must be 0 or more")?;
+        ensure(share(self.beta_warmup), "beta_warmup", "is a share of the run, 0..=1")?;
+        ensure(share(self.momentum), "momentum", "must lie in 0..=1")?;
+        ensure(is_positive(self.temperature), "temperature", "must be above 0")?;
+        let back = self.directions == Directions::Both && self.third_view == ThirdView::Next;
+        let message = "what comes next shows the way forward only; use directions = \"forward\"";
+        ensure(!back, "third_view", message)?;
+        let drawn = self.third_view != ThirdView::Augmented || self.augment.is_some();
+        ensure(drawn, "third_view", "needs a table [model.method.augment]")?;
+        let needed = self.windows() * shape.window();
+        let message = format!("needs pipeline.clip.frames of at least {needed}");
+        ensure(input.frames >= needed, "third_view", &message)?;
+        self.augment.as_ref().map_or(Ok(()), AugmentConfig::validate)?;
+        match &self.dense {
+            Some(dense) => dense.validate(shape),
+            None => Ok(()),
+        }
+    }
+
+    /// What is behind the projector.
+    pub(super) fn networks(&self) -> Shape {
+        Shape {
+            embedding: self.projector.output(),
+            latent: self.latent,
+            dim: self.dim,
+            hidden: self.hidden,
+            editor: self.editor().expect("was validated"),
+            predictor: self.predictor().expect("was validated"),
+            learn_scale: self.learn_scale && self.objective == Objective::Contrastive,
+        }
+    }
+
+    /// Fresh networks; the teacher starts as a copy.
+    pub(in crate::method) fn init(&self, setting: &Setting) -> (AdaSsl, Student) {
+        let Setting { shape, seed, device, .. } = setting;
+        let mut init = Init::new(*seed, &device.clone().autodiff());
+        let last = if self.projector_norm { Last::Normed } else { Last::Bare };
+        // The authors' contrastive projectors have biases in the place of batch norms.
+        let hidden = match self.objective {
+            Objective::Distillation => Hidden::Normed,
+            Objective::Contrastive => Hidden::Biased,
+        };
+        let branch = Branch::with_hidden(shape, &self.projector, hidden, last, &mut init);
+        let teacher = (self.objective == Objective::Distillation)
+            .then(|| branch.teacher(shape, &self.projector, last, device));
+        let networks = self.networks().init(&mut init);
+        let dense = self.dense.as_ref().map(|it| {
+            let shape = shape.vit().expect("was validated");
+            let r = if self.latent == Latent::None { 0 } else { self.dim };
+            it.init(&shape, r, &mut init)
+        });
+        let method = AdaSsl { config: self.clone(), seed: *seed, window: shape.window(), teacher };
+        (method, Student { branch, networks, dense })
+    }
+}

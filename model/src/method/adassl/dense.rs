@@ -1,0 +1,90 @@
+//! The dense branch: every patch of the target, predicted from r and the patches of the source.
+//! The global objective says nothing about where things are; this does, after PhiNet v2.
+
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::layers::CrossBlock;
+use crate::loss::mean_squared;
+use crate::method::ensure;
+use crate::{EncoderShape, Init, Result, VitShape};
+
+/// The `[model.method.dense]` table.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DenseConfig {
+    /// Blocks of self- and cross-attention.
+    pub depth: usize,
+    /// Weight of the mean squared error of the patches.
+    pub coeff: f64,
+}
+
+impl Default for DenseConfig {
+    fn default() -> Self {
+        Self { depth: 4, coeff: 1.0 }
+    }
+}
+
+impl DenseConfig {
+    pub(super) fn validate(&self, shape: &EncoderShape) -> Result<()> {
+        shape.vit()?;
+        ensure(self.depth > 0, "dense.depth", "must be at least 1")?;
+        ensure(self.coeff >= 0.0, "dense.coeff", "must be 0 or more")
+    }
+
+    /// Fresh weights for an encoder of `shape` and an r of `latent` numbers, or none.
+    pub(super) fn init(&self, shape: &VitShape, latent: usize, init: &mut Init) -> Dense {
+        let dim = shape.dim;
+        Dense {
+            latent_token: (latent > 0).then(|| init.linear(latent, dim)),
+            mask_token: init.normal([1, 1, dim], 0.02),
+            pos_embed: init.normal([1, shape.tokens() - 1, dim], 0.02),
+            blocks: (0..self.depth)
+                .map(|_| CrossBlock::new(dim, shape.heads, shape.precision, init))
+                .collect(),
+            norm: init.layer_norm(dim),
+            head: init.linear(dim, dim),
+        }
+    }
+}
+
+/// Queries that ask the source and r for the target's patches.
+#[derive(Module, Debug)]
+pub(crate) struct Dense {
+    latent_token: Option<Linear>,
+    mask_token: Param<Tensor<3>>,
+    pos_embed: Param<Tensor<3>>,
+    blocks: Vec<CrossBlock>,
+    norm: LayerNorm,
+    head: Linear,
+}
+
+impl Dense {
+    /// The error of the patches predicted from `source` `[n, patches, d]` and `r` `[n, d_r]`
+    /// against `target`, of the same shape as the source, layer-normed and standing still.
+    pub(super) fn loss(
+        &self,
+        source: Tensor<3>,
+        r: Option<Tensor<2>>,
+        target: Tensor<3>,
+    ) -> Tensor<1> {
+        let [n, places, d] = source.dims();
+        let queries = (self.mask_token.val() + self.pos_embed.val()).expand([n, places, d]);
+        let token = r.zip(self.latent_token.as_ref());
+        let token = token.map(|(r, linear)| linear.forward(r).unsqueeze_dim::<3>(1));
+        let memory = Tensor::cat(token.into_iter().chain([source]).collect(), 1);
+        let predicted =
+            self.blocks.iter().fold(queries, |x, block| block.forward(x, memory.clone()));
+        let predicted = self.head.forward(self.norm.forward(predicted));
+        mean_squared(predicted, Tensor::from_inner(layer_norm(target)))
+    }
+}
+
+/// Every token with mean 0 and deviation 1.
+fn layer_norm(tokens: Tensor<3>) -> Tensor<3> {
+    let centred = tokens.clone() - tokens.mean_dim(2);
+    let variance = centred.clone().square().mean_dim(2);
+    centred / (variance + 1e-6).sqrt()
+}

@@ -1,0 +1,332 @@
+//! Where a sequence of views of a clip comes from, and the actions between them.
+//!
+//! ```text
+//! fixation    crops where the eye jumps        Δrow, Δcolumn, ln scale ratio, Δt
+//! camera      whole frames while it moves,     the same, and shift, turn and zoom of the
+//!             fixations while it does not      camera, and whether it moved
+//! telemetry   whole frames                     differences of what was measured, and whether
+//!                                              it was, Δt
+//! ```
+
+use burn::tensor::{Int, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::Clips;
+use crate::random::{Draws, Stage};
+use crate::views::actions::differences;
+use crate::views::fixation::{Inhibition, IorShape, fixate};
+use crate::views::resample::{Boxes, Edge, resample};
+use crate::views::saliency::saliency;
+
+/// What leads from a view to the next.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Actions {
+    /// Jumps of the eye within and across frames.
+    #[default]
+    Fixation,
+    /// The camera's own motion; of a camera that stands still, jumps of the eye.
+    Camera,
+    /// Whatever was measured beside the stream.
+    Telemetry,
+}
+
+/// The mean of |shift|, |turn| and |zoom| a frame below which a camera stands still.
+const STILL: f64 = 0.01;
+
+/// Columns of an action that are no change of anything: whether it is known.
+const CAMERA: usize = 5;
+const FIXATION: usize = 4;
+
+/// Everything that decides the views of a clip.
+#[derive(Clone, Debug)]
+pub(super) struct Eye {
+    pub(super) actions: Actions,
+    /// Views, the target included.
+    pub(super) views: usize,
+    /// Height and width of a view, pixels.
+    pub(super) size: [usize; 2],
+    /// Least and largest side of a fixation, as a part of the frame's.
+    pub(super) side: [f64; 2],
+    /// Whether salient places draw the eye.
+    pub(super) saliency: bool,
+    pub(super) shape: IorShape,
+    /// Reach of the inhibition of return, as a part of the frame's shorter side.
+    pub(super) radius: f64,
+    /// Columns of telemetry.
+    pub(super) telemetry: usize,
+    pub(super) seed: u64,
+}
+
+/// A sequence of views of every clip.
+#[derive(Clone, Debug)]
+pub(super) struct Looks {
+    /// `[n, views, 3, h, w]`.
+    pub(super) views: Tensor<5>,
+    /// `[n, views − 1, a]`.
+    pub(super) actions: Tensor<3>,
+}
+
+impl Eye {
+    /// Width of an action.
+    pub(super) fn width(&self) -> usize {
+        match self.actions {
+            Actions::Fixation => FIXATION,
+            Actions::Camera => FIXATION + CAMERA,
+            Actions::Telemetry => self.telemetry + 2,
+        }
+    }
+
+    /// Columns of an action that add up along a sequence; the others say whether it is known.
+    pub(super) fn changes(&self) -> Vec<usize> {
+        match self.actions {
+            Actions::Fixation => (0..FIXATION).collect(),
+            Actions::Camera => (0..FIXATION + CAMERA - 1).collect(),
+            Actions::Telemetry => (0..=self.telemetry).collect(),
+        }
+    }
+
+    /// The views of every clip; `number` decides them together with the seed.
+    pub(super) fn look(&self, clips: &Clips, number: u64) -> Looks {
+        let mut draws = Draws::at(self.seed, number, Stage::Fixate, &clips.device());
+        let frames = self.frames(clips.frames_per_clip(), &mut draws);
+        let gaps = self.gaps(clips, &frames);
+        if self.actions == Actions::Telemetry {
+            let whole = whole(clips.len() * self.views, clips);
+            let measured = self.measured(clips, &frames);
+            let actions = Tensor::cat(vec![gaps, measured], 2);
+            return Looks { views: self.cut(clips, &frames, &whole), actions };
+        }
+        let Fixations { positions, sides } = self.fixations(clips, &mut draws);
+        let moved = (self.actions == Actions::Camera).then(|| self.moved(clips, &frames));
+        // A moving camera is seen whole: its fixations stay at the centre.
+        let (positions, sides) = match &moved {
+            None => (positions, sides),
+            Some((_, moves)) => {
+                let still = moves.clone().neg() + 1.0;
+                let centres = moves.clone().unsqueeze_dim::<3>(2) * 0.5;
+                let positions = positions * still.clone().unsqueeze_dim::<3>(2) + centres;
+                (positions, sides * still + moves.clone())
+            }
+        };
+        let jumps = differences(positions.clone());
+        let zooms = differences(sides.clone().log().unsqueeze_dim::<3>(2));
+        let mut parts = vec![jumps, zooms, gaps];
+        parts.extend(moved.map(|it| it.0));
+        let boxes = boxes(positions, sides);
+        Looks { views: self.cut(clips, &frames, &boxes), actions: Tensor::cat(parts, 2) }
+    }
+
+    /// Which frame each view is of, in their order. Fixations and telemetry take frames at
+    /// random, so that the time between them varies; a camera's motion is known from each frame
+    /// to the next alone.
+    fn frames(&self, available: usize, draws: &mut Draws) -> Vec<usize> {
+        if available < self.views {
+            return (0..self.views).map(|it| it * available / self.views).collect();
+        }
+        if self.actions == Actions::Camera {
+            let unit = draws.each([1, 1], |rng| crate::random::uniform(rng, [0.0, 1.0]))[0];
+            let starts = available - self.views + 1;
+            let start = ((unit * starts as f32) as usize).min(starts - 1);
+            return (start..start + self.views).collect();
+        }
+        let keys = draws.each([1, available], |rng| crate::random::uniform(rng, [0.0, 1.0]));
+        let mut frames: Vec<_> = (0..available).collect();
+        frames.sort_by(|a, b| keys[*a].total_cmp(&keys[*b]));
+        frames.truncate(self.views);
+        frames.sort_unstable();
+        frames
+    }
+
+    /// Time between the views, as a part of the clip's, `[n, views − 1, 1]`.
+    fn gaps(&self, clips: &Clips, frames: &[usize]) -> Tensor<3> {
+        let times = clips.times();
+        let span = times.clone().narrow(1, clips.frames_per_clip() - 1, 1).clamp_min(1e-6);
+        let times = select(times.unsqueeze_dim::<3>(2), frames);
+        differences(times) / span.unsqueeze_dim::<3>(2)
+    }
+
+    /// Where the eye rests, and how large a piece it sees.
+    fn fixations(&self, clips: &Clips, draws: &mut Draws) -> Fixations {
+        let frames = clips.all();
+        let [n, _, _, h, w] = frames.dims();
+        let map =
+            if self.saliency { saliency(frames) } else { Tensor::ones([n, h, w], &clips.device()) };
+        let radius = (self.radius * h.min(w) as f64).round() as usize;
+        let inhibition = Inhibition { shape: self.shape, radius };
+        let positions = fixate(map, self.views, inhibition, draws);
+        let sides = draws.log_uniform([n, self.views], self.side.map(|it| it as f32));
+        Fixations { positions, sides }
+    }
+
+    /// The camera's motion between the views, `[n, views − 1, 5]`, and which clips' cameras
+    /// moved, `[n, 1]`; the motion of the others is zero.
+    fn moved(&self, clips: &Clips, frames: &[usize]) -> (Tensor<3>, Tensor<2>) {
+        let (n, steps) = (clips.len(), self.views - 1);
+        let Some(motion) = clips.motion().filter(|_| clips.frames_per_clip() >= self.views) else {
+            let device = clips.device();
+            return (Tensor::zeros([n, steps, CAMERA], &device), Tensor::zeros([n, 1], &device));
+        };
+        let motion = motion.narrow(1, frames[0], steps);
+        let known = motion.clone().narrow(2, CAMERA - 1, 1).min_dim(1);
+        let size = motion.clone().narrow(2, 0, CAMERA - 1).abs().sum_dim(2).mean_dim(1);
+        let moves = known * size.greater_scalar(STILL).float();
+        let moves: Tensor<2> = moves.reshape([n, 1]);
+        (motion * moves.clone().unsqueeze_dim::<3>(2), moves)
+    }
+
+    /// Differences of what was measured, `[n, views − 1, columns + 1]`: zero, with a zero at the
+    /// end, where it is not known at both views.
+    fn measured(&self, clips: &Clips, frames: &[usize]) -> Tensor<3> {
+        let (n, k, steps) = (clips.len(), self.telemetry, self.views - 1);
+        let Some(telemetry) = clips.telemetry() else {
+            return Tensor::zeros([n, steps, k + 1], &clips.device());
+        };
+        let at = select(telemetry, frames);
+        let known = at.clone().narrow(2, k, 1);
+        let known = known.clone().narrow(1, 0, steps) * known.narrow(1, 1, steps);
+        let change = differences(at.narrow(2, 0, k)) * known.clone();
+        Tensor::cat(vec![change, known], 2)
+    }
+
+    /// The boxes of the chosen frames, `[n, views, 3, h, w]`.
+    fn cut(&self, clips: &Clips, frames: &[usize], boxes: &Boxes) -> Tensor<5> {
+        let all = clips.all();
+        let images = frames.iter().map(|it| all.clone().narrow(1, *it, 1));
+        let images: Tensor<4> = Tensor::cat(images.collect(), 1).flatten(0, 1);
+        let [h, w] = self.size;
+        resample(images, boxes, self.size).reshape([clips.len(), self.views, 3, h, w])
+    }
+}
+
+struct Fixations {
+    /// `[n, views, 2]`: row and column in parts of the frame.
+    positions: Tensor<3>,
+    /// `[n, views]`, in parts of the frame.
+    sides: Tensor<2>,
+}
+
+/// Places along the second dimension.
+fn select(x: Tensor<3>, places: &[usize]) -> Tensor<3> {
+    let places: Vec<i64> = places.iter().map(|it| *it as i64).collect();
+    let places = Tensor::<1, Int>::from_data(places.as_slice(), &x.device());
+    x.select(1, places)
+}
+
+/// A box of equal sides around every position; both are flattened view by view.
+fn boxes(positions: Tensor<3>, sides: Tensor<2>) -> Boxes {
+    let column = |idx| positions.clone().narrow(2, idx, 1).flatten::<1>(0, 2);
+    let side: Tensor<1> = sides.flatten(0, 1);
+    Boxes {
+        row: column(0),
+        column: column(1),
+        height: side.clone(),
+        width: side.clone(),
+        flip: side.zeros_like(),
+        edge: Edge::Zero,
+    }
+}
+
+/// `rows` boxes around all of a frame.
+fn whole(rows: usize, clips: &Clips) -> Boxes {
+    let full = |value: f64| Tensor::<1>::ones([rows], &clips.device()) * value;
+    Boxes {
+        row: full(0.5),
+        column: full(0.5),
+        height: full(1.0),
+        width: full(1.0),
+        flip: full(0.0),
+        edge: Edge::Zero,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    fn eye(actions: Actions) -> Eye {
+        Eye {
+            actions,
+            views: 3,
+            size: [8, 8],
+            side: [0.25, 0.5],
+            saliency: true,
+            shape: IorShape::Square,
+            radius: 0.2,
+            telemetry: 2,
+            seed: 7,
+        }
+    }
+
+    fn clips(frames: usize) -> Clips {
+        let shape = [2, frames, 3, 16, 16];
+        let device = Device::flex();
+        Clips::normalised(Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device))
+    }
+
+    fn floats<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+        x.into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn fixations_are_seeded_and_their_actions_are_differences() {
+        let (eye, clips) = (eye(Actions::Fixation), clips(6));
+        let one = eye.look(&clips, 1);
+        assert_eq!((one.views.dims(), one.actions.dims()), ([2, 3, 3, 8, 8], [2, 2, 4]));
+        assert_eq!(floats(one.views.clone()), floats(eye.look(&clips, 1).views));
+        assert_ne!(floats(one.actions.clone()), floats(eye.look(&clips, 2).actions));
+        let time: Vec<f32> = floats(one.actions.narrow(2, 3, 1));
+        assert!(time.iter().all(|it| *it > 0.0), "{time:?}");
+        assert!(time.chunks(2).all(|clip| clip.iter().sum::<f32>() <= 1.0 + 1e-6));
+    }
+
+    #[test]
+    fn the_time_between_views_varies_where_frames_are_left_over() {
+        let (eye, clips) = (eye(Actions::Fixation), clips(6));
+        let times: Vec<_> =
+            (0..20).map(|it| floats(eye.look(&clips, it).actions.narrow(2, 3, 1))[0]).collect();
+        assert!(times.iter().any(|it| *it != times[0]), "{times:?}");
+    }
+
+    #[test]
+    fn a_camera_that_moves_is_seen_whole_and_one_that_stands_is_looked_around_in() {
+        let moving = [0.1, 0.0, 0.02, 0.0, 1.0];
+        let standing = [0.0, 0.001, 0.0, 0.0, 1.0];
+        let motion = [moving, moving, standing, standing].concat();
+        let clips = clips(3).with_motion(motion);
+        let Looks { views, actions } = eye(Actions::Camera).look(&clips, 0);
+        let actions: Vec<_> = floats(actions).chunks(9).map(<[f32]>::to_vec).collect();
+        for action in &actions[..2] {
+            assert_eq!(action[..3], [0.0; 3], "no jump of the eye");
+            assert_eq!(action[4..], moving);
+        }
+        for action in &actions[2..] {
+            assert!(action[0].abs() + action[1].abs() > 0.0, "{action:?}");
+            assert_eq!(action[4..], [0.0; 5]);
+        }
+        // A whole frame of 16 x 16 in 8 x 8: its mean is the frame's.
+        let mean = |x: Tensor<5>| -> f32 { x.mean().into_scalar() };
+        let frame = mean(clips.all().narrow(0, 0, 1).narrow(1, 0, 1));
+        let view = mean(views.narrow(0, 0, 1).narrow(1, 0, 1));
+        assert!((frame - view).abs() < 0.05, "{frame} and {view}");
+    }
+
+    #[test]
+    fn telemetry_is_differenced_where_it_is_known() {
+        let known = [1.0, 10.0, 1.0, 3.0, 20.0, 1.0, 6.0, 40.0, 1.0];
+        let lost = [1.0, 10.0, 1.0, 0.0, 0.0, 0.0, 6.0, 40.0, 1.0];
+        let clips = clips(3).with_telemetry([known, lost].concat());
+        let actions = floats(eye(Actions::Telemetry).look(&clips, 0).actions);
+        let wanted = [
+            [0.5, 2.0, 10.0, 1.0],
+            [0.5, 3.0, 20.0, 1.0],
+            [0.5, 0.0, 0.0, 0.0],
+            [0.5, 0.0, 0.0, 0.0],
+        ];
+        for (got, wanted) in actions.iter().zip(wanted.as_flattened()) {
+            assert!((got - wanted).abs() < 1e-5, "{actions:?}");
+        }
+    }
+}
