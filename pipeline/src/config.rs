@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Synthetic, source};
+use crate::{Error, MovingDigits, Result, Synthetic, source};
 
 /// The `[pipeline]` table: which streams, and how they become batches.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -90,6 +90,8 @@ pub enum SourceConfig {
     Uri(String),
     /// Moving shapes that are drawn, not decoded.
     Synthetic(Synthetic),
+    /// Digits that move and then turn, drawn in sequences of 9 frames.
+    MovingDigits(MovingDigits),
 }
 
 fn cut_threshold() -> f64 {
@@ -174,18 +176,19 @@ impl StreamConfig {
             SourceConfig::Uri(it) => {
                 ensure(it.contains("://"), &key("source.uri"), "must be a URI, as in rtsp://host/")
             }
-            SourceConfig::Synthetic(it) => {
-                let wrong = it.wrong();
-                let message = wrong.map_or("", |(_, message)| message);
-                let field = wrong.map_or("", |(field, _)| field);
-                ensure(wrong.is_none(), &key(&format!("source.synthetic.{field}")), message)
-            }
+            SourceConfig::Synthetic(it) => refuse(it.wrong(), &key("source.synthetic")),
+            SourceConfig::MovingDigits(it) => refuse(it.wrong(), &key("source.moving-digits")),
         }
     }
 }
 
 fn positive(number: f64) -> bool {
     number > 0.0 && number.is_finite()
+}
+
+/// Refuses the field that is wrong, if there is one, of the table at `key`.
+fn refuse(wrong: Option<(&str, &str)>, key: &str) -> Result<()> {
+    wrong.map_or(Ok(()), |(field, message)| ensure(false, &format!("{key}.{field}"), message))
 }
 
 fn ensure(holds: bool, key: &str, message: &str) -> Result<()> {

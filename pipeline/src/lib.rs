@@ -41,4 +41,4 @@ pub use error::{Error, Problem, Result};
 pub use ingest::{Ingest, start};
 pub use ledger::{Outcome, StreamReport};
 pub use probe::{Found, probe};
-pub use source::Synthetic;
+pub use source::{MovingDigits, Sequences, Synthetic, Trajectory};

@@ -6,7 +6,7 @@ use gstreamer as gst;
 use gstreamer_pbutils::{self as gst_pbutils, prelude::*};
 
 use crate::{
-    Problem, Result, SourceConfig, StreamConfig, Synthetic,
+    Problem, Result, SourceConfig, StreamConfig,
     source::{self, Item},
     stop::stop,
 };
@@ -49,10 +49,15 @@ pub fn probe(config: &StreamConfig, timeout: Duration) -> Vec<Result<Found>> {
 }
 
 fn look(config: &StreamConfig, item: &Item, timeout: Duration) -> Result<Found> {
-    if let SourceConfig::Synthetic(it) = &config.source {
-        return Ok(drawn(it));
-    }
     let label = item.label();
+    match &config.source {
+        SourceConfig::Synthetic(it) => return Ok(drawn(&label, it.fps, it.duration())),
+        SourceConfig::MovingDigits(it) => {
+            it.open().map_err(|it| it.of(&config.name, &label))?;
+            return Ok(drawn(&label, it.fps, it.duration()));
+        }
+        SourceConfig::Files(_) | SourceConfig::Uri(_) => {}
+    }
     let located = source::location(item);
     let uri = located.map_err(|it| it.of(&config.name, &label))?;
     match discover(&uri, timeout) {
@@ -62,14 +67,14 @@ fn look(config: &StreamConfig, item: &Item, timeout: Duration) -> Result<Found> 
     }
 }
 
-fn drawn(config: &Synthetic) -> Found {
+fn drawn(label: &str, fps: f64, seconds: f64) -> Found {
     Found {
-        item: "synthetic".into(),
-        codec: "synthetic".into(),
+        item: label.into(),
+        codec: "drawn".into(),
         width: 0,
         height: 0,
-        fps: Some(config.fps),
-        duration: Some(Duration::from_secs_f64(config.frames as f64 / config.fps)),
+        fps: Some(fps),
+        duration: Duration::try_from_secs_f64(seconds).ok(),
         rotation: 0,
         mirrored: false,
         live: false,
