@@ -28,7 +28,7 @@ use parquet::errors::ParquetError;
 
 pub use columns::bytes_per_embedding;
 pub use config::Config;
-pub use record::{Embeddings, Metrics, Record, StreamRow, Streams};
+pub use record::{Embeddings, Metrics, Record, StreamRow, Streams, Vectors};
 pub use table::TableSummary;
 pub use writer::{Store, start};
 
@@ -87,8 +87,8 @@ pub enum Error {
     },
     /// The columns of a table changed within a run.
     #[error(
-        "the columns of the table {table} changed from [{before}] to [{now}]: a run's embeddings \
-         keep one width and one list of loss terms; write other ones to another `storage.dir`"
+        "the columns of the table {table} changed from [{before}] to [{now}]: a run's vectors keep \
+         their names and widths, and its loss terms their names; write other ones to another `storage.dir`"
     )]
     Changed {
         /// The table.
