@@ -82,6 +82,11 @@ pub struct StreamConfig {
 
 /// Where frames come from; written as `{ files = "clips/*.mp4" }` and alike.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+    /// Measurements beside the frames: a `.csv` or `.parquet` with a column `time`, in seconds of
+    /// stream time, and columns of numbers. For several files a folder, with one named after
+    /// each. Left out, there are none.
+    #[serde(default)]
+    pub telemetry: Option<String>,
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SourceConfig {
     /// A file, a folder (its files, sorted by name), or a glob pattern.
@@ -176,6 +181,8 @@ impl StreamConfig {
             SourceConfig::Uri(it) => {
                 ensure(it.contains("://"), &key("source.uri"), "must be a URI, as in rtsp://host/")
             }
+        let telemetry = self.telemetry.as_deref() != Some("");
+        ensure(telemetry, &key("telemetry"), "must name a file or folder, or be left out")?;
             SourceConfig::Synthetic(it) => refuse(it.wrong(), &key("source.synthetic")),
             SourceConfig::MovingDigits(it) => refuse(it.wrong(), &key("source.moving-digits")),
         }

@@ -1,6 +1,6 @@
 //! Looks at what a stream would read, without training on it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use gstreamer as gst;
 use gstreamer_pbutils::{self as gst_pbutils, prelude::*};
@@ -46,6 +46,17 @@ pub fn probe(config: &StreamConfig, timeout: Duration) -> Vec<Result<Found>> {
         Ok(items) => items.iter().map(|it| look(config, it, timeout)).collect(),
         Err(problem) => vec![Err(problem.of(&config.name, &config.source.label()))],
     }
+}
+
+/// The files and URIs of a stream, in order, as [`ClipInfo::item`](crate::ClipInfo::item) names
+/// them.
+///
+/// # Errors
+/// The error that training would fail with: nothing there, or a pattern that matches no file.
+pub fn items(config: &StreamConfig) -> Result<Vec<Arc<str>>> {
+    let items = source::items(&config.source);
+    let items = items.map_err(|it| it.of(&config.name, &config.source.label()))?;
+    Ok(items.iter().map(Item::label).collect())
 }
 
 fn look(config: &StreamConfig, item: &Item, timeout: Duration) -> Result<Found> {

@@ -12,6 +12,7 @@ const WHOLE: &str = r#"
     source = { files = "clips/*.mp4" }
     loop = true
     weight = 2.0
+    telemetry = "measured"
     [[stream]]
     name = "camera"
     source = { uri = "rtsp://host/cam" }
@@ -30,6 +31,7 @@ fn every_field_is_read_and_written_again() {
     assert_eq!((config.size, config.fit), ([112, 96], Fit::Squash));
     let [archive, camera, shapes, digits] = &config.stream[..] else { panic!("four streams") };
     assert!(archive.repeat && archive.weight == 2.0 && !camera.repeat && camera.weight == 1.0);
+    assert_eq!((archive.telemetry.as_deref(), &camera.telemetry), (Some("measured"), &None));
     assert!(matches!(&archive.source, SourceConfig::Files(it) if it == "clips/*.mp4"));
     assert!(matches!(&camera.source, SourceConfig::Uri(it) if it == "rtsp://host/cam"));
     let SourceConfig::Synthetic(shapes) = &shapes.source else { panic!("synthetic") };
@@ -87,6 +89,7 @@ fn a_wrong_value_is_named_by_its_key() {
         ("weight = 2.0", "weight = 0.0", "pipeline.stream[0].weight"),
         ("clips/*.mp4", "", "pipeline.stream[0].source.files"),
         ("rtsp://host/cam", "host/cam", "pipeline.stream[1].source.uri"),
+        ("\"measured\"", "\"\"", "pipeline.stream[0].telemetry"),
         ("frames = 100", "frames = 0", "pipeline.stream[2].source.synthetic.frames"),
         ("frames = 100", "fps = 0.0", "pipeline.stream[2].source.synthetic.fps"),
         ("sequences = 9", "sequences = 0", "pipeline.stream[3].source.moving-digits.sequences"),
