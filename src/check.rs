@@ -1,6 +1,7 @@
 //! `onward check`: opens every stream once and says what a run would find, need and give.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -8,6 +9,7 @@ use model::{Clips, Device, Trainer};
 use pipeline::{Found, StreamConfig};
 
 use crate::print::{bytes, count};
+use crate::telemetry::{self, Beside, Telemetry};
 use crate::{Config, print};
 
 /// The longest that one file or URI may take to open.
@@ -21,12 +23,23 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     let mut bad = 0;
     let mut sound = config.clone();
     sound.pipeline.stream.clear();
+    let mut telemetry_bad = 0;
     for stream in &config.pipeline.stream {
         let Opened { good, bad: wrong } = open(stream)?;
-        bad += wrong;
+        let measured = measured(stream)?;
+        telemetry_bad += measured;
+        bad += wrong + measured;
         if good > 0 {
             sound.pipeline.stream.push(stream.clone());
         }
+    }
+
+    // Each file is sound by itself; together they may not be.
+    if telemetry_bad == 0
+        && let Err(err) = Telemetry::load(&config.pipeline)
+    {
+        bad += 1;
+        print::out(&format!("  BAD {err:#}\n"))?;
     }
 
     let device = config.device.open()?;
@@ -69,6 +82,42 @@ fn open(stream: &StreamConfig) -> anyhow::Result<Opened> {
         }
     }
     Ok(opened)
+}
+
+/// Prints what was measured beside one stream, and counts the files that cannot be used.
+fn measured(stream: &StreamConfig) -> anyhow::Result<usize> {
+    let beside = match telemetry::read(stream) {
+        Ok(beside) => beside,
+        Err(err) => {
+            print::out(&format!("  BAD {err:#}\n"))?;
+            return Ok(1);
+        }
+    };
+    let mut bad = 0;
+    for Beside { path, found, .. } in &beside {
+        let text = match found {
+            Ok(it) => describe_telemetry(path, it),
+            Err(err) => {
+                bad += 1;
+                format!("  BAD stream {:?}: {err}\n", stream.name)
+            }
+        };
+        print::out(&text)?;
+    }
+    Ok(bad)
+}
+
+fn describe_telemetry(path: &Path, found: &storage::Telemetry) -> String {
+    let storage::Telemetry { columns, times, .. } = found;
+    let mut text = format!("    telemetry: {}, {} rows", path.display(), count(times.len() as u64));
+    if let (Some(first), Some(last)) = (times.first(), times.last()) {
+        write!(text, " from {first:.2} s to {last:.2} s").ok();
+    }
+    match found.incomplete() {
+        0 => {}
+        rows => write!(text, ", {rows} of them not whole").unwrap_or_default(),
+    }
+    text + &format!("; {}\n", columns.join(", "))
 }
 
 fn describe(stream: &str, found: &Found) -> String {

@@ -9,6 +9,7 @@ mod print;
 mod progress;
 mod reports;
 mod summary;
+mod telemetry;
 mod train;
 
 use std::path::PathBuf;

@@ -72,5 +72,6 @@ pub(crate) fn embeddings(
         terms: report.per_clip.clone(),
         dim: embedded.dim,
         values: embedded.values,
+        vectors: Vec::new(),
     })
 }

@@ -72,23 +72,24 @@ def read(folder):
 
 
 def check_types(db, frames):
-    """The same columns in both, of the documented types; returns the width of an embedding."""
-    width = getattr(frames["embeddings"].schema["embedding"], "size", None)
-    require(width, f"Polars reads embedding as {frames['embeddings'].schema['embedding']}")
+    """The same columns in both, of the documented types; a method may add vectors."""
+    widths = {name: it.size for name, it in frames["embeddings"].schema.items()
+              if isinstance(it, pl.Array)}
+    require("embedding" in widths,
+            f"Polars reads embedding as {frames['embeddings'].schema['embedding']}")
     for table in TABLES:
         found = {row[0]: row[1] for row in db.execute(f"DESCRIBE {table}").fetchall()}
         losses = {name: "FLOAT" for name in found if name.startswith("loss_")}
         expected = dict(DUCKDB_TYPES[table])
         if table == "embeddings":
-            expected |= losses | {"embedding": f"FLOAT[{width}]"}
+            expected |= losses | {name: f"FLOAT[{it}]" for name, it in widths.items()}
         require(found == expected, f"DuckDB reads {table} as {found}, not as {expected}")
         types = {name: POLARS_TYPES[it] for name, it in DUCKDB_TYPES[table].items()}
         if table == "embeddings":
             types |= dict.fromkeys(losses, pl.Float32)
-            types |= {"embedding": pl.Array(pl.Float32, width)}
+            types |= {name: pl.Array(pl.Float32, it) for name, it in widths.items()}
         schema = dict(frames[table].schema)
         require(schema == types, f"Polars reads {table} as {schema}, not as {types}")
-    return width
 
 
 def check_rows(db, frames):

@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn stream(idx: usize, path: &str) -> StreamConfig {
     let (name, source) = (format!("{idx}"), SourceConfig::Files(path.into()));
-    StreamConfig { name, source, weight: 1.0, repeat: false }
+    StreamConfig { name, source, weight: 1.0, repeat: false, telemetry: None }
 }
 
 /// CPU time of the whole process, user and system.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Synthetic, source};
+use crate::{Error, MovingDigits, Result, Synthetic, source};
 
 /// The `[pipeline]` table: which streams, and how they become batches.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -82,6 +82,11 @@ pub struct StreamConfig {
 
 /// Where frames come from; written as `{ files = "clips/*.mp4" }` and alike.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+    /// Measurements beside the frames: a `.csv` or `.parquet` with a column `time`, in seconds of
+    /// stream time, and columns of numbers. For several files a folder, with one named after
+    /// each. Left out, there are none.
+    #[serde(default)]
+    pub telemetry: Option<String>,
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SourceConfig {
     /// A file, a folder (its files, sorted by name), or a glob pattern.
@@ -90,6 +95,8 @@ pub enum SourceConfig {
     Uri(String),
     /// Moving shapes that are drawn, not decoded.
     Synthetic(Synthetic),
+    /// Digits that move and then turn, drawn in sequences of 9 frames.
+    MovingDigits(MovingDigits),
 }
 
 fn cut_threshold() -> f64 {
@@ -174,18 +181,21 @@ impl StreamConfig {
             SourceConfig::Uri(it) => {
                 ensure(it.contains("://"), &key("source.uri"), "must be a URI, as in rtsp://host/")
             }
-            SourceConfig::Synthetic(it) => {
-                let wrong = it.wrong();
-                let message = wrong.map_or("", |(_, message)| message);
-                let field = wrong.map_or("", |(field, _)| field);
-                ensure(wrong.is_none(), &key(&format!("source.synthetic.{field}")), message)
-            }
+        let telemetry = self.telemetry.as_deref() != Some("");
+        ensure(telemetry, &key("telemetry"), "must name a file or folder, or be left out")?;
+            SourceConfig::Synthetic(it) => refuse(it.wrong(), &key("source.synthetic")),
+            SourceConfig::MovingDigits(it) => refuse(it.wrong(), &key("source.moving-digits")),
         }
     }
 }
 
 fn positive(number: f64) -> bool {
     number > 0.0 && number.is_finite()
+}
+
+/// Refuses the field that is wrong, if there is one, of the table at `key`.
+fn refuse(wrong: Option<(&str, &str)>, key: &str) -> Result<()> {
+    wrong.map_or(Ok(()), |(field, message)| ensure(false, &format!("{key}.{field}"), message))
 }
 
 fn ensure(holds: bool, key: &str, message: &str) -> Result<()> {

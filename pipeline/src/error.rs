@@ -103,6 +103,17 @@ pub enum Problem {
          gstreamer1.0-plugins-bad (Debian)"
     )]
     MissingDecoder(String),
+    /// A file of handwritten digits that cannot be used.
+    #[error(
+        "{place}: {message}; it must be a CSV as scikit-learn's load_digits has it, unpacked: in \
+         each row 64 values of 0 to 16 and the label, 0 to 9"
+    )]
+    Digits {
+        /// The file, and the line where there is one.
+        place: String,
+        /// What is wrong there.
+        message: String,
+    },
     /// A host that does not answer, a refused connection, a missing remote file.
     #[error("cannot be reached ({0}): check the address, the network and the server")]
     Unreachable(String),

@@ -40,5 +40,5 @@ pub use config::{BatchConfig, ClipConfig, Config, Fit, SourceConfig, StreamConfi
 pub use error::{Error, Problem, Result};
 pub use ingest::{Ingest, start};
 pub use ledger::{Outcome, StreamReport};
-pub use probe::{Found, probe};
-pub use source::Synthetic;
+pub use probe::{Found, items, probe};
+pub use source::{MovingDigits, Sequences, Synthetic, Trajectory};

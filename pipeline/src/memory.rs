@@ -1,6 +1,6 @@
 //! How much host memory the pixels can take.
 
-use crate::{Config, SourceConfig, batch::BATCHES_WAITING, ingest::CLIPS_WAITING};
+use crate::{Config, batch::BATCHES_WAITING, ingest::CLIPS_WAITING};
 
 /// Bytes allowed for one open decoder: its picture pool, queues and threads.
 ///
@@ -15,7 +15,7 @@ impl Config {
     ///   are still open, `ceil(span / hop) + 1`, each times `clip`;
     /// - `(batch.pool + batch.clips) * clip` for the pool and the clips drawn from it;
     /// - `(2 waiting + 1 being filled + 1 at the caller) * batch.clips * clip`;
-    /// - 64 MiB for each stream that is not synthetic.
+    /// - 64 MiB for each stream whose pictures are not drawn.
     pub fn host_memory_bound(&self) -> u64 {
         let [height, width] = self.size.map(|it| it as u64);
         let n_clips = self.batch.clips as u64;
@@ -26,8 +26,7 @@ impl Config {
             .saturating_add(self.batch.pool as u64 + n_clips)
             .saturating_add((BATCHES_WAITING as u64 + 2).saturating_mul(n_clips));
         let clip = (self.clip.frames as u64).saturating_mul(height * width * 3);
-        let drawn = |it: &SourceConfig| matches!(it, SourceConfig::Synthetic(_));
-        let decoders = self.stream.iter().filter(|it| !drawn(&it.source)).count() as u64;
+        let decoders = self.stream.iter().filter(|it| !it.source.is_drawn()).count() as u64;
         clips.saturating_mul(clip).saturating_add(decoders * DECODER_ALLOWANCE)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Problem,
     scale::Scaler,
-    source::{Decoded, Drawn},
+    source::{Decoded, Digit, Drawn},
 };
 
 /// What a source yields: a picture and when it is shown.
@@ -24,6 +24,7 @@ pub(crate) struct Picture {
 pub(crate) enum Image {
     Decoded(Decoded),
     Drawn(Drawn),
+    Digit(Digit),
 }
 
 impl Image {
@@ -32,6 +33,7 @@ impl Image {
         match self {
             Self::Decoded(it) => it.pixels(scaler),
             Self::Drawn(it) => Ok(it.pixels(scaler.size())),
+            Self::Digit(it) => Ok(it.pixels(scaler.size())),
         }
     }
 }

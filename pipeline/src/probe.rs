@@ -1,12 +1,12 @@
 //! Looks at what a stream would read, without training on it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use gstreamer as gst;
 use gstreamer_pbutils::{self as gst_pbutils, prelude::*};
 
 use crate::{
-    Problem, Result, SourceConfig, StreamConfig, Synthetic,
+    Problem, Result, SourceConfig, StreamConfig,
     source::{self, Item},
     stop::stop,
 };
@@ -48,11 +48,27 @@ pub fn probe(config: &StreamConfig, timeout: Duration) -> Vec<Result<Found>> {
     }
 }
 
+/// The files and URIs of a stream, in order, as [`ClipInfo::item`](crate::ClipInfo::item) names
+/// them.
+///
+/// # Errors
+/// The error that training would fail with: nothing there, or a pattern that matches no file.
+pub fn items(config: &StreamConfig) -> Result<Vec<Arc<str>>> {
+    let items = source::items(&config.source);
+    let items = items.map_err(|it| it.of(&config.name, &config.source.label()))?;
+    Ok(items.iter().map(Item::label).collect())
+}
+
 fn look(config: &StreamConfig, item: &Item, timeout: Duration) -> Result<Found> {
-    if let SourceConfig::Synthetic(it) = &config.source {
-        return Ok(drawn(it));
-    }
     let label = item.label();
+    match &config.source {
+        SourceConfig::Synthetic(it) => return Ok(drawn(&label, it.fps, it.duration())),
+        SourceConfig::MovingDigits(it) => {
+            it.open().map_err(|it| it.of(&config.name, &label))?;
+            return Ok(drawn(&label, it.fps, it.duration()));
+        }
+        SourceConfig::Files(_) | SourceConfig::Uri(_) => {}
+    }
     let located = source::location(item);
     let uri = located.map_err(|it| it.of(&config.name, &label))?;
     match discover(&uri, timeout) {
@@ -62,14 +78,14 @@ fn look(config: &StreamConfig, item: &Item, timeout: Duration) -> Result<Found> 
     }
 }
 
-fn drawn(config: &Synthetic) -> Found {
+fn drawn(label: &str, fps: f64, seconds: f64) -> Found {
     Found {
-        item: "synthetic".into(),
-        codec: "synthetic".into(),
+        item: label.into(),
+        codec: "drawn".into(),
         width: 0,
         height: 0,
-        fps: Some(config.fps),
-        duration: Some(Duration::from_secs_f64(config.frames as f64 / config.fps)),
+        fps: Some(fps),
+        duration: Duration::try_from_secs_f64(seconds).ok(),
         rotation: 0,
         mirrored: false,
         live: false,

@@ -15,6 +15,19 @@ pub(crate) fn phase(seed: u64, stream: usize, pass: u64) -> f64 {
     if pass == 0 { 0.0 } else { generator([seed, 1, stream as u64, pass]).random() }
 }
 
+/// What of a sequence of moving digits is drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    Motion,
+    Digit,
+    Futures,
+}
+
+/// The generator of a part of one sequence of moving digits.
+pub(crate) fn sequence(seed: u64, sequence: u64, part: Part) -> ChaCha8Rng {
+    generator([seed, 2 + part as u64, sequence, 0])
+}
+
 fn generator(words: [u64; 4]) -> ChaCha8Rng {
     let mut seed = [0; 32];
     for (bytes, word) in seed.chunks_exact_mut(8).zip(words) {

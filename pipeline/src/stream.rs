@@ -97,7 +97,8 @@ impl Reader<'_> {
         let mut fruitless = false;
         for pass in 0.. {
             // After a reading that gave no clip, begin where the first reading did.
-            let phase = if fruitless { 0.0 } else { phase(self.seed, self.idx, pass) };
+            let first = fruitless || !self.config.source.begins_anywhere();
+            let phase = if first { 0.0 } else { phase(self.seed, self.idx, pass) };
             let before = self.sampler.counts.clips;
             if self.read_once(pass, phase * self.clip.hop_seconds())? == End::Stopped {
                 return Ok(End::Stopped);

@@ -12,17 +12,17 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
-use crate::record::{Embeddings, Metrics, Record, StreamRow, Streams};
+use crate::record::{Embeddings, Metrics, Record, StreamRow, Streams, Vectors};
 use crate::{Error, Result};
 
 /// The tables of a run, each a folder; [`Record::table`] is an index into them.
 pub(crate) const TABLES: [&str; 3] = ["metrics", "embeddings", "streams"];
 
-/// The column that holds the vectors of the table `embeddings`.
+/// The column that holds the embeddings of the table of that name.
 pub(crate) const EMBEDDING: &str = "embedding";
 
-/// Bytes of one row of the table `embeddings` before compression, roughly: the vector, and 64
-/// bytes for the columns beside it.
+/// Bytes of one row of the table `embeddings` before compression, roughly: the numbers of its
+/// vectors, `dim` in all, and 64 bytes for the columns beside them.
 pub fn bytes_per_embedding(dim: usize) -> u64 {
     4 * dim as u64 + 64
 }
@@ -101,7 +101,7 @@ fn metrics(run: &str, it: Metrics) -> Columns {
 }
 
 fn embeddings(run: &str, it: Embeddings) -> std::result::Result<Columns, ArrowError> {
-    let vectors = vectors(it.dim, it.values)?;
+    let embeddings = vectors(it.dim, it.values)?;
     let mut columns = Columns::new(run, it.step, it.stream.len())
         .repeat("encoder", &it.encoder)
         .text("stream", it.stream.iter().map(String::as_str))
@@ -112,7 +112,11 @@ fn embeddings(run: &str, it: Embeddings) -> std::result::Result<Columns, ArrowEr
     for (name, values) in it.terms {
         columns = columns.required(&format!("loss_{name}"), Arc::new(Float32Array::from(values)));
     }
-    Ok(columns.required(EMBEDDING, Arc::new(vectors)))
+    columns = columns.required(EMBEDDING, Arc::new(embeddings));
+    for Vectors { name, dim, values } in it.vectors {
+        columns = columns.required(&name, Arc::new(vectors(dim, values)?));
+    }
+    Ok(columns)
 }
 
 fn streams(run: &str, it: Streams) -> Columns {

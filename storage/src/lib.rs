@@ -1,4 +1,4 @@
-//! Keeps what a run produces as Parquet tables, written by one thread.
+//! Keeps what a run produces as Parquet tables, written by one thread, and reads telemetry.
 //!
 //! ```text
 //! Record -> bounded channel -> writer thread -> RecordBatch -> part-00000.parquet.tmp
@@ -20,6 +20,8 @@ mod table;
 mod views;
 mod writer;
 
+pub mod telemetry;
+
 use std::io;
 use std::path::PathBuf;
 
@@ -28,8 +30,9 @@ use parquet::errors::ParquetError;
 
 pub use columns::bytes_per_embedding;
 pub use config::Config;
-pub use record::{Embeddings, Metrics, Record, StreamRow, Streams};
+pub use record::{Embeddings, Metrics, Record, StreamRow, Streams, Vectors};
 pub use table::TableSummary;
+pub use telemetry::Telemetry;
 pub use writer::{Store, start};
 
 /// What can go wrong, in words that say what to do about it.
@@ -87,8 +90,9 @@ pub enum Error {
     },
     /// The columns of a table changed within a run.
     #[error(
-        "the columns of the table {table} changed from [{before}] to [{now}]: a run's embeddings \
-         keep one width and one list of loss terms; write other ones to another `storage.dir`"
+        "the columns of the table {table} changed from [{before}] to [{now}]: a run's vectors keep \
+         their names and widths, and its loss terms their names; write other ones to another \
+         `storage.dir`"
     )]
     Changed {
         /// The table.
@@ -97,6 +101,14 @@ pub enum Error {
         before: String,
         /// The columns of the record that was refused.
         now: String,
+    },
+    /// A file of telemetry cannot be used.
+    #[error("telemetry {path:?} {message}")]
+    Telemetry {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        message: String,
     },
     /// The writer thread could not be started.
     #[error("could not start the thread that writes the tables: close other programs")]

@@ -12,7 +12,6 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use crate::columns::EMBEDDING;
 use crate::publish::{failed, publish, temporary};
 use crate::{Error, Result};
 
@@ -90,20 +89,28 @@ impl Drop for Part {
 fn properties(schema: &Schema) -> WriterProperties {
     let mut properties =
         WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()));
-    for path in schema.fields().iter().filter_map(|it| floats(it.name(), it.data_type())) {
+    for field in schema.fields() {
+        let Some(path) = floats(field.name(), field.data_type()) else { continue };
         properties = properties
             .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT);
+            .set_column_encoding(path.clone(), Encoding::BYTE_STREAM_SPLIT);
+        if is_vectors(field.data_type()) {
+            // The least and greatest number of all vectors of a page tell nobody anything.
+            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
     }
-    // The least and greatest number of all vectors of a page tell nobody anything.
-    properties.set_column_statistics_enabled(numbers(EMBEDDING), EnabledStatistics::None).build()
+    properties.build()
+}
+
+fn is_vectors(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::FixedSizeList(_, _))
 }
 
 /// The Parquet column of an Arrow column's floats, if it has any.
 fn floats(name: &str, data_type: &DataType) -> Option<ColumnPath> {
     match data_type {
         DataType::Float32 | DataType::Float64 => Some(ColumnPath::from(name)),
-        DataType::FixedSizeList(_, _) => Some(numbers(name)),
+        it if is_vectors(it) => Some(numbers(name)),
         _ => None,
     }
 }

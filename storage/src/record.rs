@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::time::SystemTime;
 
+use crate::columns::EMBEDDING;
+
 /// One piece of one table.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -28,7 +30,8 @@ pub struct Metrics {
 
 /// Embeddings of `n` frames of one step: one row a frame, the vectors in parallel.
 ///
-/// `dim` and the names of `terms` stay the same for a whole run.
+/// `dim`, the names of `terms`, and the names and widths of `vectors` stay the same for a whole
+/// run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embeddings {
     /// The optimizer step whose weights made them.
@@ -50,6 +53,19 @@ pub struct Embeddings {
     /// Width of an embedding, `d`.
     pub dim: usize,
     /// The embeddings, `[n, d]` row by row.
+    pub values: Vec<f32>,
+    /// What else a method makes of each frame or its clip, each a column of its own.
+    pub vectors: Vec<Vectors>,
+}
+
+/// A column of vectors beside the embeddings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vectors {
+    /// Name of the column: lower-case letters, digits and `_`, for example `aggregate`.
+    pub name: String,
+    /// Width of a vector, `d`.
+    pub dim: usize,
+    /// The vectors, `[n, d]` row by row.
     pub values: Vec<f32>,
 }
 
@@ -136,5 +152,26 @@ impl Embeddings {
         for (name, _) in &self.terms {
             assert!(seen.insert(name), "embeddings: the loss term {name} is there twice");
         }
+        self.vectors.iter().for_each(|it| it.check(n));
+        let mut seen = HashSet::from(BESIDE_VECTORS);
+        for Vectors { name, .. } in &self.vectors {
+            let own = seen.insert(name) && !name.starts_with("loss_");
+            assert!(own, "embeddings: the name {name} of vectors is another column's");
+        }
+    }
+}
+
+/// The columns of the table `embeddings` whose names no vectors may have, the losses aside.
+const BESIDE_VECTORS: [&str; 9] =
+    ["run", "step", "encoder", "stream", "item", "pass", "pts", "captured", EMBEDDING];
+
+impl Vectors {
+    fn check(&self, n: usize) {
+        let Self { name, dim, values } = self;
+        let plain = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_';
+        let named = name.starts_with(|it: char| it.is_ascii_lowercase()) && name.chars().all(plain);
+        assert!(named, "embeddings: {name:?} is no name for vectors");
+        assert!(*dim > 0, "embeddings: dim of {name} is 0");
+        assert_eq!(values.len(), n * dim, "embeddings: values of {name} is not [{n}, {dim}]");
     }
 }

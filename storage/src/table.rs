@@ -7,7 +7,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use serde::Serialize;
 
-use crate::columns::EMBEDDING;
 use crate::part::{self, Part};
 use crate::{Config, Error, Result};
 
@@ -51,13 +50,10 @@ impl Table {
         &self.summary
     }
 
-    /// Width of the vectors, once there is one.
-    pub(crate) fn dim(&self) -> Option<i32> {
-        let field = self.schema.as_ref()?.field_with_name(EMBEDDING).ok()?;
-        match field.data_type() {
-            DataType::FixedSizeList(_, dim) => Some(*dim),
-            _ => None,
-        }
+    /// Name and width of each column of vectors, once there is a row.
+    pub(crate) fn vectors(&self) -> Vec<(String, i32)> {
+        let fields = self.schema.iter().flat_map(|it| it.fields());
+        fields.filter_map(|it| Some((it.name().clone(), width(it.data_type())?))).collect()
     }
 
     /// Appends rows, and closes the part when it holds enough of them.
@@ -111,13 +107,21 @@ impl Table {
     }
 }
 
+/// Numbers in a vector, of a column of vectors.
+fn width(data_type: &DataType) -> Option<i32> {
+    match data_type {
+        DataType::FixedSizeList(_, width) => Some(*width),
+        _ => None,
+    }
+}
+
 fn describe(schema: &Schema) -> String {
     let columns: Vec<String> = schema
         .fields()
         .iter()
-        .map(|field| match field.data_type() {
-            DataType::FixedSizeList(_, dim) => format!("{} of {dim}", field.name()),
-            _ => field.name().clone(),
+        .map(|field| match width(field.data_type()) {
+            Some(width) => format!("{} of {width}", field.name()),
+            None => field.name().clone(),
         })
         .collect();
     columns.join(", ")

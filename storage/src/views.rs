@@ -13,8 +13,8 @@ use crate::publish::replace;
 pub(crate) struct View {
     /// The table, which has parts: DuckDB refuses a view over no files.
     pub(crate) table: &'static str,
-    /// Width of its vectors, if it holds any.
-    pub(crate) dim: Option<i32>,
+    /// Name and width of each of its columns of vectors.
+    pub(crate) vectors: Vec<(String, i32)>,
 }
 
 /// Writes `<dir>/views.sql` anew. `dir` is absolute, because DuckDB resolves paths against its
@@ -29,10 +29,14 @@ fn sql(dir: &Path, views: &[View]) -> String {
          -- From this run's folder: duckdb -init views.sql\n",
     );
     let dir = pattern(&dir.to_string_lossy());
-    for View { table, dim } in views {
-        let columns = match dim {
-            Some(dim) => format!("* REPLACE (embedding::FLOAT[{dim}] AS embedding)"),
-            None => "*".to_owned(),
+    for View { table, vectors } in views {
+        let casts: Vec<String> = vectors
+            .iter()
+            .map(|(name, width)| format!("\"{name}\"::FLOAT[{width}] AS \"{name}\""))
+            .collect();
+        let columns = match &casts[..] {
+            [] => "*".to_owned(),
+            casts => format!("* REPLACE ({})", casts.join(", ")),
         };
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -70,7 +74,7 @@ mod tests {
     fn only_tables_with_parts_are_listed() {
         assert!(statements("/r", &[]).is_empty());
         assert_eq!(
-            statements("/r", &[View { table: "metrics", dim: None }]),
+            statements("/r", &[View { table: "metrics", vectors: Vec::new() }]),
             ["CREATE OR REPLACE VIEW metrics AS SELECT * FROM \
               read_parquet('/r/metrics/*.parquet');"]
         );
@@ -78,13 +82,17 @@ mod tests {
 
     #[test]
     fn vectors_are_cast_to_an_array() {
-        let lines = statements("/r", &[View { table: "embeddings", dim: Some(384) }]);
-        assert!(lines[0].contains("* REPLACE (embedding::FLOAT[384] AS embedding)"), "{lines:?}");
+        let vectors = [("embedding", 384), ("aggregate", 640)];
+        let vectors: Vec<_> = vectors.map(|(name, width)| (name.to_owned(), width)).into();
+        let lines = statements("/r", &[View { table: "embeddings", vectors }]);
+        let columns = "* REPLACE (\"embedding\"::FLOAT[384] AS \"embedding\", \
+                       \"aggregate\"::FLOAT[640] AS \"aggregate\") FROM";
+        assert!(lines[0].contains(columns), "{lines:?}");
     }
 
     #[test]
     fn a_path_is_neither_sql_nor_a_glob() {
-        let lines = statements("/o'hare/[1]*", &[View { table: "metrics", dim: None }]);
+        let lines = statements("/o'hare/[1]*", &[View { table: "metrics", vectors: Vec::new() }]);
         assert!(lines[0].contains("('/o''hare/[[]1][*]/metrics/*.parquet')"), "{lines:?}");
     }
 }

@@ -147,7 +147,7 @@ impl Writer {
             return Ok(());
         }
         let views: Vec<View> =
-            visible().map(|it| View { table: it.summary().table, dim: it.dim() }).collect();
+            visible().map(|it| View { table: it.summary().table, vectors: it.vectors() }).collect();
         self.listed = views.len();
         views::write(&self.dir, &views)
     }

@@ -9,12 +9,13 @@ mod run;
 use std::collections::HashSet;
 use std::error::Error as _;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use crossbeam_channel::{TryRecvError, bounded};
-use storage::{Config, Error, Record, Store};
+use storage::{Config, Embeddings, Error, Record, Store};
 
-use run::{config, embeddings, metrics, parts, read, wait_for};
+use run::{config, embeddings, metrics, parts, read, wait_for, with_vectors};
 
 #[test]
 fn a_reader_never_sees_half_a_part() {
@@ -114,6 +115,52 @@ fn vectors_of_another_width_are_refused_and_the_first_ones_kept() {
     let message = store.finish().unwrap_err().to_string();
     assert!(message.contains("embedding of 4") && message.contains("embedding of 8"), "{message}");
     assert_eq!(read(&parts(dir.path(), "embeddings")[0]).unwrap().num_rows(), 6);
+}
+
+#[test]
+fn other_vectors_beside_the_embeddings_are_refused_too() {
+    let first = || with_vectors(embeddings(1, 6, 4), "aggregate", 8);
+    for second in [
+        embeddings(2, 6, 4),
+        with_vectors(embeddings(2, 6, 4), "aggregate", 9),
+        with_vectors(embeddings(2, 6, 4), "aggregates", 8),
+        with_vectors(first(), "action", 8),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = storage::start(&config(dir.path()), "first").unwrap();
+        store.write(Record::Embeddings(first())).unwrap();
+        store.write(Record::Embeddings(second)).unwrap();
+        let error = store.finish().unwrap_err();
+        assert!(matches!(error, Error::Changed { table: "embeddings", .. }), "{error:?}");
+        assert!(error.to_string().contains("aggregate of 8"), "{error}");
+        assert_eq!(read(&parts(dir.path(), "embeddings")[0]).unwrap().num_rows(), 6);
+    }
+}
+
+/// What writing a record panics with.
+fn panics(record: Embeddings) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let write = AssertUnwindSafe(|| store.write(Record::Embeddings(record)));
+    *catch_unwind(write).unwrap_err().downcast::<String>().unwrap()
+}
+
+#[test]
+fn vectors_of_a_wrong_shape_or_name_are_a_mistake_of_the_caller() {
+    let mut short = with_vectors(embeddings(1, 3, 4), "aggregate", 2);
+    short.vectors[0].values.pop();
+    assert!(panics(short).contains("values of aggregate is not [3, 2]"));
+    assert!(panics(with_vectors(embeddings(1, 3, 4), "aggregate", 0)).contains("is 0"));
+    for name in ["embedding", "stream", "loss_total", "step"] {
+        let message = panics(with_vectors(embeddings(1, 3, 4), name, 2));
+        assert!(message.contains(name) && message.contains("another column's"), "{message}");
+    }
+    let twice = with_vectors(with_vectors(embeddings(1, 3, 4), "a", 2), "a", 2);
+    assert!(panics(twice).contains("another column's"));
+    for name in ["", "Aggregate", "an \"aggregate\"", "2d", "_"] {
+        let message = panics(with_vectors(embeddings(1, 3, 4), name, 2));
+        assert!(message.contains("is no name for vectors"), "{message}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::ColumnChunkMetaData;
 use storage::{Config, Record, Streams, TableSummary};
 
-use run::{config, embeddings, metrics, noon, parts, read, row, schema, wait_for};
+use run::{config, embeddings, metrics, noon, parts, read, row, schema, wait_for, with_vectors};
 
 #[test]
 fn metrics_come_back_one_row_a_value() {
@@ -61,6 +61,36 @@ fn embeddings_come_back_as_the_vectors_they_were() {
     assert_eq!(captured.value(0), 1_700_000_000_250_000);
     let items: Vec<_> = batch["item"].as_string::<i32>().iter().flatten().collect();
     assert_eq!(items, written.item);
+}
+
+#[test]
+fn vectors_beside_the_embeddings_have_columns_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let written = with_vectors(with_vectors(embeddings(7, 5, 3), "aggregate", 4), "action", 2);
+    store.write(Record::Embeddings(written.clone())).unwrap();
+    store.finish().unwrap();
+
+    let part = &parts(dir.path(), "embeddings")[0];
+    let batch = read(part).unwrap();
+    assert_eq!(batch["embedding"].as_fixed_size_list().value_length(), 3);
+    let columns = run::metadata(part).row_group(0).columns().to_vec();
+    for (vectors, width) in written.vectors.iter().zip([4, 2]) {
+        let lists = batch[&*vectors.name].as_fixed_size_list();
+        assert_eq!((lists.len(), lists.value_length()), (5, width));
+        assert_eq!(lists.values().as_primitive::<Float32Type>().values(), &vectors.values[..]);
+        let schema = schema(part);
+        let field = schema.field_with_name(&vectors.name).unwrap();
+        let DataType::FixedSizeList(item, _) = field.data_type() else { panic!("{field:?}") };
+        assert!(!field.is_nullable() && !item.is_nullable(), "{field:?}");
+        let name = format!("{}.list.item", vectors.name);
+        let column = columns.iter().find(|it| path(it) == name).unwrap();
+        assert!(is_split(column) && !dictionary(column) && column.statistics().is_none());
+    }
+    let views = fs::read_to_string(dir.path().join("views.sql")).unwrap();
+    for cast in ["\"embedding\"::FLOAT[3]", "\"aggregate\"::FLOAT[4]", "\"action\"::FLOAT[2]"] {
+        assert!(views.contains(cast), "{views}");
+    }
 }
 
 #[test]
@@ -208,7 +238,7 @@ fn views_list_a_table_from_its_first_part_on() {
     wait_for("the metrics", || views().contains("VIEW metrics"));
     assert!(!views().contains("VIEW embeddings"), "{}", views());
     store.write(Record::Embeddings(embeddings(1, 2, 3))).unwrap();
-    wait_for("the embeddings", || views().contains("embedding::FLOAT[3]"));
+    wait_for("the embeddings", || views().contains("\"embedding\"::FLOAT[3]"));
     store.finish().unwrap();
     let path = dir.path().canonicalize().unwrap().join("embeddings/*.parquet");
     assert!(views().contains(&format!("read_parquet('{}')", path.display())), "{}", views());

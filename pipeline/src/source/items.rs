@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Synthetic, mp4::lacks_index};
+use super::{MovingDigits, Synthetic, mp4::lacks_index};
 use crate::{Problem, SourceConfig};
 
 /// One thing to open.
@@ -16,6 +16,7 @@ pub(crate) enum Item {
     File(PathBuf),
     Uri(String),
     Synthetic(Synthetic),
+    MovingDigits(MovingDigits),
 }
 
 /// What one reading of a source consists of, at least one item.
@@ -27,6 +28,7 @@ pub(crate) fn items(source: &SourceConfig) -> Result<Vec<Item>, Problem> {
         }
         SourceConfig::Uri(uri) => Ok(vec![Item::Uri(uri.clone())]),
         SourceConfig::Synthetic(it) => Ok(vec![Item::Synthetic(it.clone())]),
+        SourceConfig::MovingDigits(it) => Ok(vec![Item::MovingDigits(it.clone())]),
     }
 }
 
@@ -37,6 +39,7 @@ impl Item {
             Self::File(path) => path.display().to_string().into(),
             Self::Uri(uri) => without_credentials(uri).into(),
             Self::Synthetic(_) => "synthetic".into(),
+            Self::MovingDigits(_) => "moving-digits".into(),
         }
     }
 }

@@ -8,15 +8,18 @@ mod decoded;
 mod elements;
 mod items;
 mod messages;
+mod moving_digits;
 mod mp4;
 mod synthetic;
 mod uri;
 
+pub use moving_digits::{MovingDigits, Sequences, Trajectory};
 pub use synthetic::Synthetic;
 
 pub(crate) use decoded::Decoded;
 pub(crate) use elements::init;
 pub(crate) use items::{Item, items, without_credentials};
+pub(crate) use moving_digits::Digit;
 pub(crate) use synthetic::Drawn;
 pub(crate) use uri::location;
 
@@ -30,6 +33,7 @@ pub(crate) type Pictures = Box<dyn Iterator<Item = Result<Picture, Problem>>>;
 pub(crate) fn open(item: &Item, stop: &Stop) -> Result<Pictures, Problem> {
     match item {
         Item::Synthetic(it) => Ok(Box::new(it.pictures(stop.clone()))),
+        Item::MovingDigits(it) => Ok(Box::new(it.pictures(stop.clone())?)),
         Item::File(_) | Item::Uri(_) => {
             Ok(Box::new(uri::UriPictures::open(&location(item)?, stop.clone())?))
         }
@@ -43,6 +47,18 @@ impl SourceConfig {
             Self::Files(path) => path.clone(),
             Self::Uri(uri) => items::without_credentials(uri),
             Self::Synthetic(_) => "synthetic".into(),
+            Self::MovingDigits(_) => "moving-digits".into(),
         }
+    }
+
+    /// Whether a later reading may begin its clips at other frames: sequences begin where they
+    /// do.
+    pub(crate) fn begins_anywhere(&self) -> bool {
+        !matches!(self, Self::MovingDigits(_))
+    }
+
+    /// Whether its pictures are drawn, so that no decoder is needed.
+    pub(crate) fn is_drawn(&self) -> bool {
+        matches!(self, Self::Synthetic(_) | Self::MovingDigits(_))
     }
 }

@@ -111,6 +111,11 @@ impl Synthetic {
         }
     }
 
+    /// Seconds until the end.
+    pub(crate) fn duration(&self) -> f64 {
+        self.frames as f64 / self.fps
+    }
+
     pub(super) fn pictures(
         &self,
         stop: Stop,

@@ -52,7 +52,7 @@ pub(crate) fn location(item: &Item) -> Result<String, Problem> {
             uri.map(String::from).map_err(|it| Problem::Unreachable(it.to_string()))
         }
         Item::Uri(uri) => Ok(uri.clone()),
-        Item::Synthetic(_) => Err(Problem::NotFound),
+        Item::Synthetic(_) | Item::MovingDigits(_) => Err(Problem::NotFound),
     }
 }
 

@@ -12,12 +12,16 @@ const WHOLE: &str = r#"
     source = { files = "clips/*.mp4" }
     loop = true
     weight = 2.0
+    telemetry = "measured"
     [[stream]]
     name = "camera"
     source = { uri = "rtsp://host/cam" }
     [[stream]]
     name = "shapes"
     source = { synthetic = { frames = 100, velocity = [0.1, 0.0] } }
+    [[stream]]
+    name = "digits"
+    source = { moving-digits = { sequences = 9, digits = "digits.csv" } }
 "#;
 
 #[test]
@@ -25,12 +29,16 @@ fn every_field_is_read_and_written_again() {
     let config: Config = toml::from_str(WHOLE).unwrap();
     config.validate().unwrap();
     assert_eq!((config.size, config.fit), ([112, 96], Fit::Squash));
-    let [archive, camera, shapes] = &config.stream[..] else { panic!("three streams") };
+    let [archive, camera, shapes, digits] = &config.stream[..] else { panic!("four streams") };
     assert!(archive.repeat && archive.weight == 2.0 && !camera.repeat && camera.weight == 1.0);
+    assert_eq!((archive.telemetry.as_deref(), &camera.telemetry), (Some("measured"), &None));
     assert!(matches!(&archive.source, SourceConfig::Files(it) if it == "clips/*.mp4"));
     assert!(matches!(&camera.source, SourceConfig::Uri(it) if it == "rtsp://host/cam"));
     let SourceConfig::Synthetic(shapes) = &shapes.source else { panic!("synthetic") };
     assert_eq!((shapes.frames, shapes.fps, shapes.shapes), (100, 25.0, 3));
+    let SourceConfig::MovingDigits(digits) = &digits.source else { panic!("moving-digits") };
+    assert_eq!((digits.sequences, digits.fps), (9, 10.0));
+    assert_eq!(digits.digits.as_deref(), Some("digits.csv".as_ref()));
     let again: Config = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
     assert_eq!(format!("{again:?}"), format!("{config:?}"));
 }
@@ -55,6 +63,7 @@ fn unknown_keys_are_refused() {
         ("pool =", "pol = 1, pool ="),
         ("loop =", "looop = true\nloop ="),
         ("velocity =", "speed = 1, velocity ="),
+        ("sequences =", "sequence = 1, sequences ="),
         ("uri =", "url ="),
     ] {
         assert!(WHOLE.contains(known));
@@ -80,8 +89,12 @@ fn a_wrong_value_is_named_by_its_key() {
         ("weight = 2.0", "weight = 0.0", "pipeline.stream[0].weight"),
         ("clips/*.mp4", "", "pipeline.stream[0].source.files"),
         ("rtsp://host/cam", "host/cam", "pipeline.stream[1].source.uri"),
+        ("\"measured\"", "\"\"", "pipeline.stream[0].telemetry"),
         ("frames = 100", "frames = 0", "pipeline.stream[2].source.synthetic.frames"),
         ("frames = 100", "fps = 0.0", "pipeline.stream[2].source.synthetic.fps"),
+        ("sequences = 9", "sequences = 0", "pipeline.stream[3].source.moving-digits.sequences"),
+        ("sequences = 9", "fps = -1.0", "pipeline.stream[3].source.moving-digits.fps"),
+        ("digits.csv", "", "pipeline.stream[3].source.moving-digits.digits"),
     ] {
         assert!(WHOLE.contains(right), "{right}");
         let config: Config = toml::from_str(&WHOLE.replacen(right, wrong, 1)).unwrap();
@@ -100,6 +113,6 @@ fn the_memory_bound_follows_its_formula() {
     let config: Config = toml::from_str(WHOLE).unwrap();
     let clip = 4 * 112 * 96 * 3;
     // A clip spans 0.6 s and starts every 0.4 s: three are open at once.
-    let clips = 3 * (4 + 1 + 3) + (32 + 8) + 4 * 8;
+    let clips = 4 * (4 + 1 + 3) + (32 + 8) + 4 * 8;
     assert_eq!(config.host_memory_bound(), clips * clip + 2 * (64 << 20));
 }

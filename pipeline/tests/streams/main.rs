@@ -7,4 +7,5 @@ mod config;
 mod files;
 mod media;
 mod mixing;
+mod moving_digits;
 mod picture;

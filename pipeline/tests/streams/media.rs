@@ -46,7 +46,7 @@ pub(crate) fn files(name: &str, path: impl AsRef<Path>) -> StreamConfig {
 }
 
 pub(crate) fn stream(name: &str, source: SourceConfig) -> StreamConfig {
-    StreamConfig { name: name.into(), source, weight: 1.0, repeat: false }
+    StreamConfig { name: name.into(), source, weight: 1.0, repeat: false, telemetry: None }
 }
 
 /// Clips of 2 frames, 0.2 s apart, back to back, one a batch, not mixed.

@@ -15,7 +15,7 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use storage::{Config, Embeddings, Metrics, Record, StreamRow};
+use storage::{Config, Embeddings, Metrics, Record, StreamRow, Vectors};
 
 /// A configuration whose parts never grow too old within a test.
 pub(crate) fn config(dir: &Path) -> Config {
@@ -54,7 +54,15 @@ pub(crate) fn embeddings(step: u64, n: usize, dim: usize) -> Embeddings {
         terms: vec![("total".to_owned(), term()), ("invariance".to_owned(), term())],
         dim,
         values,
+        vectors: Vec::new(),
     }
+}
+
+/// The same with a vector of width `dim` beside each embedding.
+pub(crate) fn with_vectors(mut record: Embeddings, name: &str, dim: usize) -> Embeddings {
+    let values = (0..record.stream.len() * dim).map(|it| (it as f32 * 0.37).sin()).collect();
+    record.vectors.push(Vectors { name: name.to_owned(), dim, values });
+    record
 }
 
 /// A row of the ledger that balances.
