@@ -10,7 +10,7 @@ use pipeline::{Found, StreamConfig};
 
 use crate::print::{bytes, count};
 use crate::telemetry::{self, Beside, Telemetry};
-use crate::{Config, print};
+use crate::{Config, clips, print};
 
 /// The longest that one file or URI may take to open.
 const OPEN: Duration = Duration::from_secs(15);
@@ -35,16 +35,19 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     }
 
     // Each file is sound by itself; together they may not be.
-    if telemetry_bad == 0
-        && let Err(err) = Telemetry::load(&config.pipeline)
-    {
-        bad += 1;
-        print::out(&format!("  BAD {err:#}\n"))?;
-    }
+    let telemetry = match Telemetry::load(&config.pipeline) {
+        Ok(telemetry) => telemetry.columns().len(),
+        Err(_) if telemetry_bad > 0 => 1,
+        Err(err) => {
+            bad += 1;
+            print::out(&format!("  BAD {err:#}\n"))?;
+            1
+        }
+    };
 
     let device = config.device.open()?;
-    let image = config.pipeline.size;
-    let mut trainer = model::trainer(&config.model, image, config.seed, &device)?;
+    let input = clips::input(&config.pipeline, telemetry);
+    let mut trainer = model::trainer(&config.model, input, config.seed, &device)?;
     print::out(&networks(trainer.as_ref(), &device))?;
 
     if !sound.pipeline.stream.is_empty() {
@@ -176,8 +179,8 @@ struct Trained {
     values: usize,
 }
 
-/// Clips a second that the networks train on, drawn out from steps over one frame pair and over
-/// two: a fixed cost a step and a cost a pair.
+/// Clips a second that the networks train on, drawn out from steps over two clips and over
+/// three, as short as the method can use: a fixed cost a step and a cost a clip.
 fn step_rate(
     config: &Config,
     trainer: &mut dyn Trainer,
@@ -185,8 +188,9 @@ fn step_rate(
 ) -> anyhow::Result<Trained> {
     let mut values = 0;
     let [height, width] = config.pipeline.size;
+    let frames = trainer.least_frames();
     let mut time = |clips: usize| {
-        let shape = [clips, 2, height, width, 3];
+        let shape = [clips, frames, height, width, 3];
         let pixels = (0..shape.iter().product::<usize>()).map(|it| (it * 31 % 251) as u8);
         let clips = Clips::upload(pixels.collect(), shape, device);
         let begun = Instant::now();
@@ -195,12 +199,15 @@ fn step_rate(
         values = report.map_or(0, |it| it.values.len() + 3);
         anyhow::Ok(begun.elapsed().as_secs_f64())
     };
-    time(1)?;
-    let (one, two) = (time(1)?, time(2)?);
-    let a_pair = (two - one).max(one / 20.0);
-    let pairs = config.pipeline.batch.clips * (config.pipeline.clip.frames - 1);
-    let step = (one - a_pair).max(0.0) + a_pair * pairs as f64;
-    Ok(Trained { clips_per_second: config.pipeline.batch.clips as f64 / step, values })
+    time(2)?;
+    let (two, three) = (time(2)?, time(3)?);
+    let a_clip = (three - two).max(two / 20.0);
+    // Methods over neighbours have as much more to do as there are more neighbours.
+    let longer = (config.pipeline.clip.frames - 1) as f64 / (frames.max(2) - 1) as f64;
+    let grows = if trainer.uses_all_frames() { longer } else { 1.0 };
+    let clips = config.pipeline.batch.clips;
+    let step = (two - 2.0 * a_clip).max(0.0) + a_clip * clips as f64 * grows;
+    Ok(Trained { clips_per_second: clips as f64 / step, values })
 }
 
 fn expectations(config: &Config, delivered: Option<f64>, trained: &Trained) -> String {
@@ -212,7 +219,7 @@ fn expectations(config: &Config, delivered: Option<f64>, trained: &Trained) -> S
     };
     writeln!(
         text,
-        "  networks take: about {clips_per_second:.1} clips/s, from steps on frame pairs"
+        "  networks take: about {clips_per_second:.1} clips/s, from steps on a few clips"
     )
     .ok();
     let rate = delivered.map_or(0.0, |it| it.min(clips_per_second));
@@ -226,8 +233,8 @@ fn expectations(config: &Config, delivered: Option<f64>, trained: &Trained) -> S
     let (mut vectors, mut vector_bytes) = (0.0, 0.0);
     if config.embed_every > 0 {
         vectors = steps / config.embed_every as f64 * config.pipeline.batch.clips as f64;
-        let shape = config.model.encoder.shape(config.pipeline.size, config.model.precision);
-        let dim = shape.map_or(0, |it| it.dim);
+        let shape = config.model.shape(clips::input(&config.pipeline, 1));
+        let dim = shape.map_or(0, |it| it.dim());
         vector_bytes = vectors * storage::bytes_per_embedding(dim) as f64;
     }
     let size = vector_bytes + (metrics + ledger) * ROW_BYTES;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+use crate::clips;
+
 /// One run, as a file under `configs/` describes it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -108,7 +110,10 @@ impl Config {
             Err(storage::Error::Config { key, message }) => return Err(bad(key.into(), message)),
             other => other?,
         }
-        match self.device.open().and_then(|it| self.model.validate(self.pipeline.size, &it)) {
+        // The columns are known when the files are read; that there are any is enough here.
+        let measured = self.pipeline.stream.iter().any(|it| it.telemetry.is_some());
+        let input = clips::input(&self.pipeline, usize::from(measured));
+        match self.device.open().and_then(|it| self.model.validate(input, &it)) {
             Ok(()) => Ok(self),
             Err(model::Error::Config { key, message }) => Err(bad(key, message)),
             Err(err) => Err(bad("device".into(), err.to_string())),

@@ -1,6 +1,7 @@
 //! `onward`: pretrains vision encoders, without labels, on video that never stops.
 
 mod check;
+mod clips;
 mod config;
 mod environment;
 mod interrupt;

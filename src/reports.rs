@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use model::{Embeddings, Report};
+use model::{Embeddings, Report, Vectors};
 use pipeline::Batch;
 use storage::{Metrics, Record};
 
@@ -61,6 +61,9 @@ pub(crate) fn embeddings(
     report: &Report,
 ) -> Record {
     let [n, frames, ..] = batch.shape;
+    let others = embedded.others.into_iter().map(|(name, Vectors { dim, values })| {
+        storage::Vector { name: name.into(), dim, values }
+    });
     Record::Embeddings(storage::Embeddings {
         step,
         encoder: embedded.encoder.into(),
@@ -70,8 +73,8 @@ pub(crate) fn embeddings(
         pts: batch.times.chunks(frames).map(|it| it[0]).collect(),
         captured: vec![None; n],
         terms: report.per_clip.clone(),
-        dim: embedded.dim,
-        values: embedded.values,
-        vectors: Vec::new(),
+        dim: embedded.frames.dim,
+        values: embedded.frames.values,
+        vectors: others.collect(),
     })
 }

@@ -101,14 +101,12 @@ impl Telemetry {
     }
 
     /// Names of the measured quantities, `[k]`; empty when no stream has telemetry.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no method takes telemetry yet"))]
     pub(crate) fn columns(&self) -> &[String] {
         &self.columns
     }
 
     /// The values at each frame's time, `[n, t, k + 1]`, linear between rows. The last is 1, or 0
     /// with zeros before it where nothing was measured. None when no stream has telemetry.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no method takes telemetry yet"))]
     pub(crate) fn look_up(&self, batch: &Batch) -> Option<Vec<f32>> {
         if self.columns.is_empty() {
             return None;

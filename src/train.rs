@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use crossbeam_channel::{Receiver, TryRecvError, select};
-use model::{Clips, Report, Trainer};
+use model::{Report, Trainer};
 use pipeline::{Batch, ClipInfo, Ingest, Outcome, StreamReport};
 use storage::{Record, Store, TableSummary};
 use tracing::{debug, info, warn};
@@ -16,13 +16,16 @@ use tracing::{debug, info, warn};
 use crate::ledger::Ledger;
 use crate::progress::{Progress, RunLine};
 use crate::reports::{self, Stopwatch};
-use crate::{Config, environment, interrupt, print, summary};
+use crate::telemetry::Telemetry;
+use crate::{Config, clips, environment, interrupt, print, summary};
 
 /// Trains as `config` says, and prints what came of it.
 pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
     let interrupted = interrupt::receiver()?;
     let device = config.device.open()?;
-    let trainer = model::trainer(&config.model, config.pipeline.size, config.seed, &device)?;
+    let telemetry = Telemetry::load(&config.pipeline)?;
+    let input = clips::input(&config.pipeline, telemetry.columns().len());
+    let trainer = model::trainer(&config.model, input, config.seed, &device)?;
     let store = storage::start(&config.storage, &config.run_name())?;
     environment::write(config, &model::device_name(&device))?;
     let on = model::device_name(&device);
@@ -34,6 +37,7 @@ pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
     let mut run = Run {
         config,
         device,
+        telemetry,
         trainer,
         store,
         ingest,
@@ -56,6 +60,7 @@ pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
 struct Run<'a> {
     config: &'a Config,
     device: model::Device,
+    telemetry: Telemetry,
     trainer: Box<dyn Trainer>,
     store: Store,
     ingest: Ingest,
@@ -114,8 +119,7 @@ impl Run<'_> {
             step.is_multiple_of(config.log_every) || step == 1 || step == config.model.train.steps;
         let embed = config.embed_every > 0 && step.is_multiple_of(config.embed_every);
         self.remember(&batch);
-        let pixels = std::mem::take(&mut batch.pixels);
-        let clips = Clips::upload(pixels, batch.shape, &self.device);
+        let clips = clips::upload(&mut batch, &self.telemetry, &self.device);
         // Before the step: the embeddings and the losses of a row are of the same weights.
         let embedded = embed.then(|| self.trainer.embed(&clips));
         let report = match self.trainer.step(&clips, log || embed) {
@@ -143,6 +147,9 @@ impl Run<'_> {
         let rows = self.ledger.running(step, &self.ingest.snapshot());
         self.store.write(Record::Streams(rows))?;
         self.line.show(step, pace);
+        for warning in &report.warnings {
+            warn!("step {step}: {}", warning.message);
+        }
         debug!("step {step}: {:?}", report.values);
         Ok(())
     }

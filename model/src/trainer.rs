@@ -34,6 +34,9 @@ pub trait Trainer {
     /// The fewest frames of a clip that a step can be made of.
     fn least_frames(&self) -> usize;
 
+    /// Whether more frames of a clip are more work: a method over all its neighbours.
+    fn uses_all_frames(&self) -> bool;
+
     /// The networks by name, and how many parameters each has.
     fn parameters(&self) -> Vec<(&'static str, usize)>;
 
@@ -311,6 +314,10 @@ impl<M: Method> Trainer for MethodTrainer<M> {
 
     fn least_frames(&self) -> usize {
         self.method.least_frames()
+    }
+
+    fn uses_all_frames(&self) -> bool {
+        self.method.uses_all_frames()
     }
 
     fn parameters(&self) -> Vec<(&'static str, usize)> {

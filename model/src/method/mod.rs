@@ -170,6 +170,11 @@ pub(crate) trait Method: Sync {
     /// The fewest frames of a clip that a step can be made of.
     fn least_frames(&self) -> usize;
 
+    /// Whether more frames of a clip are more work.
+    fn uses_all_frames(&self) -> bool {
+        false
+    }
+
     /// Vectors of each clip beside the encoder's, `[n, d]`, named as their columns.
     fn vectors(&self, _student: &Self::Student, _clips: &Clips) -> Vec<(&'static str, Tensor<2>)> {
         Vec::new()

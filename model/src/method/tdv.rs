@@ -312,6 +312,10 @@ impl Method for Tdv {
         2
     }
 
+    fn uses_all_frames(&self) -> bool {
+        true
+    }
+
     fn ratios(&self) -> &'static [Ratio] {
         &[Ratio { name: "copy_ratio", term: "mse", over: "copy_mse" }]
     }
