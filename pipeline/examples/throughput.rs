@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             interval: interval.parse()?,
             hop: hop.parse()?,
             cut_threshold: 0.0,
+            camera_motion: false,
         },
         batch: BatchConfig { clips: 8, pool: 8 },
         stream: files.iter().enumerate().map(|(idx, it)| stream(idx, it)).collect(),

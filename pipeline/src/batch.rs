@@ -20,6 +20,15 @@ pub struct Batch {
     pub times: Vec<f64>,
     /// Where each clip comes from, `[n]`.
     pub clips: Vec<ClipInfo>,
+    /// How the camera moved between neighbouring frames, `[n, t - 1, 5]`, where
+    /// [`ClipConfig::camera_motion`](crate::ClipConfig::camera_motion) asks for it.
+    ///
+    /// The five numbers are `tx / width, ty / height, theta, ln scale, valid`: what is at `p` in
+    /// one frame, in pixels from the middle of the picture, `x` to the right and `y` down, is at
+    /// `scale * R(theta) p + (tx, ty)` in the next. `theta` is in radians, positive where the
+    /// picture turns clockwise. `valid` is 1, or 0 with zeros before it where too few points of
+    /// the picture agree.
+    pub motion: Option<Vec<f32>>,
 }
 
 /// The batcher: everything that its thread owns.
@@ -93,5 +102,8 @@ fn stack(clips: &[Clip], [height, width]: [usize; 2]) -> Batch {
     frames().for_each(|it| pixels.extend_from_slice(&it.pixels));
     debug_assert_eq!(pixels.len(), length);
     let times = frames().map(|it| it.time).collect();
-    Batch { pixels, shape, times, clips: clips.iter().map(|it| it.info.clone()).collect() }
+    let motion = clips.iter().map(|it| it.motion.as_deref()).collect::<Option<Vec<_>>>();
+    let motion = motion.map(|it| it.concat());
+    let clips = clips.iter().map(|it| it.info.clone()).collect();
+    Batch { pixels, shape, times, clips, motion }
 }

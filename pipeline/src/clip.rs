@@ -19,6 +19,8 @@ pub(crate) struct Frame {
 pub(crate) struct Clip {
     pub(crate) frames: Vec<Frame>,
     pub(crate) info: ClipInfo,
+    /// Camera motion between neighbouring frames, `[t - 1, 5]`, where it is asked for.
+    pub(crate) motion: Option<Vec<f32>>,
 }
 
 /// Where a clip comes from.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, MovingDigits, Result, Synthetic, source};
+use crate::{Error, MovingDigits, Result, Synthetic, motion::SMALLEST, source};
 
 /// The `[pipeline]` table: which streams, and how they become batches.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -51,6 +51,10 @@ pub struct ClipConfig {
     /// they belong to different scenes and the clip is dropped. 0, and 1 or more, turn it off.
     #[serde(default = "cut_threshold")]
     pub cut_threshold: f64,
+    /// Estimates how the camera moved between neighbouring frames of a clip: shift, turn and
+    /// scale of most of the picture. Frames must be at least 32 pixels high and wide.
+    #[serde(default)]
+    pub camera_motion: bool,
 }
 
 /// How clips are mixed and stacked.
@@ -78,15 +82,15 @@ pub struct StreamConfig {
     /// Reads the source again, with other clip starts, whenever it ends.
     #[serde(rename = "loop", default)]
     pub repeat: bool,
-}
-
-/// Where frames come from; written as `{ files = "clips/*.mp4" }` and alike.
-#[derive(Clone, Debug, Deserialize, Serialize)]
     /// Measurements beside the frames: a `.csv` or `.parquet` with a column `time`, in seconds of
     /// stream time, and columns of numbers. For several files a folder, with one named after
     /// each. Left out, there are none.
     #[serde(default)]
     pub telemetry: Option<String>,
+}
+
+/// Where frames come from; written as `{ files = "clips/*.mp4" }` and alike.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SourceConfig {
     /// A file, a folder (its files, sorted by name), or a glob pattern.
@@ -145,6 +149,9 @@ impl Config {
         ensure(!self.size.contains(&0), "size", "height and width must be at least 1 pixel")?;
         ensure(self.size.iter().all(|&it| it <= 16_384), "size", "must be at most 16384 pixels")?;
         self.clip.validate()?;
+        let large = !self.clip.camera_motion || self.size.iter().all(|&it| it >= SMALLEST);
+        let message = format!("needs a pipeline.size of at least {SMALLEST} pixels");
+        ensure(large, "clip.camera_motion", &message)?;
         ensure(self.batch.clips > 0, "batch.clips", "must be at least 1")?;
         ensure(self.batch.pool > 0, "batch.pool", "must be at least 1 (1 turns mixing off)")?;
         ensure(!self.stream.is_empty(), "stream", "has no entry: add a [[pipeline.stream]]")?;
@@ -174,6 +181,8 @@ impl StreamConfig {
         let named = !self.name.trim().is_empty() && !self.name.contains(char::is_control);
         ensure(named, &key("name"), "must not be empty or hold control characters")?;
         ensure(positive(self.weight), &key("weight"), "must be more than 0")?;
+        let telemetry = self.telemetry.as_deref() != Some("");
+        ensure(telemetry, &key("telemetry"), "must name a file or folder, or be left out")?;
         match &self.source {
             SourceConfig::Files(it) => {
                 ensure(!it.is_empty(), &key("source.files"), "must name a file, folder or glob")
@@ -181,8 +190,6 @@ impl StreamConfig {
             SourceConfig::Uri(it) => {
                 ensure(it.contains("://"), &key("source.uri"), "must be a URI, as in rtsp://host/")
             }
-        let telemetry = self.telemetry.as_deref() != Some("");
-        ensure(telemetry, &key("telemetry"), "must name a file or folder, or be left out")?;
             SourceConfig::Synthetic(it) => refuse(it.wrong(), &key("source.synthetic")),
             SourceConfig::MovingDigits(it) => refuse(it.wrong(), &key("source.moving-digits")),
         }

@@ -20,6 +20,7 @@ mod source;
 mod clip;
 mod gaps;
 mod grid;
+mod motion;
 mod sampler;
 mod stream;
 mod window;

@@ -15,6 +15,8 @@ impl Config {
     ///   are still open, `ceil(span / hop) + 1`, each times `clip`;
     /// - `(batch.pool + batch.clips) * clip` for the pool and the clips drawn from it;
     /// - `(2 waiting + 1 being filled + 1 at the caller) * batch.clips * clip`;
+    /// - with `clip.camera_motion`, `20 * height * width` for each stream: two pyramids of grey
+    ///   and the gradients of one frame, in single precision;
     /// - 64 MiB for each stream whose pictures are not drawn.
     pub fn host_memory_bound(&self) -> u64 {
         let [height, width] = self.size.map(|it| it as u64);
@@ -27,6 +29,10 @@ impl Config {
             .saturating_add((BATCHES_WAITING as u64 + 2).saturating_mul(n_clips));
         let clip = (self.clip.frames as u64).saturating_mul(height * width * 3);
         let decoders = self.stream.iter().filter(|it| !it.source.is_drawn()).count() as u64;
-        clips.saturating_mul(clip).saturating_add(decoders * DECODER_ALLOWANCE)
+        let motion = if self.clip.camera_motion { 20 * height * width } else { 0 };
+        clips
+            .saturating_mul(clip)
+            .saturating_add((self.stream.len() as u64).saturating_mul(motion))
+            .saturating_add(decoders * DECODER_ALLOWANCE)
     }
 }

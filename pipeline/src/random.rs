@@ -28,6 +28,11 @@ pub(crate) fn sequence(seed: u64, sequence: u64, part: Part) -> ChaCha8Rng {
     generator([seed, 2 + part as u64, sequence, 0])
 }
 
+/// The generator of the trials in which points agree on a motion.
+pub(crate) fn consensus() -> ChaCha8Rng {
+    generator([0, 5, 0, 0])
+}
+
 fn generator(words: [u64; 4]) -> ChaCha8Rng {
     let mut seed = [0; 32];
     for (bytes, word) in seed.chunks_exact_mut(8).zip(words) {

@@ -179,7 +179,7 @@ impl<I> Sampler<I> {
                 owned,
                 counts: self.counts,
             };
-            clips.push(Clip { frames, info });
+            clips.push(Clip { frames, info, motion: None });
         }
         clips
     }

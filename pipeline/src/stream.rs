@@ -8,6 +8,7 @@ use crate::{
     ClipConfig, Config, Error, Outcome, Problem, Result, StreamConfig,
     clip::Clip,
     ledger::StreamEnd,
+    motion,
     picture::Image,
     random::phase,
     sampler::{Origin, Sampler},
@@ -187,7 +188,10 @@ impl Reader<'_> {
 
     fn send(&mut self, clips: Vec<Clip>) -> End {
         let mut end = End::Exhausted;
-        for clip in clips {
+        for mut clip in clips {
+            if self.clip.camera_motion {
+                clip.motion = Some(motion::estimate(&clip.frames, self.scaler.size()));
+            }
             let owned = clip.info.owned;
             let sent = end == End::Exhausted
                 && select! {

@@ -46,6 +46,7 @@ fn batch(folder: &TempDir, clips: &[(usize, &str, [f64; 2])]) -> Batch {
         shape: [clips.len(), 2, 8, 8, 3],
         times: clips.iter().flat_map(|it| it.2).collect(),
         clips: clips.iter().map(|it| info(it.0, it.1)).collect(),
+        motion: None,
     }
 }
 

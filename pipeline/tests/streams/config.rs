@@ -5,7 +5,7 @@ use pipeline::{Config, Error, Fit, SourceConfig};
 const WHOLE: &str = r#"
     size = [112, 96]
     fit = "squash"
-    clip = { frames = 4, interval = 0.2, hop = 0.4, cut_threshold = 0.3 }
+    clip = { frames = 4, interval = 0.2, hop = 0.4, cut_threshold = 0.3, camera_motion = true }
     batch = { clips = 8, pool = 32 }
     [[stream]]
     name = "archive"
@@ -53,6 +53,7 @@ fn what_is_left_out_has_a_default() {
     config.validate().unwrap();
     assert_eq!((config.fit, config.batch.pool), (Fit::Crop, 64));
     assert_eq!((config.clip.hop_seconds(), config.clip.cut_threshold), (1.0, 0.25));
+    assert!(!config.clip.camera_motion && config.stream[0].telemetry.is_none());
 }
 
 #[test]
@@ -82,14 +83,15 @@ fn a_wrong_value_is_named_by_its_key() {
         ("interval = 0.2", "interval = nan", "pipeline.clip.interval"),
         ("hop = 0.4", "hop = -0.4", "pipeline.clip.hop"),
         ("cut_threshold = 0.3", "cut_threshold = -1.0", "pipeline.clip.cut_threshold"),
+        ("[112, 96]", "[112, 31]", "pipeline.clip.camera_motion"),
         ("clips = 8", "clips = 0", "pipeline.batch.clips"),
         ("pool = 32", "pool = 0", "pipeline.batch.pool"),
         ("\"archive\"", "\"  \"", "pipeline.stream[0].name"),
         ("\"camera\"", "\"archive\"", "pipeline.stream[1].name"),
         ("weight = 2.0", "weight = 0.0", "pipeline.stream[0].weight"),
+        ("\"measured\"", "\"\"", "pipeline.stream[0].telemetry"),
         ("clips/*.mp4", "", "pipeline.stream[0].source.files"),
         ("rtsp://host/cam", "host/cam", "pipeline.stream[1].source.uri"),
-        ("\"measured\"", "\"\"", "pipeline.stream[0].telemetry"),
         ("frames = 100", "frames = 0", "pipeline.stream[2].source.synthetic.frames"),
         ("frames = 100", "fps = 0.0", "pipeline.stream[2].source.synthetic.fps"),
         ("sequences = 9", "sequences = 0", "pipeline.stream[3].source.moving-digits.sequences"),
@@ -113,6 +115,7 @@ fn the_memory_bound_follows_its_formula() {
     let config: Config = toml::from_str(WHOLE).unwrap();
     let clip = 4 * 112 * 96 * 3;
     // A clip spans 0.6 s and starts every 0.4 s: three are open at once.
+    let motion = 4 * 20 * 112 * 96;
     let clips = 4 * (4 + 1 + 3) + (32 + 8) + 4 * 8;
-    assert_eq!(config.host_memory_bound(), clips * clip + 2 * (64 << 20));
+    assert_eq!(config.host_memory_bound(), clips * clip + motion + 2 * (64 << 20));
 }

@@ -7,5 +7,6 @@ mod config;
 mod files;
 mod media;
 mod mixing;
+mod motion;
 mod moving_digits;
 mod picture;

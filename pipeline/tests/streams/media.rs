@@ -54,7 +54,13 @@ pub(crate) fn config(stream: Vec<StreamConfig>) -> Config {
     Config {
         size: [32, 32],
         fit: Fit::Crop,
-        clip: ClipConfig { frames: 2, interval: 0.2, hop: 0.0, cut_threshold: 0.0 },
+        clip: ClipConfig {
+            frames: 2,
+            interval: 0.2,
+            hop: 0.0,
+            cut_threshold: 0.0,
+            camera_motion: false,
+        },
         batch: BatchConfig { clips: 1, pool: 1 },
         stream,
     }

@@ -1,0 +1,220 @@
+use std::{f64::consts::TAU, sync::Arc};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::{
+    BatchConfig, ClipConfig, Config, Fit, SourceConfig, StreamConfig, Synthetic, clip::Frame, start,
+};
+
+/// A motion as it is told: pixels, radians, and the logarithm of the scale.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    shift: [f64; 2],
+    theta: f64,
+    ln_scale: f64,
+}
+
+const STILL: Told = Told { shift: [0.0; 2], theta: 0.0, ln_scale: 0.0 };
+
+/// Shifts, turns and scales, alone and together, up to about a tenth of a picture of 128.
+const MOTIONS: [Told; 8] = [
+    STILL,
+    Told { shift: [0.4, -0.3], ..STILL },
+    Told { shift: [-5.3, 2.6], ..STILL },
+    Told { shift: [9.0, 11.5], ..STILL },
+    Told { theta: 0.05, ..STILL },
+    Told { ln_scale: -0.04, ..STILL },
+    Told { shift: [3.2, -4.7], theta: -0.03, ln_scale: 0.03 },
+    Told { shift: [-2.4, -1.1], theta: 0.04, ln_scale: -0.05 },
+];
+
+impl Told {
+    /// Where a point was that is now at `[x, y]`.
+    fn before(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        let [x, y] = [x - self.shift[0], y - self.shift[1]];
+        let (sin, cos) = self.theta.sin_cos();
+        [cos * x + sin * y, cos * y - sin * x].map(|it| it / self.ln_scale.exp())
+    }
+}
+
+/// A frame from the light at a point, in pixels from its middle.
+fn frame([height, width]: [usize; 2], light: impl Fn([f64; 2]) -> f64) -> Frame {
+    let middle = |it: usize, count: usize| it as f64 - (count - 1) as f64 / 2.0;
+    let pixels: Vec<u8> = (0..height * width)
+        .flat_map(|idx| {
+            let at = [middle(idx % width, width), middle(idx / width, height)];
+            [light(at).round().clamp(0.0, 255.0) as u8; 3]
+        })
+        .collect();
+    Frame { pixels: Arc::from(pixels), time: 0.0 }
+}
+
+/// Many waves of 5 to 60 pixels, in all directions.
+fn waves(seed: u64) -> impl Fn([f64; 2]) -> f64 {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let waves: Vec<[f64; 3]> = (0..24)
+        .map(|_| {
+            let (length, turn) = (random.random_range(5.0..60.0), random.random_range(0.0..TAU));
+            [
+                TAU / length * f64::cos(turn),
+                TAU / length * f64::sin(turn),
+                random.random::<f64>() * TAU,
+            ]
+        })
+        .collect();
+    move |[x, y]| {
+        128.0 + waves.iter().map(|[a, b, phase]| 9.0 * (a * x + b * y + phase).sin()).sum::<f64>()
+    }
+}
+
+/// Errors in pixels (the longer of the two), radians and logarithm; the motion must be valid.
+fn errors(found: &[f32], [height, width]: [usize; 2], told: Told) -> [f64; 3] {
+    let &[x, y, theta, ln_scale, valid] = found else { panic!("{found:?}") };
+    assert_eq!(valid, 1.0, "{told:?}: {found:?}");
+    let x = f64::from(x) * width as f64 - told.shift[0];
+    let y = f64::from(y) * height as f64 - told.shift[1];
+    let turn = f64::from(theta) - told.theta;
+    [x.abs().max(y.abs()), turn.abs(), (f64::from(ln_scale) - told.ln_scale).abs()]
+}
+
+fn assert_close(errors: [f64; 3], limits: [f64; 3], what: impl std::fmt::Debug) {
+    assert!(errors.iter().zip(limits).all(|(a, b)| *a <= b), "{what:?}: {errors:?}");
+}
+
+#[test]
+fn a_known_motion_of_a_textured_picture_is_recovered() {
+    for size in [[128, 128], [96, 160], [64, 64]] {
+        let share = size[0].min(size[1]) as f64 / 128.0;
+        for (seed, told) in MOTIONS.into_iter().enumerate() {
+            let told = Told { shift: told.shift.map(|it| it * share), ..told };
+            let light = waves(seed as u64);
+            let frames = [frame(size, &light), frame(size, |it| light(told.before(it)))];
+            let found = estimate(&frames, size);
+            assert_close(errors(&found, size, told), [0.05, 0.002, 0.002], (size, told));
+        }
+    }
+}
+
+#[test]
+fn the_motion_back_is_the_inverse_and_each_pair_has_its_own() {
+    let (size, told, light) = ([96, 96], Told { shift: [4.0, 0.0], ..STILL }, waves(1));
+    let frames = [frame(size, &light), frame(size, |it| light(told.before(it)))];
+    let there_and_back = [frames[0].clone(), frames[1].clone(), frames[0].clone()];
+    let found = estimate(&there_and_back, size);
+    assert_eq!(found.len(), 2 * NUMBERS);
+    let back = Told { shift: [-4.0, 0.0], ..STILL };
+    assert_close(errors(&found[..NUMBERS], size, told), [0.05, 0.001, 0.001], "there");
+    assert_close(errors(&found[NUMBERS..], size, back), [0.05, 0.001, 0.001], "back");
+    assert_eq!(found, estimate(&there_and_back, size), "the trials are seeded");
+}
+
+/// Frames of a stream, at least two, of the size `[height, width]`.
+fn streamed(source: SourceConfig, size: [usize; 2], interval: f64) -> Vec<Frame> {
+    let clip =
+        ClipConfig { frames: 4, interval, hop: 0.0, cut_threshold: 0.0, camera_motion: false };
+    let stream =
+        StreamConfig { name: "it".into(), source, weight: 1.0, repeat: false, telemetry: None };
+    let batch = BatchConfig { clips: 1, pool: 1 };
+    let config = Config { size, fit: Fit::Crop, clip, batch, stream: vec![stream] };
+    let ingest = start(&config, 0).unwrap();
+    let batch = ingest.batches().recv().unwrap();
+    let frames = batch.pixels.chunks(size[0] * size[1] * 3).zip(&batch.times);
+    frames.map(|(pixels, time)| Frame { pixels: pixels.into(), time: *time }).collect()
+}
+
+#[test]
+fn a_known_motion_of_a_real_picture_is_recovered() {
+    for name in ["street", "tree", "cup"] {
+        let path = format!("{}/../tests/media/{name}.mp4", env!("CARGO_MANIFEST_DIR"));
+        let whole = streamed(SourceConfig::Files(path), [224, 224], 0.2).remove(0);
+        let whole = Grey::of_rgb(&whole.pixels, [224, 224]);
+        let light = |at: [f64; 2]| f64::from(whole.at(at.map(|it| (it + 111.5) as f32)));
+        let size = [128, 128];
+        for told in MOTIONS {
+            let frames = [frame(size, light), frame(size, |it| light(told.before(it)))];
+            let found = estimate(&frames, size);
+            assert_close(errors(&found, size, told), [0.15, 0.003, 0.003], (name, told));
+        }
+    }
+}
+
+#[test]
+fn a_third_of_the_picture_that_moves_otherwise_is_outvoted() {
+    let size = [128, 128];
+    let (scene, other) = (waves(3), waves(4));
+    for told in MOTIONS {
+        let own = Told { shift: [-6.0, 5.0], theta: 0.02, ln_scale: 0.0 };
+        // What moves by itself covers the left 30 % of the picture.
+        let covered = |[x, _]: [f64; 2]| x < -25.6;
+        let frames = [STILL, told].map(|camera| {
+            let own = if camera.shift == STILL.shift && camera.theta == 0.0 { STILL } else { own };
+            frame(size, |it| match covered(it) {
+                true => other(own.before(it)),
+                false => scene(camera.before(it)),
+            })
+        });
+        let found = estimate(&frames, size);
+        assert_close(errors(&found, size, told), [0.1, 0.002, 0.002], told);
+    }
+}
+
+#[test]
+fn three_points_in_ten_that_moved_otherwise_are_outvoted() {
+    for (seed, told) in MOTIONS.into_iter().enumerate() {
+        let mut random = ChaCha8Rng::seed_from_u64(seed as u64);
+        let pairs: Vec<Pair> = (0..100)
+            .map(|idx| {
+                let to = [(); 2].map(|()| random.random_range(-60.0..60.0));
+                let noise = [(); 2].map(|()| random.random_range(-0.1..0.1));
+                let from = told.before(to);
+                let to = [to[0] + noise[0], to[1] + noise[1]];
+                // They agree with each other, which is worse than chaos.
+                let [x, y] = if idx % 10 < 3 { [7.0, -3.0] } else { [0.0; 2] };
+                [from, [to[0] + x, to[1] + y]]
+            })
+            .collect();
+        let it = consensus(&pairs, 128.0, &mut random::consensus()).unwrap();
+        let [x, y] = it.shift();
+        let off = (x - told.shift[0]).abs().max((y - told.shift[1]).abs());
+        let found = [off, (it.angle() - told.theta).abs(), (it.scale().ln() - told.ln_scale).abs()];
+        assert_close(found, [0.03, 0.001, 0.001], told);
+    }
+}
+
+#[test]
+fn a_camera_that_stands_still_before_moving_discs_is_told_so() {
+    for seed in 0..5 {
+        let source = Synthetic { shapes: 3, seed, ..Synthetic::default() };
+        for size in [[64, 64], [112, 112], [96, 160]] {
+            let frames = streamed(SourceConfig::Synthetic(source.clone()), size, 0.12);
+            for found in estimate(&frames, size).chunks(NUMBERS) {
+                assert_close(errors(found, size, STILL), [0.05, 0.002, 0.002], (seed, size));
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_told_of_pictures_that_do_not_say() {
+    let size = [96, 96];
+    let flat = || frame(size, |_| 128.0);
+    // Edges of one direction slide along themselves.
+    let stripes = || frame(size, |[x, _]| 128.0 + 60.0 * (x / 4.0).sin());
+    // Something small in front of nothing.
+    let spot = || frame(size, |it| if it[0].hypot(it[1]) < 4.0 { 255.0 } else { 0.0 });
+    let (one, other) = (frame(size, waves(1)), frame(size, waves(2)));
+    for frames in [[flat(), flat()], [stripes(), stripes()], [spot(), spot()], [one, other]] {
+        assert_eq!(estimate(&frames, size), [0.0; NUMBERS]);
+    }
+}
+
+#[test]
+fn the_smallest_frame_is_large_enough() {
+    let (size, light) = ([SMALLEST; 2], waves(5));
+    let told = Told { shift: [1.2, -0.7], ..STILL };
+    let frames = [frame(size, &light), frame(size, |it| light(told.before(it)))];
+    assert_close(errors(&estimate(&frames, size), size, told), [0.1, 0.004, 0.004], told);
+    assert!(estimate(&frames[..1], size).is_empty() && estimate(&[], size).is_empty());
+}
