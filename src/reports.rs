@@ -61,9 +61,10 @@ pub(crate) fn embeddings(
     report: &Report,
 ) -> Record {
     let [n, frames, ..] = batch.shape;
-    let others = embedded.others.into_iter().map(|(name, Vectors { dim, values })| {
-        storage::Vector { name: name.into(), dim, values }
-    });
+    let others = embedded
+        .others
+        .into_iter()
+        .map(|(name, Vectors { dim, values })| storage::Vectors { name: name.into(), dim, values });
     Record::Embeddings(storage::Embeddings {
         step,
         encoder: embedded.encoder.into(),
