@@ -57,6 +57,7 @@ pub use norm::Mode;
 pub use optimizer::TrainConfig;
 pub use resnet::{ResNet18, ResNetShape};
 pub use trainer::{Embeddings, Report, Trainer, Vectors, trainer};
+pub use views::actions;
 pub use views::augment::AugmentConfig;
 pub use vit::{Vit, VitShape};
 pub use weights::{load, save};

@@ -23,11 +23,10 @@ pub(crate) enum Stage {
 
 /// A step's numbers of one stage, and the device that gets them.
 ///
-/// Row `i` of every tensor comes from a stream of its own. A batch that is cut into parts thus
-/// draws the same numbers as a whole one, when each part skips the rows before it.
+/// Row `i` of every tensor comes from a stream of its own, so that a clip's numbers do not depend
+/// on how many others there are.
 pub(crate) struct Draws {
     key: [u8; 32],
-    skipped: u64,
     rows: Vec<ChaCha8Rng>,
     device: Device,
 }
@@ -39,13 +38,7 @@ impl Draws {
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..16].copy_from_slice(&step.to_le_bytes());
         key[16..24].copy_from_slice(&(stage as u64).to_le_bytes());
-        Self { key, skipped: 0, rows: Vec::new(), device: device.clone() }
-    }
-
-    /// The same numbers without the first `rows` rows, for a part that begins there. Call it
-    /// before drawing.
-    pub(crate) fn skip_rows(self, rows: usize) -> Self {
-        Self { skipped: self.skipped + rows as u64, rows: Vec::new(), ..self }
+        Self { key, rows: Vec::new(), device: device.clone() }
     }
 
     /// Uniform between the two limits; both stay out when they are 0 and 1.
@@ -89,7 +82,7 @@ impl Draws {
     ) -> Vec<T> {
         while self.rows.len() < rows {
             let mut stream = ChaCha8Rng::from_seed(self.key);
-            stream.set_stream(self.skipped + self.rows.len() as u64);
+            stream.set_stream(self.rows.len() as u64);
             self.rows.push(stream);
         }
         let mut values = Vec::with_capacity(rows * per_row);
@@ -146,21 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_batch_draws_what_a_whole_one_does() {
-        let draw = |mut draws: Draws, rows: usize| {
+    fn a_row_draws_the_same_however_many_rows_there_are() {
+        let draw = |rows: usize| {
+            let mut draws = draws(5, 9, Stage::Augment);
             let crops = draws.each([rows, 2], |rng| {
                 (0..100).map(|_| uniform(rng, [0.0, 1.0])).find(|it| *it < 0.3).unwrap()
             });
-            let noise = draws.normal([rows, 3, 2]);
-            (crops, values(noise))
+            (crops, values(draws.normal([rows, 3, 2])))
         };
-        let part = |from| draws(5, 9, Stage::Augment).skip_rows(from);
-        let whole = draw(part(0), 5);
-        let (mut crops, mut noise) = draw(part(0), 2);
-        let (more_crops, more_noise) = draw(part(2), 3);
-        crops.extend(more_crops);
-        noise.extend(more_noise);
-        assert_eq!(whole, (crops, noise));
+        let (whole, part) = (draw(5), draw(2));
+        assert_eq!((&whole.0[..4], &whole.1[..12]), (&part.0[..], &part.1[..]));
         assert_ne!(whole.1[..6], whole.1[6..12], "rows differ");
     }
 

@@ -58,6 +58,11 @@ pub struct Vit {
 }
 
 impl Vit {
+    /// Tokens of an image of the native size.
+    pub(crate) fn tokens(&self) -> usize {
+        1 + self.grid[0] * self.grid[1]
+    }
+
     /// Normalised images `[n, 3, h, w]` to tokens `[n, 1 + patches, dim]`, `[CLS]` first, out of
     /// the final layer norm. Sizes other than the native one interpolate the positions.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {

@@ -20,6 +20,7 @@ mod reference;
 
 pub use config::{Config, Directions, Objective, ThirdView};
 pub use dense::DenseConfig;
+pub(crate) use latent::Gaussian;
 pub use latent::Latent;
 
 use std::path::Path;
@@ -408,7 +409,6 @@ impl Method for AdaSsl {
         let predict = |e: Tensor<2>, r: Option<Tensor<2>>| {
             unit_rows(student.networks.predict(e, r, Mode::Evaluate))
         };
-        let dim = self.config.projector.output();
         let prior = student.networks.prior(x.clone(), Mode::Evaluate);
         let expected = predict(x.clone(), prior.as_ref().map(|it| it.mean.clone()));
         let mut draws = Draws::at(self.seed, u64::MAX, Stage::Latent, &clips.device());
@@ -419,15 +419,9 @@ impl Method for AdaSsl {
             }
             None => expected.clone(),
         });
-        let drawn: Vec<_> = drawn.map(|it| it.unsqueeze_dim::<3>(1)).collect();
+        let drawn = drawn.collect();
         let came = unit_rows(project(self.teacher.as_ref().unwrap_or(&student.branch), w));
-        let floats = |x: Tensor<1>| x.into_data().try_to_vec().expect("float32 values");
-        Some(Futures {
-            dim,
-            drawn: floats(Tensor::cat(drawn, 1).flatten(0, 2)),
-            expected: floats(expected.flatten(0, 1)),
-            came: floats(came.flatten(0, 1)),
-        })
+        Some(Futures::of(drawn, expected, came))
     }
 
     fn warnings(&self, values: &[(String, f32)], progress: f64) -> Vec<Warning> {

@@ -7,6 +7,8 @@ mod pair;
 pub mod seq_jepa;
 pub mod simsiam;
 pub mod tdv;
+pub mod tdv_adassl;
+pub mod tdv_sigreg;
 pub mod tico;
 
 pub use pair::Views;
@@ -32,6 +34,10 @@ use crate::{
 pub enum MethodConfig {
     /// Current representation + encoded motion = next representation.
     Tdv(tdv::Config),
+    /// An experiment: TDV with SIGReg in the place of prototypes and teacher.
+    TdvSigreg(tdv_sigreg::Config),
+    /// An experiment: TDV whose motion goes through a latent variable.
+    TdvAdassl(tdv_adassl::Config),
     /// A latent variable for what the first view cannot tell (Zhang et al., 2026).
     Adassl(adassl::Config),
     /// Views and actions predict the next view (Ghaemi et al., 2025).
@@ -71,6 +77,8 @@ macro_rules! each {
     ($method:expr, $it:ident => $do:expr) => {
         match $method {
             MethodConfig::Tdv($it) => $do,
+            MethodConfig::TdvSigreg($it) => $do,
+            MethodConfig::TdvAdassl($it) => $do,
             MethodConfig::Adassl($it) => $do,
             MethodConfig::SeqJepa($it) => $do,
             MethodConfig::Simclr($it) => $do,
@@ -113,7 +121,11 @@ impl MethodConfig {
     /// Whether there is a moving average of the encoder.
     pub(crate) fn has_teacher(&self) -> bool {
         match self {
-            Self::Tdv(_) | Self::SeqJepa(_) | Self::Tico(_) | Self::Byol(_) => true,
+            Self::Tdv(_)
+            | Self::TdvAdassl(_)
+            | Self::SeqJepa(_)
+            | Self::Tico(_)
+            | Self::Byol(_) => true,
             Self::Adassl(it) => it.objective == adassl::Objective::Distillation,
             _ => false,
         }
@@ -236,6 +248,12 @@ pub(crate) struct LearningRate {
     pub(crate) multiplier: f64,
 }
 
+/// TDV's motion encoder and its projection, at a multiple of the learning rate.
+pub(crate) fn motion_group(networks: impl Module, multiplier: f64) -> LearningRate {
+    let group = ParamGroup::ids_from_module(networks);
+    LearningRate { name: "learning_rate_motion", group, multiplier }
+}
+
 /// A sign that training goes wrong.
 #[derive(Clone, Debug)]
 pub struct Warning {
@@ -256,6 +274,21 @@ pub struct Futures {
     pub expected: Vec<f32>,
     /// The representation of what came, `[n, d]`.
     pub came: Vec<f32>,
+}
+
+impl Futures {
+    /// From every draw and the others, `[n, d]` each.
+    pub(crate) fn of(drawn: Vec<Tensor<2>>, expected: Tensor<2>, came: Tensor<2>) -> Self {
+        let dim = came.dims()[1];
+        let drawn = drawn.into_iter().map(|it| it.unsqueeze_dim::<3>(1)).collect();
+        let floats = |x: Tensor<1>| x.into_data().try_to_vec().expect("float32 values");
+        Self {
+            dim,
+            drawn: floats(Tensor::cat(drawn, 1).flatten(0, 2)),
+            expected: floats(expected.flatten(0, 1)),
+            came: floats(came.flatten(0, 1)),
+        }
+    }
 }
 
 /// The loss of a part, and what a person would want to see of it. Only `total` is tracked.

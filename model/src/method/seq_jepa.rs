@@ -250,7 +250,10 @@ impl Method for SeqJepa {
     }
 
     fn least_frames(&self) -> usize {
-        if self.config.actions == Actions::Fixation { 2 } else { self.eye.views }
+        match self.config.actions {
+            Actions::Fixation | Actions::Augment => 2,
+            Actions::Camera | Actions::Telemetry => self.eye.views,
+        }
     }
 
     /// The aggregate of a sequence of views, which the seed decides.

@@ -16,12 +16,12 @@ mod reference;
 
 use std::path::Path;
 
-use burn::module::{Module, ParamGroup};
+use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{LearningRate, Losses, Method, Ratio, Setting, ensure};
+use super::{LearningRate, Losses, Method, Ratio, Setting, ensure, motion_group};
 use crate::config::is_positive;
 use crate::loss::{Distillation, Side, distillation, mean_squared};
 use crate::work::{Done, Work, apart};
@@ -133,9 +133,9 @@ impl Config {
 /// The networks that learn.
 #[derive(Module, Debug)]
 pub(crate) struct Student {
-    frame_encoder: Vit,
+    pub(super) frame_encoder: Vit,
     motion_encoder: Option<MotionEncoder>,
-    motion_proj: Option<Linear>,
+    pub(super) motion_proj: Option<Linear>,
     head: Head,
 }
 
@@ -155,11 +155,11 @@ pub(crate) struct Tdv {
 }
 
 /// What the student sees of a part: tokens `[pairs, 1 + patches, d]`, tracked.
-struct Seen {
+pub(super) struct Seen {
     /// z: the frame.
-    frame: Tensor<3>,
+    pub(super) frame: Tensor<3>,
     /// Δz: its motion.
-    motion: Option<Tensor<3>>,
+    pub(super) motion: Option<Tensor<3>>,
 }
 
 impl Seen {
@@ -171,7 +171,7 @@ impl Seen {
 }
 
 /// What the teacher says of a part.
-struct Targets {
+pub(super) struct Targets {
     /// z̄: the next frame, `[pairs, 1 + patches, d]`.
     next: Tensor<3>,
     /// The next frame on the sphere of the prototypes, `[pairs, 1 + patches, bottleneck]`.
@@ -184,7 +184,7 @@ struct Targets {
 
 impl Tdv {
     /// z and Δz of all neighbouring pairs of all clips, one step each (equations 1 to 3).
-    fn see(&self, student: &Student, clips: &Clips) -> Seen {
+    pub(super) fn see(&self, student: &Student, clips: &Clips) -> Seen {
         let pairs = clips.frames_per_clip() - 1;
         let (past, next) = (clips.frames(0, pairs), clips.frames(1, pairs));
         let frame = student.frame_encoder.forward(Tensor::from_inner(past.clone()));
@@ -194,6 +194,16 @@ impl Tdv {
             student.motion_proj.iter().fold(motion, |motion, proj| proj.forward(motion))
         });
         Seen { frame, motion }
+    }
+
+    /// Tokens of a frame.
+    pub(super) fn tokens(&self) -> usize {
+        self.teacher.teacher_encoder.tokens()
+    }
+
+    /// The teacher's tokens of frames `[n, 3, h, w]`.
+    pub(super) fn encode_ahead(&self, frames: Tensor<4>) -> Tensor<3> {
+        self.teacher.teacher_encoder.forward(frames)
     }
 
     /// z̄ of the same pairs (equation 5), and where the head puts it.
@@ -248,7 +258,7 @@ const PATCHES: Part = |tokens| tokens.clone().narrow(1, 1, tokens.dims()[1] - 1)
 
 impl Tdv {
     /// The centre is shared by `[CLS]` and patches, and moves after each of the two.
-    fn targets(&mut self, parts: &[Clips]) -> Vec<Targets> {
+    pub(super) fn targets(&mut self, parts: &[Clips]) -> Vec<Targets> {
         let prototypes = self.teacher.teacher_head.prototypes();
         let ahead = parallel::map(parts.to_vec(), |part| self.look_ahead(&part));
         let centres = [CLS, PATCHES].map(|part| {
@@ -262,8 +272,14 @@ impl Tdv {
         targets.collect()
     }
 
-    fn loss(&self, student: &Student, clips: &Clips, targets: Targets) -> Losses {
-        let seen = self.see(student, clips);
+    /// The losses of a part of `n` clips, from what the student and the teacher saw of it.
+    pub(super) fn measure(
+        &self,
+        student: &Student,
+        seen: Seen,
+        n: usize,
+        targets: Targets,
+    ) -> Losses {
         let predicted = seen.predicted();
         let mse = mean_squared(predicted.clone(), Tensor::from_inner(targets.next.clone()));
         let [cls, patches] = self.cross_entropies(student, predicted.clone(), &targets);
@@ -273,8 +289,8 @@ impl Tdv {
             + patches.loss.clone() * patch_coeff;
 
         let (frame, predicted, next) = (seen.frame.inner(), predicted.inner(), targets.next);
-        let errors = a_clip(clips.len(), predicted.clone() - next.clone());
-        let copy_errors = a_clip(clips.len(), frame.clone() - next.clone());
+        let errors = a_clip(n, predicted.clone() - next.clone());
+        let copy_errors = a_clip(n, frame.clone() - next.clone());
         Losses {
             total,
             terms: vec![
@@ -304,7 +320,7 @@ impl Method for Tdv {
         let targets = self.targets(&parts);
         let parts = parts.into_iter().zip(targets).map(|(part, it)| (part.len(), (part, it)));
         apart(student, work, parts.collect(), |student, (part, targets)| {
-            self.loss(student, &part, targets)
+            self.measure(student, self.see(student, &part), part.len(), targets)
         })
     }
 
@@ -337,10 +353,8 @@ impl Method for Tdv {
     }
 
     fn learning_rates(&self, student: &Student) -> Vec<LearningRate> {
-        let motion = ParamGroup::ids_from_module(student.motion_encoder.clone());
-        let group = motion.fuse(&ParamGroup::ids_from_module(student.motion_proj.clone()));
-        let multiplier = self.config.motion_learning_rate;
-        vec![LearningRate { name: "learning_rate_motion", group, multiplier }]
+        let networks = (student.motion_encoder.clone(), student.motion_proj.clone());
+        vec![motion_group(networks, self.config.motion_learning_rate)]
     }
 
     fn parameters(&self, student: &Student) -> Vec<(&'static str, usize)> {

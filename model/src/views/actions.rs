@@ -11,7 +11,7 @@ pub(crate) fn differences(positions: Tensor<3>) -> Tensor<3> {
 
 /// The rotation from one orientation to another in the body's frame, `from⁻¹ · to`, as unit
 /// quaternions (x, y, z, w). Both signs mean the same rotation; see [`canonical`].
-pub(crate) fn relative_rotation(from: [f64; 4], to: [f64; 4]) -> [f64; 4] {
+pub fn relative_rotation(from: [f64; 4], to: [f64; 4]) -> [f64; 4] {
     let [ax, ay, az, aw] = [-from[0], -from[1], -from[2], from[3]];
     let [bx, by, bz, bw] = to;
     [
@@ -24,13 +24,13 @@ pub(crate) fn relative_rotation(from: [f64; 4], to: [f64; 4]) -> [f64; 4] {
 
 /// Of a quaternion's two signs the one with w ≥ 0. The authors leave the sign as it comes;
 /// telemetry jumps between the two.
-pub(crate) fn canonical(quaternion: [f64; 4]) -> [f64; 4] {
+pub fn canonical(quaternion: [f64; 4]) -> [f64; 4] {
     if quaternion[3] < 0.0 { quaternion.map(|it| -it) } else { quaternion }
 }
 
 /// Differences of neighbouring views' parameters, each parameter first divided by its norm over
 /// all views, the target's included, as the authors' program does.
-pub(crate) fn augmentation_actions<const P: usize>(views: &[[f64; P]]) -> Vec<[f64; P]> {
+pub fn augmentation_actions<const P: usize>(views: &[[f64; P]]) -> Vec<[f64; P]> {
     let norms: [f64; P] = std::array::from_fn(|idx| {
         views.iter().map(|it| it[idx] * it[idx]).sum::<f64>().sqrt().max(1e-12)
     });

@@ -255,14 +255,6 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_batch_gets_the_views_of_the_whole() {
-        let config = AugmentConfig::default();
-        let whole = config.draw([5, 2, 3, 20, 30], &mut draws(2), false);
-        let part = config.draw([3, 2, 3, 20, 30], &mut draws(2).skip_rows(2), false);
-        assert_eq!(whole[4..], part);
-    }
-
-    #[test]
     fn views_stay_finite_and_in_range_even_of_single_colours() {
         let all = AugmentConfig { jitter: 1.0, blur: 1.0, solarise: 0.5, ..Default::default() };
         let device = Device::flex();

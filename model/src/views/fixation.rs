@@ -219,15 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_and_a_part_sees_what_the_whole_does() {
+    fn the_seed_decides() {
         let look = |n, draws: &mut Draws| {
             let values = (0..64).map(|it| (it % 5) as f32).collect();
             fixate(map(values, [n, 8, 8]), 3, inhibition(IorShape::Square, 1), draws).into_data()
         };
         assert_eq!(look(4, &mut draws(5)), look(4, &mut draws(5)));
         assert_ne!(look(4, &mut draws(5)), look(4, &mut draws(6)));
-        let whole: Vec<f32> = look(4, &mut draws(5)).try_to_vec().unwrap();
-        let part: Vec<f32> = look(3, &mut draws(5).skip_rows(1)).try_to_vec().unwrap();
-        assert_eq!(whole[6..], part);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is read back: what a view depends on is either drawn on the host or stays a tensor.
 
-pub(crate) mod actions;
+pub mod actions;
 pub(crate) mod augment;
 mod blur;
 mod colour;

@@ -1,6 +1,6 @@
 //! Boxes of pictures, cut out and resized by two batched matrix products.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 /// What a box sees beyond its limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,18 +30,22 @@ pub(crate) struct Boxes {
 }
 
 impl Boxes {
-    /// Boxes of one size, `[height, width]`, around centres `[n, 2]` of rows and columns, with
-    /// zeros around the picture.
-    pub(crate) fn around(centres: Tensor<2>, [height, width]: [f64; 2]) -> Self {
-        let row: Tensor<1> = centres.clone().narrow(1, 0, 1).squeeze_dim(1);
+    /// Boxes as high as wide, in parts of the picture, around centres `[n, 2]` of rows and
+    /// columns, with zeros around the picture; `sides` `[n]`.
+    pub(crate) fn around(centres: Tensor<2>, sides: Tensor<1>) -> Self {
         Self {
-            height: row.full_like(height),
-            width: row.full_like(width),
-            flip: row.zeros_like(),
-            row,
+            row: centres.clone().narrow(1, 0, 1).squeeze_dim(1),
             column: centres.narrow(1, 1, 1).squeeze_dim(1),
+            flip: sides.zeros_like(),
+            height: sides.clone(),
+            width: sides,
             edge: Edge::Zero,
         }
+    }
+
+    /// All of `n` pictures.
+    pub(crate) fn whole(n: usize, device: &Device) -> Self {
+        Self::around(Tensor::full([n, 2], 0.5, device), Tensor::ones([n], device))
     }
 }
 
@@ -269,7 +273,11 @@ mod tests {
         );
         let images = tracked.require_grad().inner();
         let centres = Tensor::from_floats([[0.5, 0.5], [1.0 / 6.0, 0.5]], &Device::flex());
-        let views = resample(images, &Boxes::around(centres, [2.0 / 6.0; 2]), [2, 2]);
+        let views = resample(
+            images,
+            &Boxes::around(centres, Tensor::full([2], 2.0 / 6.0, &Device::flex())),
+            [2, 2],
+        );
         assert!(!views.is_require_grad());
         let wanted = [14, 15, 20, 21, 2, 3, 8, 9].map(|idx: usize| values[idx]);
         assert_close(views, &wanted, 1e-6);

@@ -226,7 +226,7 @@ fn sparse(parameters: Tensor<2>, uniform: Tensor<2>) -> Drawn {
 
 impl Gaussian {
     /// From `[n, 2 · dim]`: means, and deviations before their softplus.
-    fn of(parameters: Tensor<2>) -> Self {
+    pub(crate) fn of(parameters: Tensor<2>) -> Self {
         let [mean, raw] = halves(parameters);
         let log_variance = ((softplus(raw, 1.0) + 1e-6).log() * 2.0).clamp(-10.0, 10.0);
         Self { mean, deviation: (log_variance * 0.5).exp() }

@@ -9,7 +9,7 @@ use crate::method::{Setting, ensure};
 use crate::mlp::{Last, NormedMlp, Widths};
 use crate::probe::Probe;
 use crate::views::fixation::IorShape;
-use crate::{EncoderShape, Init, Input, Result, ema};
+use crate::{AugmentConfig, EncoderShape, Init, Input, Result, ema};
 
 /// The `[model.method]` table of `name = "seq-jepa"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -22,6 +22,8 @@ pub struct Config {
     /// Height and width of a view, pixels; by default the frame's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view: Option<[usize; 2]>,
+    /// How views are augmented, where they are.
+    pub augment: AugmentConfig,
     /// Least and largest side of a fixation, as a part of the frame's.
     pub side: [f64; 2],
     /// Whether contrast and motion draw the eye; else it looks anywhere.
@@ -53,6 +55,7 @@ impl Default for Config {
             actions: Actions::Fixation,
             observed: 3,
             view: None,
+            augment: AugmentConfig::default(),
             side: [0.25, 0.5],
             saliency: true,
             inhibition: IorShape::Square,
@@ -84,6 +87,7 @@ impl Config {
         let [least, most] = self.side;
         let width = shape.dim() + self.told();
         let divides = self.heads > 0 && width.is_multiple_of(self.heads);
+        self.augment.validate()?;
         ensure(!sizes.contains(&0), "observed", "observed and every size must be at least 1")?;
         ensure(!self.view.is_some_and(|it| it.contains(&0)), "view", "must be at least 1 pixel")?;
         ensure(0.0 < least && least <= most && most <= 1.0, "side", "is two parts of 1, rising")?;
@@ -94,7 +98,8 @@ impl Config {
         ensure(shape.window() == 1, "name", "seq-jepa needs an encoder of single frames")?;
         let needed = self.observed + 1;
         let message = format!("these actions need pipeline.clip.frames of at least {needed}");
-        let enough = self.actions == Actions::Fixation || input.frames >= needed;
+        let free = matches!(self.actions, Actions::Fixation | Actions::Augment);
+        let enough = free || input.frames >= needed;
         ensure(enough, "actions", &message)?;
         let message = "camera needs pipeline.clip.camera_motion = true";
         ensure(self.actions != Actions::Camera || input.motion, "actions", message)?;
@@ -112,6 +117,7 @@ impl Config {
             shape: self.inhibition,
             radius: self.radius,
             telemetry: input.telemetry,
+            augment: self.augment.clone(),
             seed,
         }
     }

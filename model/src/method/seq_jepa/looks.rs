@@ -4,19 +4,22 @@
 //! fixation    crops where the eye jumps        Δrow, Δcolumn, ln scale ratio, Δt
 //! camera      whole frames while it moves,     the same, and shift, turn and zoom of the
 //!             fixations while it does not      camera, and whether it moved
-//! telemetry   whole frames                     differences of what was measured, and whether
-//!                                              it was, Δt
+//! telemetry   whole frames                     Δt, differences of what was measured, and
+//!                                              whether it was
+//! augment     augmented views of one frame     differences of crop, colours and blur
 //! ```
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::Clips;
 use crate::random::{Draws, Stage};
-use crate::views::actions::differences;
+use crate::views::actions::{augmentation_actions, differences};
+use crate::views::augment::AugmentConfig;
 use crate::views::fixation::{Inhibition, IorShape, fixate};
-use crate::views::resample::{Boxes, Edge, resample};
+use crate::views::resample::{Boxes, resample};
 use crate::views::saliency::saliency;
+use crate::views::view::{View, apply};
 
 /// What leads from a view to the next.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -29,6 +32,8 @@ pub enum Actions {
     Camera,
     /// Whatever was measured beside the stream.
     Telemetry,
+    /// Augmentations of the first frame: the paper's setting on images.
+    Augment,
 }
 
 /// The mean of |shift|, |turn| and |zoom| a frame below which a camera stands still.
@@ -37,6 +42,7 @@ const STILL: f64 = 0.01;
 /// Columns of an action that are no change of anything: whether it is known.
 const CAMERA: usize = 5;
 const FIXATION: usize = 4;
+const AUGMENT: usize = 9;
 
 /// Everything that decides the views of a clip.
 #[derive(Clone, Debug)]
@@ -55,6 +61,8 @@ pub(super) struct Eye {
     pub(super) radius: f64,
     /// Columns of telemetry.
     pub(super) telemetry: usize,
+    /// How views are augmented, where they are.
+    pub(super) augment: AugmentConfig,
     pub(super) seed: u64,
 }
 
@@ -74,6 +82,7 @@ impl Eye {
             Actions::Fixation => FIXATION,
             Actions::Camera => FIXATION + CAMERA,
             Actions::Telemetry => self.telemetry + 2,
+            Actions::Augment => AUGMENT,
         }
     }
 
@@ -83,16 +92,20 @@ impl Eye {
             Actions::Fixation => (0..FIXATION).collect(),
             Actions::Camera => (0..FIXATION + CAMERA - 1).collect(),
             Actions::Telemetry => (0..=self.telemetry).collect(),
+            Actions::Augment => (0..AUGMENT).collect(),
         }
     }
 
     /// The views of every clip; `number` decides them together with the seed.
     pub(super) fn look(&self, clips: &Clips, number: u64) -> Looks {
+        if self.actions == Actions::Augment {
+            return self.augmented(clips, number);
+        }
         let mut draws = Draws::at(self.seed, number, Stage::Fixate, &clips.device());
         let frames = self.frames(clips.frames_per_clip(), &mut draws);
         let gaps = self.gaps(clips, &frames);
         if self.actions == Actions::Telemetry {
-            let whole = whole(clips.len() * self.views, clips);
+            let whole = Boxes::whole(clips.len() * self.views, &clips.device());
             let measured = self.measured(clips, &frames);
             let actions = Tensor::cat(vec![gaps, measured], 2);
             return Looks { views: self.cut(clips, &frames, &whole), actions };
@@ -113,8 +126,28 @@ impl Eye {
         let zooms = differences(sides.clone().log().unsqueeze_dim::<3>(2));
         let mut parts = vec![jumps, zooms, gaps];
         parts.extend(moved.map(|it| it.0));
-        let boxes = boxes(positions, sides);
+        let boxes = Boxes::around(positions.flatten(0, 1), sides.flatten(0, 1));
         Looks { views: self.cut(clips, &frames, &boxes), actions: Tensor::cat(parts, 2) }
+    }
+
+    /// Augmented views of the first frame.
+    fn augmented(&self, clips: &Clips, number: u64) -> Looks {
+        let (n, device) = (clips.len(), clips.device());
+        let mut draws = Draws::at(self.seed, number, Stage::Augment, &device);
+        let frames = clips.all().narrow(1, 0, 1).repeat_dim(1, self.views);
+        let views = self.augment.draw(frames.dims(), &mut draws, false);
+        let actions = views.chunks(self.views).flat_map(|clip| {
+            let parameters: Vec<_> = clip.iter().map(View::parameters).collect();
+            augmentation_actions(&parameters)
+        });
+        let actions: Vec<f32> = actions.flatten().map(|it| it as f32).collect();
+        let shape = [n, self.views - 1, AUGMENT];
+        let actions = Tensor::from_data(TensorData::new::<f32, _>(actions, shape), &device);
+        let views: Tensor<4> = apply(frames, &views).flatten(0, 1);
+        let whole = Boxes::whole(n * self.views, &device);
+        let [h, w] = self.size;
+        let views = resample(views, &whole, self.size).reshape([n, self.views, 3, h, w]);
+        Looks { views, actions }
     }
 
     /// Which frame each view is of, in their order. Fixations and telemetry take frames at
@@ -213,33 +246,6 @@ fn select(x: Tensor<3>, places: &[usize]) -> Tensor<3> {
     x.select(1, places)
 }
 
-/// A box of equal sides around every position; both are flattened view by view.
-fn boxes(positions: Tensor<3>, sides: Tensor<2>) -> Boxes {
-    let column = |idx| positions.clone().narrow(2, idx, 1).flatten::<1>(0, 2);
-    let side: Tensor<1> = sides.flatten(0, 1);
-    Boxes {
-        row: column(0),
-        column: column(1),
-        height: side.clone(),
-        width: side.clone(),
-        flip: side.zeros_like(),
-        edge: Edge::Zero,
-    }
-}
-
-/// `rows` boxes around all of a frame.
-fn whole(rows: usize, clips: &Clips) -> Boxes {
-    let full = |value: f64| Tensor::<1>::ones([rows], &clips.device()) * value;
-    Boxes {
-        row: full(0.5),
-        column: full(0.5),
-        height: full(1.0),
-        width: full(1.0),
-        flip: full(0.0),
-        edge: Edge::Zero,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, Distribution};
@@ -256,6 +262,7 @@ mod tests {
             shape: IorShape::Square,
             radius: 0.2,
             telemetry: 2,
+            augment: AugmentConfig::default(),
             seed: 7,
         }
     }
@@ -311,6 +318,15 @@ mod tests {
         let frame = mean(clips.all().narrow(0, 0, 1).narrow(1, 0, 1));
         let view = mean(views.narrow(0, 0, 1).narrow(1, 0, 1));
         assert!((frame - view).abs() < 0.05, "{frame} and {view}");
+    }
+
+    #[test]
+    fn augmented_views_come_with_what_was_done_to_them() {
+        let Looks { views, actions } = eye(Actions::Augment).look(&clips(2), 4);
+        assert_eq!((views.dims(), actions.dims()), ([2, 3, 3, 8, 8], [2, 2, 9]));
+        let actions = floats(actions);
+        assert!(actions.iter().all(|it| it.is_finite() && it.abs() <= 2.0), "{actions:?}");
+        assert!(actions.iter().any(|it| it.abs() > 0.01), "{actions:?}");
     }
 
     #[test]
