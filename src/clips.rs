@@ -1,8 +1,10 @@
 //! What crosses from the pipeline to the model: batches as clips on the device, with what is
 //! known beside their pixels.
 
+use std::collections::HashMap;
+
 use model::{Clips, Device, Input};
-use pipeline::Batch;
+use pipeline::{Batch, ClipInfo};
 
 use crate::telemetry::Telemetry;
 
@@ -21,7 +23,7 @@ pub(crate) fn upload(batch: &mut Batch, telemetry: &Telemetry, device: &Device) 
     let pixels = std::mem::take(&mut batch.pixels);
     let clips = Clips::upload(pixels, batch.shape, device)
         .with_times(&batch.times)
-        .with_streams(batch.clips.iter().map(|it| it.stream).collect());
+        .with_videos(videos(&batch.clips));
     let clips = match batch.motion.take() {
         Some(motion) => clips.with_motion(motion),
         None => clips,
@@ -30,4 +32,11 @@ pub(crate) fn upload(batch: &mut Batch, telemetry: &Telemetry, device: &Device) 
         Some(telemetry) => clips.with_telemetry(telemetry),
         None => clips,
     }
+}
+
+/// A number for the video of each clip: the index of the first clip that is of the same.
+fn videos(clips: &[ClipInfo]) -> Vec<usize> {
+    let video = |it: &ClipInfo| (it.stream, it.item.clone());
+    let mut first = HashMap::new();
+    clips.iter().enumerate().map(|(idx, it)| *first.entry(video(it)).or_insert(idx)).collect()
 }

@@ -15,8 +15,8 @@ pub struct Clips {
     motion: Option<Tensor<3>>,
     /// Telemetry of every frame, `[n, t, columns + 1]`; the last says whether there is any.
     telemetry: Option<Tensor<3>>,
-    /// A number for the stream of each clip.
-    streams: Vec<usize>,
+    /// A number for the video of each clip.
+    videos: Vec<usize>,
 }
 
 impl Clips {
@@ -30,12 +30,12 @@ impl Clips {
     }
 
     /// Frames `[n, t, 3, height, width]` that are normalised already, a second apart and each
-    /// clip from a stream of its own.
+    /// clip from a video of its own.
     pub fn normalised(frames: Tensor<5>) -> Self {
         let [n, t, ..] = frames.dims();
         let times = Tensor::<1, Int>::arange(0..t as i64, &frames.device()).float();
         let times = times.reshape([1, t]).repeat_dim(0, n);
-        Self { frames, times, motion: None, telemetry: None, streams: (0..n).collect() }
+        Self { frames, times, motion: None, telemetry: None, videos: (0..n).collect() }
     }
 
     /// With the stream time of every frame in seconds, `[n, t]`.
@@ -64,10 +64,10 @@ impl Clips {
         self
     }
 
-    /// With a number for the stream of each clip.
-    pub fn with_streams(mut self, streams: Vec<usize>) -> Self {
-        assert_eq!(streams.len(), self.len(), "a stream for every clip");
-        self.streams = streams;
+    /// With a number for the video of each clip.
+    pub fn with_videos(mut self, videos: Vec<usize>) -> Self {
+        assert_eq!(videos.len(), self.len(), "a video for every clip");
+        self.videos = videos;
         self
     }
 
@@ -120,9 +120,9 @@ impl Clips {
         self.telemetry.clone()
     }
 
-    /// A number for the stream of each clip, `[n]`.
-    pub(crate) fn streams(&self) -> &[usize] {
-        &self.streams
+    /// A number for the video of each clip, `[n]`.
+    pub(crate) fn videos(&self) -> &[usize] {
+        &self.videos
     }
 
     /// The device of the frames.
@@ -141,7 +141,7 @@ impl Clips {
                 times: self.times.clone().narrow(0, from, len),
                 motion: self.motion.clone().map(|it| it.narrow(0, from, len)),
                 telemetry: self.telemetry.clone().map(|it| it.narrow(0, from, len)),
-                streams: self.streams[from..from + len].to_vec(),
+                videos: self.videos[from..from + len].to_vec(),
             };
             from += len;
             run
@@ -199,9 +199,9 @@ mod tests {
             .with_times(&[5.0, 5.5, 7.0, 7.25, 9.0, 10.0])
             .with_motion((0..15).map(|it| it as f32).collect())
             .with_telemetry((0..12).map(|it| it as f32).collect())
-            .with_streams(vec![4, 2, 7]);
+            .with_videos(vec![4, 2, 7]);
         let [two, one] = clips.chunks(2).try_into().unwrap();
-        assert_eq!((two.streams(), one.streams()), (&[4, 2][..], &[7][..]));
+        assert_eq!((two.videos(), one.videos()), (&[4, 2][..], &[7][..]));
         let floats = |it: Tensor<1>| it.into_data().try_to_vec::<f32>().unwrap();
         assert_eq!(floats(two.times().flatten(0, 1)), [0.0, 0.5, 0.0, 0.25]);
         assert_eq!(floats(one.motion().unwrap().flatten(0, 2)), [10.0, 11.0, 12.0, 13.0, 14.0]);

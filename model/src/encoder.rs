@@ -191,7 +191,6 @@ impl EncoderShape {
 
 /// Images to tokens.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there are two of them in a run")]
 pub enum FrameEncoder {
     /// Tokens of a transformer.
     Vit(Vit),

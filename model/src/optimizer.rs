@@ -26,8 +26,11 @@ pub struct TrainConfig {
     pub decay_steps: u64,
     /// Where the cosine ends.
     pub floor: f64,
-    /// Decoupled weight decay, on every parameter.
+    /// Decoupled weight decay.
     pub weight_decay: f64,
+    /// Whether biases and the scales of norms decay, too. TDV's do; AdaSSL's and seq-JEPA's
+    /// do not.
+    pub decay_vectors: bool,
     /// Joint norm that gradients are clipped to.
     pub grad_clip: f64,
     /// Micro-batches that a batch is worked through in, to save memory. A running mean, as TDV's
@@ -45,6 +48,7 @@ impl Default for TrainConfig {
             decay_steps: 3_000_000,
             floor: 1e-9,
             weight_decay: 0.01,
+            decay_vectors: true,
             grad_clip: 1.0,
             accumulate: 1,
         }
@@ -85,25 +89,31 @@ impl TrainConfig {
 
     /// AdamW as in PyTorch; the parameters of each group learn at a multiple of the rate.
     pub(crate) fn optimizer(&self, groups: Vec<(ParamGroup, f64)>) -> ModuleOptimizer {
-        let adamw = AdamWConfig::new()
-            .with_beta_1(self.betas[0] as f32)
-            .with_beta_2(self.betas[1] as f32)
-            .with_epsilon(1e-8)
-            .with_weight_decay(self.weight_decay as f32)
-            .build();
-        groups.into_iter().fold(
-            adamw.clone().into(),
-            |all: ModuleOptimizer, (group, multiplier)| {
-                all.with_group(group, Scaled { adamw: adamw.clone(), multiplier }, None)
-            },
-        )
+        let adamw = |decay: f64| {
+            AdamWConfig::new()
+                .with_beta_1(self.betas[0] as f32)
+                .with_beta_2(self.betas[1] as f32)
+                .with_epsilon(1e-8)
+                .with_weight_decay(decay as f32)
+                .build()
+        };
+        let vectors = if self.decay_vectors { self.weight_decay } else { 0.0 };
+        let at = |multiplier| Scaled {
+            matrices: adamw(self.weight_decay),
+            vectors: adamw(vectors),
+            multiplier,
+        };
+        groups.into_iter().fold(at(1.0).into(), |all: ModuleOptimizer, (group, multiplier)| {
+            all.with_group(group, at(multiplier), None)
+        })
     }
 }
 
-/// AdamW at a multiple of the learning rate.
+/// AdamW at a multiple of the learning rate, with a weight decay of their own for vectors.
 #[derive(Clone)]
 struct Scaled {
-    adamw: AdamW,
+    matrices: AdamW,
+    vectors: AdamW,
     multiplier: f64,
 }
 
@@ -117,7 +127,8 @@ impl Optimizer for Scaled {
         grad: Tensor<D>,
         state: Option<Self::State<D>>,
     ) -> (Tensor<D>, Option<Self::State<D>>) {
-        self.adamw.step(rate * self.multiplier, tensor, grad, state)
+        let adamw = if D == 1 { &self.vectors } else { &self.matrices };
+        adamw.step(rate * self.multiplier, tensor, grad, state)
     }
 
     fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
@@ -127,6 +138,8 @@ impl Optimizer for Scaled {
 
 #[cfg(test)]
 mod tests {
+    use burn::optim::GradientsParams;
+
     use super::*;
 
     fn config(warmup: Option<u64>) -> TrainConfig {
@@ -141,6 +154,28 @@ mod tests {
         assert!((rate(1) - 0.1).abs() < 1e-12 && (rate(10) - 1.0).abs() < 1e-12);
         assert!((rate(60) - 0.55).abs() < 1e-12, "half-way: {}", rate(60));
         assert!((rate(110) - 0.1).abs() < 1e-12 && (rate(100_000) - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn vectors_decay_only_where_they_shall() {
+        let device = Device::flex().autodiff();
+        for decay_vectors in [true, false] {
+            let config = TrainConfig { weight_decay: 0.5, decay_vectors, ..config(Some(0)) };
+            let layer = crate::Init::new(0, &device).default_linear(3, 3);
+            let before = (layer.weight.val().inner(), layer.bias.as_ref().unwrap().val().inner());
+            // A loss without a slope: only the decay moves anything.
+            let loss = layer.forward(Tensor::<2>::ones([2, 3], &device)).sum() * 0.0;
+            let grads = GradientsParams::from_grads(loss.backward(), &layer);
+            let layer = config.optimizer(Vec::new()).step(0.1, layer, grads);
+            let shrunk = |after: Tensor<1>, before: Tensor<1>| -> f32 {
+                (after / before - 1.0).abs().max().into_scalar()
+            };
+            let bias = layer.bias.as_ref().unwrap().val().inner();
+            let weight = layer.weight.val().inner().flatten(0, 1);
+            assert!((shrunk(weight, before.0.flatten(0, 1)) - 0.05).abs() < 1e-4);
+            let wanted = if decay_vectors { 0.05 } else { 0.0 };
+            assert!((shrunk(bias, before.1) - wanted).abs() < 1e-4);
+        }
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl AdaSsl {
     }
 
     /// The objective over all directions.
-    fn objective(&self, networks: &Networks, gone: &[Gone], streams: &[usize]) -> Tensor<1> {
+    fn objective(&self, networks: &Networks, gone: &[Gone], videos: &[usize]) -> Tensor<1> {
         let distances = gone.iter().map(|it| {
             // −cos, as the authors write it; the target is a constant inside.
             cosine_distance(it.predicted.clone(), it.way.to.clone()) - 1.0
@@ -150,11 +150,11 @@ impl AdaSsl {
         if self.config.objective == Objective::Distillation {
             return distances.reduce(|a, b| a + b).expect("at least one direction");
         }
-        self.contrast(networks, gone, streams)
+        self.contrast(networks, gone, videos)
     }
 
     /// Contexts against embeddings. The way from x to y alone has negatives among the y.
-    fn contrast(&self, networks: &Networks, gone: &[Gone], streams: &[usize]) -> Tensor<1> {
+    fn contrast(&self, networks: &Networks, gone: &[Gone], videos: &[usize]) -> Tensor<1> {
         let predicted: Vec<_> = gone.iter().map(|it| it.predicted.clone()).collect();
         let to: Vec<_> = gone.iter().map(|it| it.way.to.clone()).collect();
         // Predictions of x stand before those of y, and embeddings likewise.
@@ -167,9 +167,9 @@ impl AdaSsl {
         };
         let device = contexts.device();
         let scale = networks.scale().unwrap_or_else(|| Tensor::ones([1], &device));
-        let excluded = self.config.other_streams.then(|| {
-            let n = streams.len();
-            let mask = same_group(streams, &device);
+        let excluded = self.config.other_videos.then(|| {
+            let n = videos.len();
+            let mask = same_group(videos, &device);
             if gone.len() == 1 { mask.slice([0..n, 0..n]) } else { mask }
         });
         if gone.len() == 1 {
@@ -249,7 +249,7 @@ impl AdaSsl {
         let gone = ways.into_iter().zip(noise);
         let gone: Vec<_> =
             gone.map(|(way, noise)| self.go(&student.networks, way, noise)).collect();
-        let ssl = self.objective(&student.networks, &gone, clips.streams());
+        let ssl = self.objective(&student.networks, &gone, clips.videos());
         let cost = gone.iter().map(|it| it.drawn.cost.clone()).reduce(|a, b| a + b);
         let cost = cost.expect("at least one direction") / gone.len() as f64;
         let mut total = ssl.clone() + cost.clone() * self.beta(work.progress);

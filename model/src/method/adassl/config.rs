@@ -45,8 +45,8 @@ pub struct Config {
     pub temperature: f64,
     /// Contrastive: learn a scale of the logits, which starts at 1.
     pub learn_scale: bool,
-    /// Contrastive: only clips of other streams are negatives. Frames of one video are alike.
-    pub other_streams: bool,
+    /// Contrastive: only clips of other videos are negatives, since frames of one are alike.
+    pub other_videos: bool,
     /// Distilled: first momentum of the teacher.
     pub momentum: f64,
     /// Distilled: whether the momentum rises to 1 along a cosine.
@@ -109,7 +109,7 @@ impl Default for Config {
             beta_warmup: 0.05,
             temperature: 0.1,
             learn_scale: false,
-            other_streams: false,
+            other_videos: false,
             momentum: 0.996,
             momentum_rises: true,
             dense: None,

@@ -60,6 +60,7 @@ impl Tdvs<'_> {
             decay_steps: u64::MAX,
             floor: rate,
             weight_decay: self.0.number("/optimizer/weight_decay"),
+            decay_vectors: true,
             grad_clip: self.0.number("/optimizer/grad_clip_norm"),
             accumulate: 1,
         };
