@@ -250,7 +250,7 @@ impl Method for SeqJepa {
     }
 
     fn least_frames(&self) -> usize {
-        if self.config.actions == Actions::Fixation { 2 } else { self.eye.views }
+        if self.config.actions == Actions::Fixation { 1 } else { self.eye.views }
     }
 
     /// The aggregate of a sequence of views, which the seed decides.
