@@ -278,3 +278,6 @@ impl Losses {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;
