@@ -78,14 +78,8 @@ struct BasicBlock {
     bn1: BatchNorm,
     conv2: Conv2d,
     bn2: BatchNorm,
-    downsample: Option<Downsample>,
-}
-
-/// A shortcut of other dimensions.
-#[derive(Module, Debug)]
-struct Downsample {
-    conv: Conv2d,
-    norm: BatchNorm,
+    /// A shortcut of other dimensions; torchvision's are called `0` and `1`, as a tuple's are.
+    downsample: Option<(Conv2d, BatchNorm)>,
 }
 
 impl BasicBlock {
@@ -95,16 +89,16 @@ impl BasicBlock {
             bn1: BatchNorm::affine(output, 1.0, init),
             conv2: convolution([output, output], 3, 1, init),
             bn2: BatchNorm::affine(output, 0.0, init),
-            downsample: (stride > 1 || input != output).then(|| Downsample {
-                conv: convolution([input, output], 1, stride, init),
-                norm: BatchNorm::affine(output, 1.0, init),
+            downsample: (stride > 1 || input != output).then(|| {
+                let conv = convolution([input, output], 1, stride, init);
+                (conv, BatchNorm::affine(output, 1.0, init))
             }),
         }
     }
 
     fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some(it) => it.norm.forward(it.conv.forward(x.clone()), mode),
+            Some((conv, norm)) => norm.forward(conv.forward(x.clone()), mode),
             None => x.clone(),
         };
         let x = relu(self.bn1.forward(self.conv1.forward(x), mode));

@@ -316,3 +316,6 @@ impl Losses {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -251,7 +251,7 @@ impl Method for SeqJepa {
 
     fn least_frames(&self) -> usize {
         match self.config.actions {
-            Actions::Fixation | Actions::Augment => 2,
+            Actions::Fixation | Actions::Augment => 1,
             Actions::Camera | Actions::Telemetry => self.eye.views,
         }
     }

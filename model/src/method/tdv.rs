@@ -92,12 +92,22 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(super) fn validate(&self, shape: &EncoderShape, _: &Input) -> Result<()> {
+    pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         shape.vit()?;
+        ensure(input.frames > 1, "name", "tdv needs pipeline.clip.frames of at least 2")?;
         let momentum = |it: f64| (0.0..=1.0).contains(&it);
         let HeadConfig { hidden, bottleneck, prototypes, chunk } = self.head;
         let sizes = [hidden, bottleneck, prototypes, chunk];
         let temperatures = [self.student_temperature, self.teacher_temperature].map(is_positive);
+        let weights = [
+            ("motion_learning_rate", self.motion_learning_rate),
+            ("mse_coeff", self.mse_coeff),
+            ("cls_coeff", self.cls_coeff),
+            ("patch_coeff", self.patch_coeff),
+        ];
+        for (key, it) in weights {
+            ensure(it >= 0.0 && it.is_finite(), key, "must be 0 or more")?;
+        }
         ensure(self.motion_depth != Some(0), "motion_depth", "must be at least 1")?;
         ensure(momentum(self.momentum), "momentum", "must lie in 0..=1")?;
         ensure(momentum(self.centre_momentum), "centre_momentum", "must lie in 0..=1")?;

@@ -1,0 +1,103 @@
+//! AdaSSL alone: its warnings and its futures.
+
+use burn::tensor::Device;
+use serde_json::json;
+
+use super::cases::{CASES, Case, case};
+use crate::MethodConfig;
+use crate::method::adassl::{AdaSsl, Latent};
+use crate::method::{Method as _, Setting};
+
+fn method(case: &Case) -> AdaSsl {
+    let (config, input, device) = (case.config(), case.input(), Device::flex());
+    let shape = config.shape(input).unwrap();
+    let MethodConfig::Adassl(it) = &config.method else { panic!("{} is another", case.name) };
+    it.init(&Setting { shape, input, seed: 0, device }).0
+}
+
+/// The kinds of warnings for a divergence in nats and −cos, at the end of a run.
+fn kinds(method: &AdaSsl, kl: f32, minus_cosine: f32) -> Vec<&'static str> {
+    let values = [("kl".into(), kl), ("minus_cosine".into(), minus_cosine)];
+    method.warnings(&values, 1.0).into_iter().map(|it| it.kind).collect()
+}
+
+#[test]
+fn warnings_come_at_their_thresholds_and_not_before() {
+    let gaussian = method(&case("adassl, gaussian"));
+    let (collapse, leakage) = (vec!["posterior collapse"], vec!["leakage"]);
+    let cases = [
+        (0.099, 0.0, &collapse),
+        (0.1, 0.0, &vec![]),
+        (50.0, -0.951, &vec![]),
+        (50.1, -0.951, &leakage),
+        (50.1, -0.95, &vec![]),
+    ];
+    for (kl, minus_cosine, wanted) in cases {
+        assert_eq!(&kinds(&gaussian, kl, minus_cosine), wanted, "{kl} nats at {minus_cosine}");
+    }
+    for name in ["adassl, sparse", "adassl, none"] {
+        assert_eq!(kinds(&method(&case(name)), 0.0, -1.0), [""; 0], "{name} has no nats");
+    }
+}
+
+#[test]
+fn no_warning_comes_while_beta_still_rises() {
+    let gaussian = method(&case("adassl, gaussian"));
+    let values = [("kl".into(), 0.0), ("minus_cosine".into(), 0.0)];
+    assert!(gaussian.warnings(&values, 0.049).is_empty());
+    assert_eq!(gaussian.warnings(&values, 0.05).len(), 1);
+}
+
+/// So heavy a cost leaves nothing of r.
+#[test]
+fn a_collapse_is_said_once_a_run() {
+    let case = case("adassl, gaussian");
+    let mut config = case.config_with(&json!({"beta": 1e3}));
+    config.train.learning_rate = 0.05;
+    let mut trainer = case.trainer_of(&config, 0);
+    let (mut collapsed, mut said) = (0, Vec::new());
+    for _ in 0..60 {
+        let report = trainer.step(&case.clips(6, 0), true).unwrap().unwrap();
+        let kl = report.values.iter().find(|it| it.0 == "kl").unwrap().1;
+        collapsed += usize::from(kl < 0.1);
+        said.extend(report.warnings.iter().map(|it| it.kind));
+    }
+    assert!(collapsed > 1, "it collapsed at {collapsed} steps");
+    assert_eq!(said, ["posterior collapse"]);
+}
+
+#[test]
+fn futures_are_unit_vectors_that_repeat() {
+    const SAMPLES: usize = 3;
+    for case in CASES {
+        let (mut trainer, clips) = (case.trainer(0), case.clips(4, 0));
+        trainer.step(&clips, false).unwrap();
+        let Some(futures) = trainer.futures(&clips, SAMPLES) else {
+            assert!(!case.name.starts_with("adassl"), "{} has no futures", case.name);
+            continue;
+        };
+        assert!(case.name.starts_with("adassl"), "{} has futures", case.name);
+        let (drawn, expected) = (&futures.drawn, &futures.expected);
+        let lengths = [drawn.len(), expected.len(), futures.came.len()];
+        assert_eq!(lengths, [4 * SAMPLES, 4, 4].map(|it| it * futures.dim), "{}", case.name);
+        for row in [drawn, expected, &futures.came].iter().flat_map(|it| it.chunks(futures.dim)) {
+            let norm = row.iter().map(|it| it * it).sum::<f32>().sqrt();
+            assert!((norm - 1.0).abs() < 1e-5, "{}: a norm of {norm}", case.name);
+        }
+        let again = trainer.futures(&clips, SAMPLES).unwrap();
+        assert_eq!(drawn, &again.drawn, "{}", case.name);
+        assert_chance(case, drawn, expected, futures.dim);
+    }
+}
+
+/// Only a Gaussian r is left to chance before y is known; every draw of it differs.
+fn assert_chance(case: &Case, drawn: &[f32], expected: &[f32], dim: usize) {
+    let MethodConfig::Adassl(config) = case.config().method else { panic!("{}", case.name) };
+    let is_gaussian = config.latent == Latent::Gaussian;
+    let samples = drawn.len() / expected.len();
+    for (clip, expected) in drawn.chunks(samples * dim).zip(expected.chunks(dim)) {
+        let draws: Vec<_> = clip.chunks(dim).collect();
+        assert!(draws.iter().all(|it| (*it == expected) != is_gaussian), "{}", case.name);
+        assert_eq!(draws[0] != draws[1], is_gaussian, "{}", case.name);
+    }
+}
