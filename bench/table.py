@@ -1,14 +1,17 @@
 """Markdown tables of the benchmark's results, for BENCHMARKS.md.
 
-    table.py [--decode FILE] [--step FILE...] [--waiting FILE...]
+    table.py [--decode FILE] [--step FILE...] [--waiting FILE...] [--methods FILE]
+             [--learning FILE]
 
 A result file holds one JSON object, on its last line. decode: what `decode.py --json` prints.
 step: what `step.py --json` and onward's example print, the first file being the reference of the
-ratios. waiting: what `waiting.py` prints.
+ratios. waiting: what `waiting.py` prints. methods: what onward's example prints. learning: what
+`learning.py` prints.
 """
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 
@@ -83,11 +86,76 @@ def waiting_tables(results):
         for r in results])
 
 
+def methods_tables(result):
+    rows = result["methods"]
+    first = rows[0]
+    yield (f"ViT-xs, patches of 14, {result['clips']} clips {result['size']}x{result['size']}, "
+           f"medians of {result['rounds']} (the fastest and the slowest beside them).")
+    yield table(["method", "encodes of a clip", "s a step", "from", "to",
+                 f"times {first['name']}", "million parameters"], [
+        [f"`{r['name']}`", r["encodes"], f"{r['median_s']:.2f}", f"{r['least_s']:.2f}",
+         f"{r['most_s']:.2f}", f"{r['median_s'] / first['median_s']:.2f}",
+         f"{r['parameters'] / 1e6:.1f}"]
+        for r in rows])
+
+
+def orderings_tables(result):
+    yield (f"TDV on the quickstart's three clips, {result['steps']} steps, one seed; means and "
+           f"embeddings of the last {result['last']} steps "
+           f"(ln K = {math.log(result['prototypes']):.2f}; naming the commonest stretch is right "
+           f"in {100 * result['runs'][0]['chance']:.0f} %):")
+    yield table(["run", "variance of z", "teacher's variance", "copy ratio", "MSE", "CE [CLS]",
+                 "CE patches", "teacher's entropy", "probe: stream", "probe: stretch"], [
+        [r["name"], f"{r['variance_frame']:.3g}", f"{r['variance_teacher']:.3g}",
+         f"{r['copy_ratio']:.2f}", f"{r['mse']:.3g}", f"{r['ce_cls']:.2f}",
+         f"{r['ce_patch']:.2f}", f"{r['teacher_entropy_patch']:.2f}",
+         f"{100 * r['stream']:.1f} %", f"{100 * r['stretch']:.1f} %"]
+        for r in result["runs"]])
+    yield table(["the paper's ordering", "rule", "measured", "at this length"], [
+        [r["claim"], r["rule"], r["numbers"], "HOLDS" if r["holds"] else "DOES NOT HOLD"]
+        for r in result["orderings"]])
+
+
+def digits_tables(result):
+    height, width = result["size"]
+    yield (f"AdaSSL on moving digits, {result['steps']} steps of {result['clips']} clips "
+           f"{height}x{width}, one seed; metrics at the end:")
+    yield table(["run", "s a step", "million parameters", "-cos", "-cos, prior's mean",
+                 "usage gap", "KL, nats", "prior's deviation", "posterior's"], [
+        [r["name"], f"{r['seconds'] / result['steps']:.2f}", f"{r['parameters'] / 1e6:.2f}",
+         *(number(r[key], ".3f") for key in ("minus_cosine", "minus_cosine_prior", "usage_gap",
+                                             "kl", "prior_std", "posterior_std"))]
+        for r in result["training"]])
+    drawn = result["forecasts"][0]
+    yield (f"Energy Score of the velocity after the turn on {result['sequences']} sequences "
+           "(lower is better; mean and 95 % interval of the difference over the sequences):")
+    yield table(["forecast", "px a frame", "more than the drawn", "apart", "spread of futures",
+                 "readout's R²"], [
+        [r["name"], f"{r['score']:.3f}",
+         "-" if r is drawn else f"{r['more']:+.3f} ± {r['interval']:.3f}",
+         "-" if r is drawn else "yes" if separate(r) else "no",
+         f"{r['spread']:.3f}", number(r["r2"], ".3f")]
+        for r in result["forecasts"]])
+    better = [r["name"] for r in result["forecasts"] if separate(r) and r["more"] > 0]
+    worse = [r["name"] for r in result["forecasts"] if separate(r) and r["more"] < 0]
+    even = [r["name"] for r in result["forecasts"] if r is not drawn and not separate(r)]
+    parts = [(better, "are better than"), (worse, "are worse than"), (even, "are level with")]
+    yield "At this length, the drawn futures " + "; they ".join(
+        f"{verb} {', '.join(names)}" for names, verb in parts if names) + "."
+
+
+def separate(row):
+    """Whether the interval of the difference leaves 0 out."""
+    return abs(row["more"]) > row["interval"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--decode", metavar="FILE")
     parser.add_argument("--step", nargs="+", metavar="FILE")
     parser.add_argument("--waiting", nargs="+", metavar="FILE")
+    parser.add_argument("--methods", metavar="FILE")
+    parser.add_argument("--learning", metavar="FILE")
     args = parser.parse_args()
 
     parts = []
@@ -97,6 +165,12 @@ def main():
         parts += ["## One step", *step_tables([load(path) for path in args.step])]
     if args.waiting:
         parts += ["## Waiting", *waiting_tables([load(path) for path in args.waiting])]
+    if args.methods:
+        parts += ["## One step of every method", *methods_tables(load(args.methods))]
+    if args.learning:
+        result = load(args.learning)
+        parts += ["## What short training shows", *orderings_tables(result),
+                  *digits_tables(result["digits"])]
     print("\n\n".join(parts))
 
 
