@@ -186,7 +186,8 @@ impl<M: Method> MethodTrainer<M> {
         for Ratio { name, term, over } in self.method.ratios() {
             let value = |name: &str| values.iter().find(|it| it.0 == name).map(|it| it.1);
             if let (Some(term), Some(over)) = (value(term), value(over)) {
-                values.push(((*name).into(), term / over));
+                // Of a scene that stands still, copying is free of error.
+                values.push(((*name).into(), term / over.max(1e-12)));
             }
         }
         let rate = self.train.learning_rate_at(self.step);

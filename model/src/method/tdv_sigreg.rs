@@ -59,8 +59,10 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(super) fn validate(&self, shape: &EncoderShape, _: &Input) -> Result<()> {
+    pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         shape.vit()?;
+        let message = "tdv-sigreg needs pipeline.clip.frames of at least 2";
+        ensure(input.frames >= 2, "name", message)?;
         self.sigreg.validate()?;
         ensure(self.directions > 0, "directions", "must be at least 1")?;
         ensure(is_positive(self.mse_coeff), "mse_coeff", "must be above 0")?;
@@ -160,19 +162,20 @@ impl Method for TdvSigReg {
             let [cls, patch] = self.regulariser(student, &z, work);
             let regulariser = (cls.clone() + patch.clone()) * self.config.lambda;
             let total = mse.clone() * self.config.mse_coeff + regulariser;
-            let past = z.clone().narrow(1, 0, frames - 1).inner();
-            let copy = mean_squared(past, next.inner());
+            let (z, predicted, next) = (z.inner(), predicted.inner(), next.inner());
+            let past = z.clone().narrow(1, 0, frames - 1);
+            let errors = a_clip(predicted.clone() - next.clone());
+            let copy_errors = a_clip(past - next);
             Losses {
                 terms: vec![
                     ("mse", mse.inner()),
-                    ("copy_mse", copy),
+                    ("copy_mse", copy_errors.clone().mean()),
                     ("sigreg_cls", cls.inner()),
                     ("sigreg_patch", patch.inner()),
                 ],
-                tokens: vec![
-                    ("frame", z.inner().flatten(0, 1)),
-                    ("predicted", predicted.inner().flatten(0, 1)),
-                ],
+                per_clip: vec![("mse", errors), ("copy_mse", copy_errors)],
+                projections: Some(predicted.clone().narrow(2, 0, 1).flatten(0, 2)),
+                tokens: vec![("frame", z.flatten(0, 1)), ("predicted", predicted.flatten(0, 1))],
                 ..Losses::of(total)
             }
         })
@@ -207,4 +210,9 @@ impl Method for TdvSigReg {
             ("projector", parameters::count(&student.projector)),
         ]
     }
+}
+
+/// The mean square of `[n, pairs, tokens, d]` a clip, `[n]`.
+fn a_clip(difference: Tensor<4>) -> Tensor<1> {
+    difference.square().flatten::<2>(1, 3).mean_dim(1).squeeze_dim(1)
 }

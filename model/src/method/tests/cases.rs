@@ -62,11 +62,13 @@ pub(super) const CASES: &[Case] = &[
     vit("tdv", r#"{"name": "tdv", "momentum": 0.9, "head": {"hidden": 16, "bottleneck": 8, "prototypes": 12}}"#),
     vit("tdv, motion = frame", r#"{"name": "tdv", "momentum": 0.9, "motion": "frame", "head": {"hidden": 16, "bottleneck": 8, "prototypes": 12}}"#),
     vit("tdv, motion = none", r#"{"name": "tdv", "momentum": 0.9, "motion": "none", "head": {"hidden": 16, "bottleneck": 8, "prototypes": 12}}"#),
+    vit("tdv-sigreg", r#"{"name": "tdv-sigreg", "projector": "16-8", "directions": 16}"#),
+    vit("tdv-adassl", r#"{"name": "tdv-adassl", "dim": 4, "tdv": {"momentum": 0.9, "head": {"hidden": 16, "bottleneck": 8, "prototypes": 12}}}"#),
 
     vit("adassl, gaussian", r#"{"name": "adassl", "dim": 4, "hidden": 16, "projector": "16-8", "editor": "16-8", "momentum": 0.9}"#),
     vit("adassl, sparse", r#"{"name": "adassl", "latent": "sparse", "dim": 4, "hidden": 16, "projector": "16-8", "predictor": "16-8", "momentum": 0.9, "beta": 0.1}"#),
     vit("adassl, none", r#"{"name": "adassl", "latent": "none", "projector": "16-8", "editor": "16-8", "momentum": 0.9}"#),
-    vit("adassl, gaussian, contrastive", r#"{"name": "adassl", "objective": "contrastive", "dim": 4, "hidden": 16, "projector": "16-8", "editor": "16-8", "other_streams": true}"#),
+    vit("adassl, gaussian, contrastive", r#"{"name": "adassl", "objective": "contrastive", "dim": 4, "hidden": 16, "projector": "16-8", "editor": "16-8", "other_videos": true}"#),
     vit("adassl, sparse, contrastive", r#"{"name": "adassl", "latent": "sparse", "objective": "contrastive", "dim": 4, "hidden": 16, "projector": "16-8", "beta": 0.1}"#),
     vit("adassl, none, contrastive", r#"{"name": "adassl", "latent": "none", "objective": "contrastive", "projector": "16-8", "editor": "16-8", "learn_scale": true}"#),
     vit("adassl, additive", r#"{"name": "adassl", "dim": 8, "hidden": 16, "projector": "16-8", "editor": "additive", "predictor": "16-8", "momentum": 0.9, "momentum_rises": false}"#),
@@ -78,7 +80,7 @@ pub(super) const CASES: &[Case] = &[
     vit("adassl, third view = augmented", r#"{"name": "adassl", "third_view": "augmented", "augment": {}, "dim": 4, "hidden": 16, "projector": "16-8", "editor": "16-8", "momentum": 0.9}"#),
     vit("adassl, both directions", r#"{"name": "adassl", "third_view": "none", "directions": "both", "dim": 4, "hidden": 16, "projector": "16-8", "editor": "16-8", "momentum": 0.9}"#),
     vit("adassl, both directions, augmented", r#"{"name": "adassl", "third_view": "augmented", "augment": {}, "directions": "both", "dim": 4, "hidden": 16, "projector": "16-8", "editor": "16-8", "momentum": 0.9}"#),
-    vit("adassl, both directions, contrastive", r#"{"name": "adassl", "objective": "contrastive", "third_view": "augmented", "augment": {}, "directions": "both", "dim": 4, "hidden": 16, "projector": "16-8", "editor": "16-8", "learn_scale": true, "other_streams": true}"#),
+    vit("adassl, both directions, contrastive", r#"{"name": "adassl", "objective": "contrastive", "third_view": "augmented", "augment": {}, "directions": "both", "dim": 4, "hidden": 16, "projector": "16-8", "editor": "16-8", "learn_scale": true, "other_videos": true}"#),
     with(CONV3D, 6, vit("adassl, conv3d", r#"{"name": "adassl", "dim": 4, "hidden": 16, "projector": "16-8", "editor": "16-8", "momentum": 0.9}"#)),
 
     with(VIT, 5, vit("seq-jepa, fixation", r#"{"name": "seq-jepa", "action_dim": 8, "depth": 1, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
@@ -86,6 +88,7 @@ pub(super) const CASES: &[Case] = &[
     with(VIT, 5, vit("seq-jepa, camera", r#"{"name": "seq-jepa", "actions": "camera", "action_dim": 8, "depth": 1, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
     with(VIT, 5, vit("seq-jepa, telemetry", r#"{"name": "seq-jepa", "actions": "telemetry", "observed": 2, "action_dim": 8, "depth": 2, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
     with(VIT, 4, vit("seq-jepa, unconditioned", r#"{"name": "seq-jepa", "conditioned": false, "depth": 1, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
+    with(VIT, 2, vit("seq-jepa, augment", r#"{"name": "seq-jepa", "actions": "augment", "action_dim": 8, "depth": 1, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
     with(RESNET, 4, vit("seq-jepa, resnet18", r#"{"name": "seq-jepa", "observed": 2, "action_dim": 8, "depth": 1, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
 ];
 
@@ -170,6 +173,6 @@ impl Case {
         clips
             .with_motion(motion)
             .with_telemetry(measured)
-            .with_streams((0..n).map(|it| it / 2).collect())
+            .with_videos((0..n).map(|it| it / 2).collect())
     }
 }

@@ -31,7 +31,8 @@ fn is_running(name: &str) -> bool {
 /// The student's weight that a teacher's follows.
 fn followed<'a>(name: &str, student: &'a Weights) -> &'a [f32] {
     let tdv = name.replace("teacher_encoder.", "frame_encoder.").replace("teacher_head.", "head.");
-    let names = [name.into(), format!("branch.{name}"), format!("encoder.{name}"), tdv];
+    let bridge = format!("tdv.{tdv}");
+    let names = [name.into(), format!("branch.{name}"), format!("encoder.{name}"), tdv, bridge];
     names.iter().find_map(|it| student.get(it)).unwrap_or_else(|| panic!("nobody has {name}"))
 }
 
@@ -44,6 +45,7 @@ fn momentum(case: &Case, step: u64) -> Option<f64> {
     let method = case.config().method;
     match &method {
         MethodConfig::Tdv(it) => Some(it.momentum),
+        MethodConfig::TdvAdassl(it) => Some(it.tdv.momentum),
         MethodConfig::SeqJepa(it) => Some(rising(it.momentum)),
         MethodConfig::Tico(it) => Some(rising(it.momentum)),
         MethodConfig::Byol(it) => Some(rising(it.momentum)),
