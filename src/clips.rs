@@ -13,6 +13,7 @@ pub(crate) fn input(config: &pipeline::Config, columns: usize) -> Input {
     Input {
         image: config.size,
         frames: config.clip.frames,
+        clips: config.batch.clips,
         motion: config.clip.camera_motion,
         telemetry: columns,
     }

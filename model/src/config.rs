@@ -75,6 +75,8 @@ pub struct Input {
     pub image: [usize; 2],
     /// Frames in a clip.
     pub frames: usize,
+    /// Clips in a batch.
+    pub clips: usize,
     /// Whether the camera's motion is known.
     pub motion: bool,
     /// Columns of telemetry, without the one that says whether there is any.
@@ -82,9 +84,18 @@ pub struct Input {
 }
 
 impl Input {
-    /// Clips of `frames` frames of `image` = `[height, width]` and nothing beside them.
+    /// Pairs of clips of `frames` frames of `image` = `[height, width]`, nothing beside them.
     pub fn frames(image: [usize; 2], frames: usize) -> Self {
-        Self { image, frames, motion: false, telemetry: 0 }
+        Self { image, frames, clips: 2, motion: false, telemetry: 0 }
+    }
+}
+
+/// Clips in the smallest of `parts` runs of equal length, of which the last may be shorter.
+fn smallest_part(clips: usize, parts: usize) -> usize {
+    let length = clips.div_ceil(parts.max(1)).max(1);
+    match clips % length {
+        0 => length.min(clips),
+        rest => rest,
     }
 }
 
@@ -108,6 +119,12 @@ impl Config {
             return Err(Error::Config { key: "model.embed.encoder".into(), message });
         }
         self.train.validate()?;
+        if self.method.clips_meet() && smallest_part(input.clips, self.train.accumulate) < 2 {
+            let message = "clips are compared with each other in this method: every micro-batch \
+                           (pipeline.batch.clips by model.train.accumulate) needs at least 2"
+                .into();
+            return Err(Error::Config { key: "model.method.name".into(), message });
+        }
         if self.precision == Precision::Bfloat16
             && !device.supports_dtype(burn::tensor::DType::BF16)
         {
@@ -115,5 +132,17 @@ impl Config {
             return Err(Error::Config { key: "model.precision".into(), message });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_part_is_the_last() {
+        for (clips, parts, wanted) in [(7, 3, 1), (8, 3, 2), (5, 2, 2), (4, 4, 1), (1, 1, 1)] {
+            assert_eq!(smallest_part(clips, parts), wanted, "{clips} in {parts}");
+        }
     }
 }

@@ -118,6 +118,11 @@ impl MethodConfig {
         each!(self, it => train(it.init(setting), config, setting))
     }
 
+    /// Whether a loss over one clip says nothing.
+    pub(crate) fn clips_meet(&self) -> bool {
+        !matches!(self, Self::Tdv(_) | Self::TdvAdassl(_))
+    }
+
     /// Whether there is a moving average of the encoder.
     pub(crate) fn has_teacher(&self) -> bool {
         match self {

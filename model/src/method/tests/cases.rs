@@ -130,7 +130,7 @@ impl Case {
     /// Clips that have everything beside their frames.
     pub(super) fn input(&self) -> Input {
         let image = [SIDE, SIDE];
-        Input { image, frames: self.frames, motion: true, telemetry: TELEMETRY }
+        Input { image, frames: self.frames, clips: 4, motion: true, telemetry: TELEMETRY }
     }
 
     pub(super) fn trainer(&self, seed: u64) -> Box<dyn Trainer> {

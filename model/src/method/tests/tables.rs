@@ -148,6 +148,7 @@ fn clips_that_lack_what_a_method_needs_are_refused() {
         ("tdv", frames(1), "name"),
         ("adassl, gaussian", frames(2), "third_view"),
         ("adassl, third view = none", frames(1), "third_view"),
+        ("simclr", Input { clips: 1, ..frames(3) }, "name"),
         ("seq-jepa, camera", Input { motion: false, ..frames(5) }, "actions"),
         ("seq-jepa, telemetry", Input { telemetry: 0, ..frames(5) }, "actions"),
     ] {
