@@ -1,12 +1,12 @@
 """Markdown tables of the benchmark's results, for BENCHMARKS.md.
 
     table.py [--decode FILE] [--step FILE...] [--waiting FILE...] [--methods FILE]
-             [--learning FILE]
+             [--learning FILE] [--digits FILE]
 
 A result file holds one JSON object, on its last line. decode: what `decode.py --json` prints.
 step: what `step.py --json` and onward's example print, the first file being the reference of the
-ratios. waiting: what `waiting.py` prints. methods: what onward's example prints. learning: what
-`learning.py` prints.
+ratios. waiting: what `waiting.py` prints. methods: what onward's example prints. learning and
+digits: what `learning.py` and `digits.py` print.
 """
 
 import argparse
@@ -156,6 +156,7 @@ def main():
     parser.add_argument("--waiting", nargs="+", metavar="FILE")
     parser.add_argument("--methods", metavar="FILE")
     parser.add_argument("--learning", metavar="FILE")
+    parser.add_argument("--digits", metavar="FILE")
     args = parser.parse_args()
 
     parts = []
@@ -168,9 +169,9 @@ def main():
     if args.methods:
         parts += ["## One step of every method", *methods_tables(load(args.methods))]
     if args.learning:
-        result = load(args.learning)
-        parts += ["## What short training shows", *orderings_tables(result),
-                  *digits_tables(result["digits"])]
+        parts += ["## TDV's orderings", *orderings_tables(load(args.learning))]
+    if args.digits:
+        parts += ["## Futures of moving digits", *digits_tables(load(args.digits))]
     print("\n\n".join(parts))
 
 
