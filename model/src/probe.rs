@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use crate::cholesky::Inverse;
 use crate::loss::r2::{r2_pooled, r2_uniform};
@@ -11,6 +11,8 @@ use crate::loss::r2::{r2_pooled, r2_uniform};
 /// Steps whose features are kept: enough rows for a fit, and few enough that the network has not
 /// changed much since.
 const STEPS: usize = 32;
+/// Variance below which a target tells nothing: it is the same for everybody.
+const CONSTANT: f64 = 1e-6;
 /// The penalty, as a part of the mean square of the features.
 const RIDGE: f64 = 1e-3;
 
@@ -45,7 +47,8 @@ impl Probe {
         self.kept.push_back(Kept { step, features, targets });
     }
 
-    /// How well a fit to the steps before `step` tells these targets; none at first.
+    /// How well a fit to the steps before `step` tells these targets, those left out that do not
+    /// vary; none at first, or when none varies.
     pub(crate) fn score(
         &self,
         step: u64,
@@ -58,11 +61,22 @@ impl Probe {
         if x.is_empty() {
             return None;
         }
-        let fit = Fit::of(Tensor::cat(x, 0), Tensor::cat(y, 0));
-        let predicted = fit.predict(features);
+        let varying = varying(&targets)?;
+        let y = Tensor::cat(y, 0).select(1, varying.clone());
+        let targets = targets.select(1, varying);
+        let predicted = Fit::of(Tensor::cat(x, 0), y).predict(features);
         let uniform = r2_uniform(predicted.clone(), targets.clone());
         Some(Score { uniform, pooled: r2_pooled(predicted, targets) })
     }
+}
+
+/// The columns of `[rows, k]` that are not the same in all rows.
+fn varying(targets: &Tensor<2>) -> Option<Tensor<1, Int>> {
+    let centred = targets.clone() - targets.clone().mean_dim(0);
+    let variances = centred.square().mean_dim(0).into_data();
+    let columns = variances.iter::<f64>().enumerate().filter(|it| it.1 > CONSTANT);
+    let columns: Vec<i64> = columns.map(|it| it.0 as i64).collect();
+    (!columns.is_empty()).then(|| Tensor::from_data(columns.as_slice(), &targets.device()))
 }
 
 /// A linear map with an intercept.
@@ -122,6 +136,20 @@ mod tests {
             linear.keep(step, x.clone(), y);
             noise.keep(step, x, z);
         }
+    }
+
+    #[test]
+    fn what_is_the_same_for_everybody_does_not_count() {
+        let device = Device::flex();
+        let x = Tensor::<2>::from_floats([[1.0], [2.0], [4.0]], &device);
+        let constant = x.ones_like() * 0.7;
+        let mut probe = Probe::default();
+        let both = Tensor::cat(vec![x.clone(), constant.clone()], 1);
+        probe.keep(1, x.clone(), both.clone());
+        assert!(probe.score(2, x.clone(), both).unwrap().uniform > 0.99);
+        let mut probe = Probe::default();
+        probe.keep(1, x.clone(), constant.clone());
+        assert!(probe.score(2, x, constant).is_none());
     }
 
     #[test]

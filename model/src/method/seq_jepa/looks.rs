@@ -9,11 +9,11 @@
 //! augment     augmented views of one frame     differences of crop, colours and blur
 //! ```
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::Clips;
-use crate::random::{Draws, Stage};
+use crate::random::{Draws, Stage, uniform};
 use crate::views::actions::{augmentation_actions, differences};
 use crate::views::augment::AugmentConfig;
 use crate::views::fixation::{Inhibition, IorShape, fixate};
@@ -102,7 +102,7 @@ impl Eye {
             return self.augmented(clips, number);
         }
         let mut draws = Draws::at(self.seed, number, Stage::Fixate, &clips.device());
-        let frames = self.frames(clips.frames_per_clip(), &mut draws);
+        let frames = self.frames(clips, &mut draws);
         let gaps = self.gaps(clips, &frames);
         if self.actions == Actions::Telemetry {
             let whole = Boxes::whole(clips.len() * self.views, &clips.device());
@@ -150,20 +150,27 @@ impl Eye {
         Looks { views, actions }
     }
 
-    /// Which frame each view is of, in their order. Fixations and telemetry take frames at
-    /// random, so that the time between them varies; a camera's motion is known from each frame
-    /// to the next alone.
-    fn frames(&self, available: usize, draws: &mut Draws) -> Vec<usize> {
+    /// Which frame each view of each clip is of, in their order. Fixations and telemetry take
+    /// frames at random, so that the time between them varies; a camera's motion is known from
+    /// each frame to the next alone.
+    fn frames(&self, clips: &Clips, draws: &mut Draws) -> Chosen {
+        let (n, available) = (clips.len(), clips.frames_per_clip());
+        let keys = draws.each([n, available], |rng| uniform(rng, [0.0, 1.0]));
+        let frames = keys.chunks(available).flat_map(|keys| self.of_clip(keys));
+        Chosen::new(frames.collect(), [n, self.views, available], &clips.device())
+    }
+
+    /// The frames of one clip, from a random key for each there is.
+    fn of_clip(&self, keys: &[f32]) -> Vec<usize> {
+        let available = keys.len();
         if available < self.views {
             return (0..self.views).map(|it| it * available / self.views).collect();
         }
         if self.actions == Actions::Camera {
-            let unit = draws.each([1, 1], |rng| crate::random::uniform(rng, [0.0, 1.0]))[0];
             let starts = available - self.views + 1;
-            let start = ((unit * starts as f32) as usize).min(starts - 1);
+            let start = ((keys[0] * starts as f32) as usize).min(starts - 1);
             return (start..start + self.views).collect();
         }
-        let keys = draws.each([1, available], |rng| crate::random::uniform(rng, [0.0, 1.0]));
         let mut frames: Vec<_> = (0..available).collect();
         frames.sort_by(|a, b| keys[*a].total_cmp(&keys[*b]));
         frames.truncate(self.views);
@@ -172,10 +179,10 @@ impl Eye {
     }
 
     /// Time between the views, as a part of the clip's, `[n, views − 1, 1]`.
-    fn gaps(&self, clips: &Clips, frames: &[usize]) -> Tensor<3> {
+    fn gaps(&self, clips: &Clips, chosen: &Chosen) -> Tensor<3> {
         let times = clips.times();
         let span = times.clone().narrow(1, clips.frames_per_clip() - 1, 1).clamp_min(1e-6);
-        let times = select(times.unsqueeze_dim::<3>(2), frames);
+        let times = chosen.of(times.unsqueeze_dim::<3>(2));
         differences(times) / span.unsqueeze_dim::<3>(2)
     }
 
@@ -194,13 +201,15 @@ impl Eye {
 
     /// The camera's motion between the views, `[n, views − 1, 5]`, and which clips' cameras
     /// moved, `[n, 1]`; the motion of the others is zero.
-    fn moved(&self, clips: &Clips, frames: &[usize]) -> (Tensor<3>, Tensor<2>) {
+    fn moved(&self, clips: &Clips, chosen: &Chosen) -> (Tensor<3>, Tensor<2>) {
         let (n, steps) = (clips.len(), self.views - 1);
         let Some(motion) = clips.motion().filter(|_| clips.frames_per_clip() >= self.views) else {
             let device = clips.device();
             return (Tensor::zeros([n, steps, CAMERA], &device), Tensor::zeros([n, 1], &device));
         };
-        let motion = motion.narrow(1, frames[0], steps);
+        // A row for the last frame, too, from which nothing leads on.
+        let end = Tensor::zeros([n, 1, CAMERA], &clips.device());
+        let motion = chosen.of(Tensor::cat(vec![motion, end], 1)).narrow(1, 0, steps);
         let known = motion.clone().narrow(2, CAMERA - 1, 1).min_dim(1);
         let size = motion.clone().narrow(2, 0, CAMERA - 1).abs().sum_dim(2).mean_dim(1);
         let moves = known * size.greater_scalar(STILL).float();
@@ -210,12 +219,12 @@ impl Eye {
 
     /// Differences of what was measured, `[n, views − 1, columns + 1]`: zero, with a zero at the
     /// end, where it is not known at both views.
-    fn measured(&self, clips: &Clips, frames: &[usize]) -> Tensor<3> {
+    fn measured(&self, clips: &Clips, chosen: &Chosen) -> Tensor<3> {
         let (n, k, steps) = (clips.len(), self.telemetry, self.views - 1);
         let Some(telemetry) = clips.telemetry() else {
             return Tensor::zeros([n, steps, k + 1], &clips.device());
         };
-        let at = select(telemetry, frames);
+        let at = chosen.of(telemetry);
         let known = at.clone().narrow(2, k, 1);
         let known = known.clone().narrow(1, 0, steps) * known.narrow(1, 1, steps);
         let change = differences(at.narrow(2, 0, k)) * known.clone();
@@ -223,12 +232,34 @@ impl Eye {
     }
 
     /// The boxes of the chosen frames, `[n, views, 3, h, w]`.
-    fn cut(&self, clips: &Clips, frames: &[usize], boxes: &Boxes) -> Tensor<5> {
-        let all = clips.all();
-        let images = frames.iter().map(|it| all.clone().narrow(1, *it, 1));
-        let images: Tensor<4> = Tensor::cat(images.collect(), 1).flatten(0, 1);
+    fn cut(&self, clips: &Clips, chosen: &Chosen, boxes: &Boxes) -> Tensor<5> {
         let [h, w] = self.size;
-        resample(images, boxes, self.size).reshape([clips.len(), self.views, 3, h, w])
+        let frames = clips.all();
+        let [n, t, c, height, width] = frames.dims();
+        let images = frames.reshape([n * t, c, height, width]).select(0, chosen.rows.clone());
+        resample(images, boxes, self.size).reshape([n, self.views, 3, h, w])
+    }
+}
+
+/// A frame for every view of every clip, as rows of all frames of all clips.
+struct Chosen {
+    rows: Tensor<1, Int>,
+    views: usize,
+}
+
+impl Chosen {
+    /// From frames of clips `[n · views]`, of which each has `available`.
+    fn new(frames: Vec<usize>, [n, views, available]: [usize; 3], device: &Device) -> Self {
+        let clips = (0..n).flat_map(|clip| std::iter::repeat_n(clip, views));
+        let rows: Vec<i64> =
+            clips.zip(frames).map(|(clip, it)| (clip * available + it) as i64).collect();
+        Self { rows: Tensor::from_data(rows.as_slice(), device), views }
+    }
+
+    /// What the chosen frames have of `[n, t, k]`: `[n, views, k]`.
+    fn of(&self, x: Tensor<3>) -> Tensor<3> {
+        let [n, t, k] = x.dims();
+        x.reshape([n * t, k]).select(0, self.rows.clone()).reshape([n, self.views, k])
     }
 }
 
@@ -239,16 +270,9 @@ struct Fixations {
     sides: Tensor<2>,
 }
 
-/// Places along the second dimension.
-fn select(x: Tensor<3>, places: &[usize]) -> Tensor<3> {
-    let places: Vec<i64> = places.iter().map(|it| *it as i64).collect();
-    let places = Tensor::<1, Int>::from_data(places.as_slice(), &x.device());
-    x.select(1, places)
-}
-
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Distribution};
+    use burn::tensor::Distribution;
 
     use super::*;
 
