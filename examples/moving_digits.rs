@@ -172,8 +172,8 @@ fn replace(table: &mut Table, set: &str) -> Result<()> {
     let value = toml::from_str::<Table>(&format!("value = {text}"))?.remove("value");
     let value = value.ok_or("a replacement has a value")?;
     let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
-    let parents = parents.split('.').filter(|it| !it.is_empty());
-    let parent = parents.fold(Some(table), |at, part| at?.get_mut(part)?.as_table_mut());
+    let mut parents = parents.split('.').filter(|it| !it.is_empty());
+    let parent = parents.try_fold(table, |at, part| at.get_mut(part)?.as_table_mut());
     let parent = parent.ok_or_else(|| format!("{set}: there is no such table"))?;
     parent.insert(last.to_owned(), value);
     Ok(())
