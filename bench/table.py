@@ -24,9 +24,9 @@ def load(path):
         return json.loads(text.splitlines()[-1])
 
 
-def table(header, rows):
-    """Text columns first, then numbers: everything after the first column is right-aligned."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+def table(header, rows, texts=1):
+    """Columns of text first, then numbers, which are right-aligned."""
+    lines = [header, [*["---"] * texts, *["---:"] * (len(header) - texts)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -96,7 +96,7 @@ def methods_tables(result):
         [f"`{r['name']}`", r["encodes"], f"{r['median_s']:.2f}", f"{r['least_s']:.2f}",
          f"{r['most_s']:.2f}", f"{r['median_s'] / first['median_s']:.2f}",
          f"{r['parameters'] / 1e6:.1f}"]
-        for r in rows])
+        for r in rows], texts=2)
 
 
 def orderings_tables(result):
@@ -113,7 +113,7 @@ def orderings_tables(result):
         for r in result["runs"]])
     yield table(["the paper's ordering", "rule", "measured", "at this length"], [
         [r["claim"], r["rule"], r["numbers"], "HOLDS" if r["holds"] else "DOES NOT HOLD"]
-        for r in result["orderings"]])
+        for r in result["orderings"]], texts=4)
 
 
 def digits_tables(result):
