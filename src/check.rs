@@ -199,14 +199,16 @@ fn step_rate(
         values = report.map_or(0, |it| it.values.len() + 3);
         anyhow::Ok(begun.elapsed().as_secs_f64())
     };
-    time(2)?;
-    let (two, three) = (time(2)?, time(3)?);
-    let a_clip = (three - two).max(two / 20.0);
+    // Every micro-batch needs clips to compare.
+    let parts = config.model.train.accumulate;
+    time(2 * parts)?;
+    let (two, three) = (time(2 * parts)?, time(3 * parts)?);
+    let a_clip = (three - two).max(two / 20.0) / parts as f64;
     // Methods over neighbours have as much more to do as there are more neighbours.
     let longer = (config.pipeline.clip.frames - 1) as f64 / (frames.max(2) - 1) as f64;
     let grows = if trainer.uses_all_frames() { longer } else { 1.0 };
     let clips = config.pipeline.batch.clips;
-    let step = (two - 2.0 * a_clip).max(0.0) + a_clip * clips as f64 * grows;
+    let step = (two - (2 * parts) as f64 * a_clip).max(0.0) + a_clip * clips as f64 * grows;
     Ok(Trained { clips_per_second: clips as f64 / step, values })
 }
 

@@ -28,8 +28,9 @@ pub struct EmbedConfig {
     /// Whose tokens; by default the teacher's, of a method without one the student's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder: Option<EncoderChoice>,
-    /// How tokens become one vector.
-    pub pool: Pool,
+    /// How tokens become one vector; by default as the method itself pools them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
 }
 
 /// Which of a method's frame encoders.
@@ -53,11 +54,10 @@ impl EncoderChoice {
 }
 
 /// How the tokens of a frame become one embedding.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pool {
     /// The `[CLS]` token; of a convolutional encoder, the mean of its last feature map.
-    #[default]
     Cls,
     /// The mean of the patch tokens.
     Patches,
@@ -114,6 +114,8 @@ impl Config {
     /// A value that cannot be used, with its key.
     pub fn validate(&self, input: Input, device: &Device) -> Result<()> {
         self.method.validate(&self.shape(input)?, &input)?;
+        // Embeddings are of whole frames, whatever a method looks at.
+        self.encoder.shape(input.image, self.precision)?;
         if self.embed.encoder == Some(EncoderChoice::Teacher) && !self.method.has_teacher() {
             let message = "this method has no teacher; use \"student\"".into();
             return Err(Error::Config { key: "model.embed.encoder".into(), message });

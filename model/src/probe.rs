@@ -10,8 +10,9 @@ use crate::loss::r2::{r2_pooled, r2_uniform};
 
 /// Steps whose features are kept: enough rows for a fit, and few enough that the network has not
 /// changed much since.
-const STEPS: usize = 32;
-/// Variance below which a target tells nothing: it is the same for everybody.
+const STEPS: u64 = 32;
+/// The part of its mean square below which a target's variance is rounding: it is the same for
+/// everybody.
 const CONSTANT: f64 = 1e-6;
 /// The penalty, as a part of the mean square of the features.
 const RIDGE: f64 = 1e-3;
@@ -41,9 +42,7 @@ pub(crate) struct Score {
 impl Probe {
     /// Keeps `features` `[rows, d]` and `targets` `[rows, k]` of a step, untracked.
     pub(crate) fn keep(&mut self, step: u64, features: Tensor<2>, targets: Tensor<2>) {
-        while self.kept.len() >= STEPS {
-            self.kept.pop_front();
-        }
+        while self.kept.pop_front_if(|it| it.step + STEPS <= step).is_some() {}
         self.kept.push_back(Kept { step, features, targets });
     }
 
@@ -73,8 +72,10 @@ impl Probe {
 /// The columns of `[rows, k]` that are not the same in all rows.
 fn varying(targets: &Tensor<2>) -> Option<Tensor<1, Int>> {
     let centred = targets.clone() - targets.clone().mean_dim(0);
-    let variances = centred.square().mean_dim(0).into_data();
-    let columns = variances.iter::<f64>().enumerate().filter(|it| it.1 > CONSTANT);
+    let [variances, squares] =
+        [centred, targets.clone()].map(|it| it.square().mean_dim(0).into_data());
+    let both = variances.iter::<f64>().zip(squares.iter::<f64>()).enumerate();
+    let columns = both.filter(|(_, (variance, square))| *variance > CONSTANT * square);
     let columns: Vec<i64> = columns.map(|it| it.0 as i64).collect();
     (!columns.is_empty()).then(|| Tensor::from_data(columns.as_slice(), &targets.device()))
 }

@@ -297,7 +297,7 @@ impl<M: Method> Trainer for MethodTrainer<M> {
         let encoder = self.method.encoder(self.student(), choice);
         let tokens = encoder.forward(clips.window(0, encoder.window()), Mode::Evaluate);
         let [n, count, dim] = tokens.dims();
-        let rows: Tensor<2> = match self.embed.pool {
+        let rows: Tensor<2> = match self.embed.pool.unwrap_or_else(|| self.method.pool()) {
             Pool::Cls => tokens.narrow(1, 0, 1).reshape([n, dim]),
             Pool::Patches => tokens.narrow(1, 1, count - 1).mean_dim(1).reshape([n, dim]),
         };

@@ -162,6 +162,31 @@ pub fn two_way_nt_xent(
     (rest - positives).mean()
 }
 
+/// [`two_way_nt_xent`] of one direction: of the `n` targets a row of `contexts` `[n, d]` has its
+/// own as positive and the others as negatives, but for those that `excluded` `[n, n]` names.
+pub fn one_way_nt_xent(
+    contexts: Tensor<2>,
+    targets: Tensor<2>,
+    scale: Tensor<1>,
+    temperature: f64,
+    excluded: Option<Tensor<2, Bool>>,
+) -> Tensor<1> {
+    let (contexts, targets) = (unit_rows(contexts), unit_rows(targets));
+    let ([n, _], device) = (contexts.dims(), contexts.device());
+    let scale = scale.reshape([1, 1]) / temperature;
+    let logits = |cosines: Tensor<2>| (cosines * scale.clone()).clamp(-20.0, 20.0);
+    let positives = logits(paired(contexts.clone(), targets.clone()));
+    let all = logits(contexts.matmul(targets.transpose()));
+    let rest = match excluded {
+        Some(mask) => {
+            let own = diagonal([n, n], 0, &device);
+            log_sum_exp_except(all, mask.bool_and(own.bool_not()))
+        }
+        None => log_sum_exp(all),
+    };
+    (rest - positives).mean()
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, Distribution};

@@ -23,20 +23,21 @@ pub use dense::DenseConfig;
 pub(crate) use latent::Gaussian;
 pub use latent::Latent;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::pair::{self, Branch, view_by_view};
+use super::pair::{self, Branch};
 use super::{Futures, Losses, Method, Warning};
-use crate::loss::contrastive::two_way_nt_xent;
+use crate::loss::contrastive::{one_way_nt_xent, two_way_nt_xent};
 use crate::loss::cosine::cosine_distance;
 use crate::loss::pairs::{paired, same_group, unit_rows};
 use crate::norm::Mode;
 use crate::random::{Draws, Stage};
 use crate::work::{Done, Work, together};
-use crate::{Clips, EncoderChoice, FrameEncoder, Result, ema, parallel, parameters, weights};
+use crate::{Clips, EncoderChoice, FrameEncoder, Pool, Result, ema, parallel, parameters, weights};
 use dense::Dense;
 use latent::{Drawn, Networks};
 
@@ -91,6 +92,22 @@ impl AdaSsl {
         augment.augment(windows, &mut draws, true).reshape([n, v, channels, height, width])
     }
 
+    /// Which of the views the student sees, and which the teacher. A view that only one of them
+    /// needs is none of the other's business, nor of its batch norms'.
+    fn seen_by(&self) -> [Vec<usize>; 2] {
+        let both = self.config.directions == Directions::Both;
+        let thirds = match self.config.third_view {
+            ThirdView::None => 0,
+            ThirdView::Augmented if both => 2,
+            ThirdView::Next | ThirdView::Augmented => 1,
+        };
+        if self.teacher.is_none() {
+            return [(0..2 + thirds).collect(), Vec::new()];
+        }
+        let student = (0..2 + thirds).filter(|it| *it != 1 || both).collect();
+        [student, if both { vec![0, 1] } else { vec![1] }]
+    }
+
     /// What the encoder says of views that nothing tracks, `[n · v, places, d]`: the mean of the
     /// patches, and all tokens behind it when the dense branch needs them.
     fn see(&self, encoder: &FrameEncoder, images: Tensor<4>) -> Tensor<3> {
@@ -111,23 +128,22 @@ impl AdaSsl {
         Some(Tensor::cat(parallel::map(parts.to_vec(), see), 0))
     }
 
-    /// Both ways, or the way from x to y. `online` holds the projections of the views in the
-    /// order of [`AdaSsl::views`], `still` the teacher's of x and y, which an r may see where no
-    /// third view is.
-    fn ways(&self, online: &[Tensor<2>], still: Option<&[Tensor<2>; 2]>) -> Vec<Way> {
+    /// Both ways, or the way from x to y. `online` holds the student's projections of the views,
+    /// `still` the teacher's, which an r may see where no third view is.
+    fn ways(&self, online: &Projected, still: Option<&Projected>) -> Vec<Way> {
         let target = |idx: usize| match still {
-            Some(still) => Tensor::from_inner(still[idx].clone()),
-            None => online[idx].clone(),
+            Some(still) => Tensor::from_inner(still[&idx].clone()),
+            None => online[&idx].clone(),
         };
         let shown = |third: usize, idx: usize| match self.config.third_view {
             ThirdView::None => target(idx),
-            ThirdView::Next | ThirdView::Augmented => online[third].clone(),
+            ThirdView::Next | ThirdView::Augmented => online[&third].clone(),
         };
-        let there = Way { from: online[0].clone(), to: target(1), shown: shown(2, 1) };
+        let there = Way { from: online[&0].clone(), to: target(1), shown: shown(2, 1) };
         if self.config.directions == Directions::Forward {
             return vec![there];
         }
-        let back = Way { from: online[1].clone(), to: target(0), shown: shown(3, 0) };
+        let back = Way { from: online[&1].clone(), to: target(0), shown: shown(3, 0) };
         vec![there, back]
     }
 
@@ -173,7 +189,7 @@ impl AdaSsl {
             if gone.len() == 1 { mask.slice([0..n, 0..n]) } else { mask }
         });
         if gone.len() == 1 {
-            return one_way(contexts, targets, scale / self.config.temperature, excluded);
+            return one_way_nt_xent(contexts, targets, scale, self.config.temperature, excluded);
         }
         two_way_nt_xent(contexts, targets, scale, self.config.temperature, excluded)
     }
@@ -203,7 +219,7 @@ impl AdaSsl {
     fn usage(&self, student: &Student, gone: &Gone) -> Vec<(&'static str, Tensor<1>)> {
         let networks = student.networks.valid();
         let from = gone.way.from.clone().inner();
-        let to = untracked(gone.way.to.clone());
+        let to = gone.way.to.clone().inner();
         let cosine = |r: Option<Tensor<2>>| {
             let predicted = match self.config.objective {
                 Objective::Distillation => networks.predict(from.clone(), r, Mode::Train),
@@ -211,7 +227,7 @@ impl AdaSsl {
             };
             cosine_distance(predicted, to.clone()) - 1.0
         };
-        let Some(r) = gone.drawn.r.clone().map(untracked) else {
+        let Some(r) = gone.drawn.r.clone().map(Tensor::inner) else {
             return vec![("minus_cosine", cosine(None))];
         };
         let n = r.dims()[0];
@@ -239,11 +255,10 @@ impl AdaSsl {
         work: &Work,
     ) -> Losses {
         let n = clips.len();
-        let online = projections(&student.branch, seen.clone(), n);
-        let still = ahead.as_ref().zip(self.teacher.as_ref()).map(|(ahead, teacher)| {
-            let mut views = projections(teacher, ahead.clone(), n).into_iter();
-            [(); 2].map(|()| views.next().expect("x and y"))
-        });
+        let [by_student, by_teacher] = self.seen_by();
+        let online = projections(&student.branch, seen.clone(), &by_student);
+        let still = ahead.as_ref().zip(self.teacher.as_ref());
+        let still = still.map(|(ahead, teacher)| projections(teacher, ahead.clone(), &by_teacher));
         let ways = self.ways(&online, still.as_ref());
         let noise = self.noise(n, student.networks.dim(), ways.len(), work);
         let gone = ways.into_iter().zip(noise);
@@ -256,7 +271,7 @@ impl AdaSsl {
 
         let mut terms = vec![("ssl", ssl.inner()), (self.cost_name(), cost.inner())];
         if let Some(dense) = &student.dense {
-            let loss = self.dense_loss(dense, seen, ahead, &gone[0], n);
+            let loss = self.dense_loss(dense, seen, ahead, &gone[0]);
             terms.push(("dense", loss.clone().inner()));
             total = total + loss;
         }
@@ -267,10 +282,14 @@ impl AdaSsl {
             terms.push(("posterior_std", posterior.deviation.clone().inner().mean()));
             terms.push(("prior_std", prior.deviation.clone().inner().mean()));
         }
-        let embedding = online[0].clone().inner();
+        if self.config.other_videos {
+            let share = strangers(clips.videos()) as f32;
+            terms.push(("negatives", Tensor::from_floats([share], &clips.device())));
+        }
+        let embedding = online[&0].clone().inner();
         let cosine = paired(
             unit_rows(gone[0].predicted.clone().inner()),
-            unit_rows(untracked(gone[0].way.to.clone())),
+            unit_rows(gone[0].way.to.clone().inner()),
         );
         Losses {
             total,
@@ -289,17 +308,21 @@ impl AdaSsl {
         seen: Tensor<3>,
         ahead: Option<Tensor<3>>,
         there: &Gone,
-        n: usize,
     ) -> Tensor<1> {
-        let patches = |tokens: Tensor<3>, view: usize| {
+        let patches = |tokens: Tensor<3>, views: &[usize], view: usize| {
             let [rows, places, d] = tokens.dims();
-            let views: Tensor<4> = tokens.reshape([n, rows / n, places, d]);
-            let view: Tensor<3> = views.narrow(1, view, 1).squeeze_dim(1);
+            let at = views.iter().position(|it| *it == view).expect("a view that is seen");
+            let all: Tensor<4> = tokens.reshape([rows / views.len(), views.len(), places, d]);
+            let view: Tensor<3> = all.narrow(1, at, 1).squeeze_dim(1);
             view.narrow(1, 1, places - 1)
         };
-        let target = ahead.unwrap_or_else(|| seen.clone().inner());
+        let [by_student, by_teacher] = self.seen_by();
+        let target = match ahead {
+            Some(ahead) => patches(ahead, &by_teacher, 1),
+            None => patches(seen.clone().inner(), &by_student, 1),
+        };
         let coeff = self.config.dense.as_ref().map_or(0.0, |it| it.coeff);
-        dense.loss(patches(seen, 0), there.drawn.r.clone(), patches(target, 1)) * coeff
+        dense.loss(patches(seen, &by_student, 0), there.drawn.r.clone(), target) * coeff
     }
 
     fn cost_name(&self) -> &'static str {
@@ -307,44 +330,31 @@ impl AdaSsl {
     }
 }
 
-/// The projections of each of the views in `[n · v, places, d]`, `[n, p]`. Every view is a batch
-/// of its own to the batch norms.
-fn projections(branch: &Branch, seen: Tensor<3>, n: usize) -> Vec<Tensor<2>> {
-    let means: Tensor<2> = seen.narrow(1, 0, 1).squeeze_dim(1);
-    let project = |view: Tensor<2>| branch.projector.forward(view, Mode::Train);
-    match means.dims()[0] / n {
-        2 => view_by_view::<2>(means).map(project).into(),
-        3 => view_by_view::<3>(means).map(project).into(),
-        4 => view_by_view::<4>(means).map(project).into(),
-        other => unreachable!("{other} views"),
-    }
-}
+/// Projections `[n, p]` by view.
+type Projected = BTreeMap<usize, Tensor<2>>;
 
-/// InfoNCE from contexts to targets, `[n, d]` each, the logits clamped to ±20 as in the two-way
-/// form.
-fn one_way(
-    contexts: Tensor<2>,
-    targets: Tensor<2>,
-    scale: Tensor<1>,
-    excluded: Option<Tensor<2, burn::tensor::Bool>>,
-) -> Tensor<1> {
-    use crate::loss::pairs::{diagonal, log_sum_exp, log_sum_exp_except};
-    let n = contexts.dims()[0];
-    let (contexts, targets) = (unit_rows(contexts), unit_rows(targets));
-    let own = diagonal([n, n], 0, &contexts.device());
-    let scale = scale.reshape([1, 1]);
-    let logits = |cosines: Tensor<2>| (cosines * scale.clone()).clamp(-20.0, 20.0);
-    let positives = logits(paired(contexts.clone(), targets.clone()));
-    let all = logits(contexts.matmul(targets.transpose()));
-    let rest = match excluded {
-        Some(mask) => log_sum_exp_except(all, mask.bool_and(own.bool_not())),
-        None => log_sum_exp(all),
+/// The projections of `views` in `[n · v, places, d]`. Every view is a batch of its own to the
+/// projector's batch norms.
+fn projections(branch: &Branch, seen: Tensor<3>, views: &[usize]) -> Projected {
+    let [rows, _, d] = seen.dims();
+    let means: Tensor<3> = seen.narrow(1, 0, 1).reshape([rows / views.len(), views.len(), d]);
+    let project = |at: usize| {
+        branch.projector.forward(means.clone().narrow(1, at, 1).squeeze_dim(1), Mode::Train)
     };
-    (rest - positives).mean()
+    views.iter().enumerate().map(|(at, view)| (*view, project(at))).collect()
 }
 
-fn untracked(x: Tensor<2>) -> Tensor<2> {
-    if x.is_autodiff() { x.inner() } else { x }
+/// `[n, views, ..]` of which only some are kept.
+fn only(views: &Tensor<5>, wanted: &[usize]) -> Tensor<5> {
+    let wanted = wanted.iter().map(|it| views.clone().narrow(1, *it, 1));
+    Tensor::cat(wanted.collect(), 1)
+}
+
+/// The share of a clip's others in the batch that are of other videos, mean over the clips.
+fn strangers(videos: &[usize]) -> f64 {
+    let n = videos.len();
+    let pairs = videos.iter().flat_map(|a| videos.iter().map(move |b| a != b));
+    pairs.filter(|it| *it).count() as f64 / (n * n.saturating_sub(1)).max(1) as f64
 }
 
 /// Below this many nats, r says nothing.
@@ -353,6 +363,17 @@ const COLLAPSED: f32 = 0.1;
 const LEAKING: f32 = 50.0;
 /// What counts as near the floor of −cos.
 const FLOOR: f32 = -0.95;
+
+/// A warning when the posterior tells nothing that the prior does not.
+pub(crate) fn collapse(kl: f32) -> Option<Warning> {
+    let message = || {
+        format!(
+            "the posterior has collapsed: {kl:.3} nats, so that r says nothing; lower \
+             model.method.beta, or lengthen its warm-up where it has one"
+        )
+    };
+    (kl < COLLAPSED).then(|| Warning { kind: "posterior collapse", message: message() })
+}
 
 impl Method for AdaSsl {
     type Student = Student;
@@ -363,8 +384,12 @@ impl Method for AdaSsl {
 
     fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
         let views = self.views(clips, work);
-        let parts = pair::parts(views, &student.branch.encoder, work);
-        let ahead = self.look_ahead(&parts);
+        let [by_student, by_teacher] = self.seen_by();
+        let encoder = &student.branch.encoder;
+        let ahead = (!by_teacher.is_empty())
+            .then(|| self.look_ahead(&pair::parts(only(&views, &by_teacher), encoder, work)))
+            .flatten();
+        let parts = pair::parts(only(&views, &by_student), encoder, work);
         let see = |student: &Student, part: Tensor<5>| {
             self.see(&student.branch.encoder, Tensor::from_inner(part.flatten::<4>(0, 1)))
         };
@@ -426,20 +451,20 @@ impl Method for AdaSsl {
 
     fn warnings(&self, values: &[(String, f32)], progress: f64) -> Vec<Warning> {
         let value = |name: &str| values.iter().find(|it| it.0 == name).map(|it| it.1);
-        let (Some(kl), Some(cosine)) = (value("kl"), value("minus_cosine")) else {
-            return Vec::new();
-        };
-        if self.config.latent != Latent::Gaussian || progress < self.config.beta_warmup {
-            return Vec::new();
-        }
         let mut warnings = Vec::new();
-        if kl < COLLAPSED {
-            let message = format!(
-                "the posterior has collapsed: {kl:.3} nats, so that r says nothing; lower \
-                 model.method.beta or lengthen model.method.beta_warmup"
-            );
-            warnings.push(Warning { kind: "posterior collapse", message });
+        if value("negatives") == Some(0.0) {
+            let message = "all clips of the batch are of one video and other_videos = true leaves \
+                           no negative among them: nothing is contrasted; add streams or files"
+                .into();
+            warnings.push(Warning { kind: "no negatives", message });
         }
+        if self.config.latent != Latent::Gaussian || progress < self.config.beta_warmup {
+            return warnings;
+        }
+        let (Some(kl), Some(cosine)) = (value("kl"), value("minus_cosine")) else {
+            return warnings;
+        };
+        warnings.extend(collapse(kl));
         if kl > LEAKING && cosine < FLOOR {
             let message = format!(
                 "r leaks the target: {kl:.0} nats with the objective near its floor; raise \
@@ -448,6 +473,10 @@ impl Method for AdaSsl {
             warnings.push(Warning { kind: "leakage", message });
         }
         warnings
+    }
+
+    fn pool(&self) -> Pool {
+        Pool::Patches
     }
 
     fn parameters(&self, student: &Student) -> Vec<(&'static str, usize)> {

@@ -24,7 +24,7 @@ use crate::loss::{BarlowTwins, Dcl, Dclw, LeJepa, SimClr, Spectral, VicReg, VicR
 use crate::trainer::MethodTrainer;
 use crate::work::{Done, Work};
 use crate::{
-    Clips, Config, EncoderChoice, EncoderShape, Error, FrameEncoder, Input, Result, Trainer,
+    Clips, Config, EncoderChoice, EncoderShape, Error, FrameEncoder, Input, Pool, Result, Trainer,
     weights,
 };
 
@@ -183,6 +183,11 @@ pub(crate) trait Method: Sync {
 
     /// The frame encoder, untracked; the teacher's is asked for only where there is one.
     fn encoder(&self, student: &Self::Student, choice: EncoderChoice) -> FrameEncoder;
+
+    /// Which tokens of the encoder the method's loss looks at.
+    fn pool(&self) -> Pool {
+        Pool::Cls
+    }
 
     /// The fewest frames of a clip that a step can be made of.
     fn least_frames(&self) -> usize;

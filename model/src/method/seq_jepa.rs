@@ -107,7 +107,7 @@ impl Behind {
 fn without_last(actions: Tensor<3>) -> Tensor<3> {
     let [n, m, a] = actions.dims();
     let none = Tensor::zeros([n, 1, a], &actions.device());
-    Tensor::cat(vec![actions.narrow(1, 0, m - 1), none], 1)
+    if m == 1 { none } else { Tensor::cat(vec![actions.narrow(1, 0, m - 1), none], 1) }
 }
 
 /// `1 − mean cos(ẑ, z̄)`.
@@ -149,10 +149,13 @@ impl SeqJepa {
             let features = Tensor::cat(vec![view(0), view(1)], 2).reshape([rows, 2 * d]);
             [features, actions.clone().narrow(1, 0, m - 1).reshape([rows, k])]
         });
-        let all = [Some(thought.aggregate.clone()), thought.last_action.clone()];
-        let features = Tensor::cat(all.into_iter().flatten().collect(), 1);
-        let way: Tensor<2> = actions.sum_dim(1).squeeze_dim(1);
-        [pairs, Some([features, way])]
+        // With one view the way is the last action, which the aggregate's companion tells by itself.
+        let way = (m > 1).then(|| {
+            let all = [Some(thought.aggregate.clone()), thought.last_action.clone()];
+            let features = Tensor::cat(all.into_iter().flatten().collect(), 1);
+            [features, actions.sum_dim(1).squeeze_dim(1)]
+        });
+        [pairs, way]
     }
 
     /// Scores the probes, when somebody reads, and keeps what they were asked.

@@ -18,7 +18,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
 use serde::{Deserialize, Serialize};
 
-use super::adassl::Gaussian;
+use super::adassl::{self, Gaussian};
 use super::tdv::{self, Seen, Targets, Tdv};
 use super::{Futures, LearningRate, Losses, Method, Ratio, Setting, Warning, ensure};
 use crate::loss::pairs::unit_rows;
@@ -171,8 +171,9 @@ impl Method for TdvAdaSsl {
         Some(Futures::of(drawn, predict(prior.mean.clone()), came))
     }
 
-    fn warnings(&self, values: &[(String, f32)], progress: f64) -> Vec<Warning> {
-        self.tdv.warnings(values, progress)
+    fn warnings(&self, values: &[(String, f32)], _: f64) -> Vec<Warning> {
+        let kl = values.iter().find(|it| it.0 == "kl").map(|it| it.1);
+        kl.and_then(adassl::collapse).into_iter().collect()
     }
 
     fn ratios(&self) -> &'static [Ratio] {

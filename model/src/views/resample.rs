@@ -45,7 +45,8 @@ impl Boxes {
 
     /// All of `n` pictures.
     pub(crate) fn whole(n: usize, device: &Device) -> Self {
-        Self::around(Tensor::full([n, 2], 0.5, device), Tensor::ones([n], device))
+        let around = Self::around(Tensor::full([n, 2], 0.5, device), Tensor::ones([n], device));
+        Self { edge: Edge::Box, ..around }
     }
 }
 

@@ -69,9 +69,11 @@ fn losses_predictions_and_gradients_are_the_authors() {
     for case in &all {
         let (method, networks) = init(case);
         let leaf = |name: &str| case.input::<2>(name, &tracked).require_grad();
-        let online = ["emb_x", "emb_y"].map(leaf);
+        let leaves = ["emb_x", "emb_y"].map(leaf);
+        let online = leaves.iter().cloned().enumerate().collect();
         let still = (method.config.objective == Objective::Distillation)
-            .then(|| ["target_emb_x", "target_emb_y"].map(|name| case.input(name, &plain)));
+            .then(|| ["target_emb_x", "target_emb_y"].map(|name| case.input(name, &plain)))
+            .map(|views| views.into_iter().enumerate().collect());
         let noise = ["noise_x_to_y", "noise_y_to_x"].map(|name| case.input(name, &plain));
         let ways = method.ways(&online, still.as_ref());
         let gone: Vec<_> = ways
@@ -93,7 +95,7 @@ fn losses_predictions_and_gradients_are_the_authors() {
             case.assert_close(key, edit.inner(), 1e-5);
         }
         let mut grads = total.backward();
-        for (name, leaf) in ["emb_x", "emb_y"].iter().zip(&online) {
+        for (name, leaf) in ["emb_x", "emb_y"].iter().zip(&leaves) {
             let grad = leaf.grad_remove(&mut grads).unwrap();
             case.assert_close(&format!("grad.{name}"), grad, 1e-4);
         }

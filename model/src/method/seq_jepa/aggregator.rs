@@ -38,7 +38,7 @@ impl ActionEmbedding {
         let dim = rows.dims()[1];
         let slots: Tensor<3> = rows.reshape([n, m, dim]);
         let none = Tensor::zeros([n, 1, dim], &slots.device());
-        Tensor::cat(vec![slots.narrow(1, 0, m - 1), none], 1)
+        if m == 1 { none } else { Tensor::cat(vec![slots.narrow(1, 0, m - 1), none], 1) }
     }
 }
 

@@ -88,6 +88,7 @@ pub(super) const CASES: &[Case] = &[
     with(VIT, 5, vit("seq-jepa, camera", r#"{"name": "seq-jepa", "actions": "camera", "action_dim": 8, "depth": 1, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
     with(VIT, 5, vit("seq-jepa, telemetry", r#"{"name": "seq-jepa", "actions": "telemetry", "observed": 2, "action_dim": 8, "depth": 2, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
     with(VIT, 4, vit("seq-jepa, unconditioned", r#"{"name": "seq-jepa", "conditioned": false, "depth": 1, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
+    with(VIT, 3, vit("seq-jepa, one view", r#"{"name": "seq-jepa", "observed": 1, "action_dim": 8, "depth": 1, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
     with(VIT, 2, vit("seq-jepa, augment", r#"{"name": "seq-jepa", "actions": "augment", "action_dim": 8, "depth": 1, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
     with(RESNET, 4, vit("seq-jepa, resnet18", r#"{"name": "seq-jepa", "observed": 2, "action_dim": 8, "depth": 1, "heads": 2, "predictor": 16, "momentum": 0.9}"#)),
 ];
