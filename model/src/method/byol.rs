@@ -66,12 +66,7 @@ impl Config {
         let width = self.projector.output();
         let predictor = NormedMlp::new(width, &self.predictor, Last::Bare, &mut init);
         let teacher = branch.teacher(shape, &self.projector, Last::Bare, device);
-        let pairs = Pairs {
-            views: self.views,
-            augment: self.augment.clone(),
-            window: shape.window(),
-            seed: *seed,
-        };
+        let pairs = Pairs::new(self.views, &self.augment, setting);
         let byol = Byol { pairs, momentum: self.momentum, teacher };
         (byol, Student { branch, predictor })
     }

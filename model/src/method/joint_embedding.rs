@@ -156,8 +156,7 @@ impl<C: Criterion> Config<C> {
     pub(super) fn init(&self, setting: &Setting) -> (JointEmbedding<C>, Branch) {
         let mut init = Init::new(setting.seed, &setting.device.clone().autodiff());
         let student = Branch::new(&setting.shape, &self.projector, Last::Bare, &mut init);
-        let (views, augment, seed) = (self.views, self.augment.clone(), setting.seed);
-        let pairs = Pairs { views, augment, window: setting.shape.window(), seed };
+        let pairs = Pairs::new(self.views, &self.augment, setting);
         (JointEmbedding { criterion: self.loss.clone(), pairs }, student)
     }
 }

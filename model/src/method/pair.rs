@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::ensure;
+use super::{Setting, ensure};
 use crate::mlp::{Hidden, Last, NormedMlp, Widths};
 use crate::norm::Mode;
 use crate::random::{Draws, Stage};
@@ -39,6 +39,12 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
+    /// Pairs for the encoder and the seed of a run.
+    pub(crate) fn new(views: Views, augment: &AugmentConfig, setting: &Setting) -> Self {
+        let (window, seed) = (setting.shape.window(), setting.seed);
+        Self { views, augment: augment.clone(), window, seed }
+    }
+
     /// The fewest frames that a clip can have.
     pub(crate) fn least_frames(&self) -> usize {
         if self.views == Views::Augmented { self.window } else { 2 * self.window }

@@ -59,12 +59,7 @@ impl Config {
         let branch = Branch::new(shape, &self.projector, Last::Normed, &mut init);
         let width = self.projector.output();
         let predictor = NormedMlp::new(width, &self.predictor, Last::Biased, &mut init);
-        let pairs = Pairs {
-            views: self.views,
-            augment: self.augment.clone(),
-            window: shape.window(),
-            seed: *seed,
-        };
+        let pairs = Pairs::new(self.views, &self.augment, setting);
         (SimSiam { pairs }, Student { branch, predictor })
     }
 }

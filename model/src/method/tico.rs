@@ -67,12 +67,7 @@ impl Config {
         let teacher = student.teacher(shape, &self.projector, Last::Bare, device);
         let width = self.projector.output();
         let tico = Tico {
-            pairs: Pairs {
-                views: self.views,
-                augment: self.augment.clone(),
-                window: shape.window(),
-                seed: *seed,
-            },
+            pairs: Pairs::new(self.views, &self.augment, setting),
             momentum: self.momentum,
             loss: self.loss,
             covariance: Tensor::zeros([width, width], device),

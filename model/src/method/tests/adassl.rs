@@ -67,6 +67,18 @@ fn a_collapse_is_said_once_a_run() {
 }
 
 #[test]
+fn a_batch_of_one_video_has_no_negatives_and_says_so() {
+    let name = "adassl, gaussian, contrastive";
+    let case = CASES.iter().find(|it| it.name == name).unwrap();
+    for (videos, warned) in [(vec![3; 4], true), (vec![0, 1, 1, 1], false)] {
+        let clips = case.clips(4, 0).with_videos(videos);
+        let report = case.trainer(0).step(&clips, true).unwrap().unwrap();
+        let said = report.warnings.iter().any(|it| it.kind == "no negatives");
+        assert_eq!(said, warned, "{:?}", report.warnings);
+    }
+}
+
+#[test]
 fn futures_are_unit_vectors_that_repeat() {
     const SAMPLES: usize = 3;
     for case in CASES {
