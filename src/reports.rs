@@ -73,6 +73,7 @@ pub(crate) fn embeddings(
         pass: batch.clips.iter().map(|it| it.pass).collect(),
         pts: batch.times.chunks(frames).map(|it| it[0]).collect(),
         captured: vec![None; n],
+        captured_by: vec![None; n],
         terms: report.per_clip.clone(),
         dim: embedded.frames.dim,
         values: embedded.frames.values,

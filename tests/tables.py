@@ -15,12 +15,13 @@ import polars as pl
 
 NEIGHBOURS = 5
 TABLES = ("metrics", "embeddings", "streams")
-OPTIONAL = {"captured", "message"}
+OPTIONAL = {"captured", "captured_by", "message"}
 SKIPPED = ("trained", "untrained", "off_grid", "cut", "discontinuity", "uneven",
-           "unfinished")
+           "light", "still", "full", "unfinished")
 
 TIME = "TIMESTAMP WITH TIME ZONE"
-COUNTS = ("decoded", *SKIPPED, "passes", "errors", "clips")
+COUNTS = ("decoded", *SKIPPED, "passes", "errors", "reconnects", "stalls", "late", "unneeded",
+          "abandoned", "clips")
 DUCKDB_TYPES = {
     "metrics": {
         "run": "VARCHAR", "step": "BIGINT", "time": TIME, "name": "VARCHAR", "value": "DOUBLE",
@@ -28,10 +29,11 @@ DUCKDB_TYPES = {
     "embeddings": {
         "run": "VARCHAR", "step": "BIGINT", "encoder": "VARCHAR", "stream": "VARCHAR",
         "item": "VARCHAR", "pass": "BIGINT", "pts": "DOUBLE", "captured": TIME,
+        "captured_by": "VARCHAR",
     },
     "streams": {
         "run": "VARCHAR", "step": "BIGINT", "time": TIME, "stream": "VARCHAR",
-        "state": "VARCHAR", **{name: "BIGINT" for name in COUNTS}, "message": "VARCHAR",
+        "state": "VARCHAR", **{name: "BIGINT" for name in COUNTS}, "share": "DOUBLE", "message": "VARCHAR",
     },
 }
 POLARS_TYPES = {

@@ -6,26 +6,18 @@
 
 use std::{env, error::Error, fs, io::Write, time::Instant};
 
-use pipeline::{BatchConfig, ClipConfig, Config, Fit, SourceConfig, StreamConfig, start};
+use pipeline::{BatchConfig, ClipConfig, Config, SourceConfig, StreamConfig, start};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [height, width, frames, interval, hop, files @ ..] = &arguments[..] else {
         return Err("usage: throughput HEIGHT WIDTH FRAMES INTERVAL HOP FILE...".into());
     };
-    let config = Config {
-        size: [height.parse()?, width.parse()?],
-        fit: Fit::Crop,
-        clip: ClipConfig {
-            frames: frames.parse()?,
-            interval: interval.parse()?,
-            hop: hop.parse()?,
-            cut_threshold: 0.0,
-            camera_motion: false,
-        },
-        batch: BatchConfig { clips: 8, pool: 8 },
-        stream: files.iter().enumerate().map(|(idx, it)| stream(idx, it)).collect(),
-    };
+    let size = [height.parse()?, width.parse()?];
+    let clip = ClipConfig::new(frames.parse()?, interval.parse()?);
+    let clip = ClipConfig { hop: hop.parse()?, ..clip };
+    let streams = files.iter().enumerate().map(|(idx, it)| stream(idx, it)).collect();
+    let config = Config::new(size, clip, BatchConfig::new(8, 8), streams);
     let begin = Instant::now();
     let mut ingest = start(&config, 0)?;
     while let Ok(batch) = ingest.batches().recv() {
@@ -49,8 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn stream(idx: usize, path: &str) -> StreamConfig {
-    let (name, source) = (format!("{idx}"), SourceConfig::Files(path.into()));
-    StreamConfig { name, source, weight: 1.0, repeat: false, telemetry: None }
+    StreamConfig::new(&idx.to_string(), SourceConfig::Files(path.into()))
 }
 
 /// CPU time of the whole process, user and system.

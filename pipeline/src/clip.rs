@@ -57,19 +57,36 @@ pub struct Counts {
     /// In a clip that was dropped because one of its times has no frame near enough or shares
     /// its nearest frame with another: missing frames, or a stream too slow for the interval.
     pub uneven: u64,
+    /// In a clip that was dropped because the light changed in it: lightning, lamps, infrared.
+    pub light: u64,
+    /// In a clip that was dropped because nothing moves in it.
+    pub still: u64,
+    /// In a clip that was dropped because nobody took it before newer ones came.
+    pub full: u64,
     /// In a clip that was incomplete when its file or the run ended.
     pub unfinished: u64,
     /// Clips that were cut.
     pub clips: u64,
     /// Completed readings of the source.
     pub passes: u64,
-    /// Files that failed or ended early.
+    /// Files that failed or ended early, and connections that were lost or could not be made.
     pub errors: u64,
+    /// Times that a live stream played again after it had gone.
+    pub reconnects: u64,
+    /// Times that a live stream gave no frame for too long.
+    pub stalls: u64,
+    /// Coded pictures that were never decoded because decoding could not keep up.
+    pub late: u64,
+    /// Coded pictures that were never decoded because no clip needs them.
+    pub unneeded: u64,
+    /// Pipelines that could not be brought down in time and were left behind.
+    pub abandoned: u64,
 }
 
 impl Counts {
     /// Frames that were decoded and are in no clip.
     pub fn skipped(&self) -> u64 {
-        self.off_grid + self.cut + self.discontinuity + self.uneven + self.unfinished
+        let broken = self.cut + self.discontinuity + self.uneven + self.light;
+        self.off_grid + broken + self.still + self.full + self.unfinished
     }
 }

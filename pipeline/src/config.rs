@@ -1,10 +1,14 @@
 //! What a user writes about the input, and what is wrong with it.
 
+mod stream;
+
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, MovingDigits, Result, Synthetic, motion::SMALLEST, source};
+use crate::{Error, Result, motion::SMALLEST, source};
+
+pub use stream::{Decoder, Protocol, Region, Retry, Sample, SourceConfig, StreamConfig, WhenFull};
 
 /// The `[pipeline]` table: which streams, and how they become batches.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -19,8 +23,32 @@ pub struct Config {
     pub clip: ClipConfig,
     /// How clips are mixed and stacked.
     pub batch: BatchConfig,
+    /// Decodes in child processes, so that a decoder that crashes takes only its own streams with
+    /// it, and only for the moment that a new process needs.
+    #[serde(default)]
+    pub isolate: bool,
+    /// How the child processes are made, when there are any.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// The inputs, at least one.
     pub stream: Vec<StreamConfig>,
+}
+
+/// The processes that decode when [`Config::isolate`] is set.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Isolation {
+    /// Live streams that share a process. Every archive has one of its own, so that a file that
+    /// crashes its decoder costs no other stream its place.
+    pub streams: usize,
+    /// The most memory that a process may map, in MiB; 0 sets no limit.
+    pub memory: u64,
+}
+
+impl Default for Isolation {
+    fn default() -> Self {
+        Self { streams: 4, memory: 4096 }
+    }
 }
 
 /// How a picture of another aspect becomes one of the training size.
@@ -51,6 +79,16 @@ pub struct ClipConfig {
     /// they belong to different scenes and the clip is dropped. 0, and 1 or more, turn it off.
     #[serde(default = "cut_threshold")]
     pub cut_threshold: f64,
+    /// Change of the mean brightness, or of the mean colourfulness, of neighbouring frames of a
+    /// clip, in 0..1, above which the light itself changed (lightning, lamps, a camera that turns
+    /// to infrared) and the clip is dropped. 0, and 1 or more, turn it off.
+    #[serde(default = "light_threshold")]
+    pub light_threshold: f64,
+    /// Mean absolute difference of neighbouring frames of a clip, in 0..1 over RGB, below which
+    /// nothing moves: a clip whose neighbours are all so alike is dropped. 0, the default, keeps
+    /// all of them.
+    #[serde(default)]
+    pub skip_static: f64,
     /// Estimates how the camera moved between neighbouring frames of a clip: shift, turn and
     /// scale of most of the picture. Frames must be at least 32 pixels high and wide.
     #[serde(default)]
@@ -66,53 +104,23 @@ pub struct BatchConfig {
     /// Clips that are held back; each clip of a batch is drawn from them at random.
     #[serde(default = "pool")]
     pub pool: usize,
-}
-
-/// One entry of the `[[pipeline.stream]]` list.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct StreamConfig {
-    /// A name of its own for logs and tables.
-    pub name: String,
-    /// Where the frames come from.
-    pub source: SourceConfig,
-    /// How often clips of this stream are drawn, relative to the other streams.
-    #[serde(default = "weight")]
-    pub weight: f64,
-    /// Reads the source again, with other clip starts, whenever it ends.
-    #[serde(rename = "loop", default)]
-    pub repeat: bool,
-    /// Measurements beside the frames: a `.csv` or `.parquet` with a column `time`, in seconds of
-    /// stream time, and columns of numbers. For several files a folder, with one named after
-    /// each. Left out, there are none.
+    /// How often a clip may be drawn again. With live streams that happens when no new clip is
+    /// there, so that a trainer faster than its cameras stays busy; with archives alone each clip
+    /// is drawn so often.
     #[serde(default)]
-    pub telemetry: Option<String>,
-}
-
-/// Where frames come from; written as `{ files = "clips/*.mp4" }` and alike.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum SourceConfig {
-    /// A file, a folder (its files, sorted by name), or a glob pattern.
-    Files(String),
-    /// Any URI that GStreamer plays: `rtsp://`, `https://`, `file://`.
-    Uri(String),
-    /// Moving shapes that are drawn, not decoded.
-    Synthetic(Synthetic),
-    /// Digits that move and then turn, drawn in sequences of 9 frames.
-    MovingDigits(MovingDigits),
+    pub reuse: u32,
 }
 
 fn cut_threshold() -> f64 {
     0.25
 }
 
-fn pool() -> usize {
-    64
+fn light_threshold() -> f64 {
+    0.2
 }
 
-fn weight() -> f64 {
-    1.0
+fn pool() -> usize {
+    64
 }
 
 impl Config {
@@ -127,7 +135,41 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Batches of clips of `stream`, frames scaled to `size` and cropped, decoded in this process.
+    pub fn new(
+        size: [usize; 2],
+        clip: ClipConfig,
+        batch: BatchConfig,
+        stream: Vec<StreamConfig>,
+    ) -> Self {
+        let (isolate, isolation) = (false, Isolation::default());
+        Self { size, fit: Fit::default(), clip, batch, isolate, isolation, stream }
+    }
+}
+
+impl BatchConfig {
+    /// Batches of `clips` clips, drawn once each from a pool of `pool`.
+    pub fn new(clips: usize, pool: usize) -> Self {
+        Self { clips, pool, reuse: 0 }
+    }
+}
+
 impl ClipConfig {
+    /// Clips of `frames` frames, `interval` seconds apart, back to back, none of them dropped for
+    /// what they show.
+    pub fn new(frames: usize, interval: f64) -> Self {
+        Self {
+            frames,
+            interval,
+            hop: 0.0,
+            cut_threshold: 0.0,
+            light_threshold: 0.0,
+            skip_static: 0.0,
+            camera_motion: false,
+        }
+    }
+
     /// Seconds between the starts of successive clips.
     pub fn hop_seconds(&self) -> f64 {
         if self.hop > 0.0 { self.hop } else { self.frames as f64 * self.interval }
@@ -154,6 +196,7 @@ impl Config {
         ensure(large, "clip.camera_motion", &message)?;
         ensure(self.batch.clips > 0, "batch.clips", "must be at least 1")?;
         ensure(self.batch.pool > 0, "batch.pool", "must be at least 1 (1 turns mixing off)")?;
+        ensure(self.isolation.streams > 0, "isolation.streams", "must be at least 1")?;
         ensure(!self.stream.is_empty(), "stream", "has no entry: add a [[pipeline.stream]]")?;
         let mut names = HashSet::new();
         for (idx, stream) in self.stream.iter().enumerate() {
@@ -171,28 +214,11 @@ impl ClipConfig {
         ensure(positive(self.interval), "clip.interval", "must be more than 0 seconds")?;
         ensure(self.hop == 0.0 || positive(self.hop), "clip.hop", "must be 0 seconds or more")?;
         let threshold = self.cut_threshold >= 0.0;
-        ensure(threshold, "clip.cut_threshold", "must be 0 (off) or more")
-    }
-}
-
-impl StreamConfig {
-    fn validate(&self, idx: usize) -> Result<()> {
-        let key = |field: &str| format!("stream[{idx}].{field}");
-        let named = !self.name.trim().is_empty() && !self.name.contains(char::is_control);
-        ensure(named, &key("name"), "must not be empty or hold control characters")?;
-        ensure(positive(self.weight), &key("weight"), "must be more than 0")?;
-        let telemetry = self.telemetry.as_deref() != Some("");
-        ensure(telemetry, &key("telemetry"), "must name a file or folder, or be left out")?;
-        match &self.source {
-            SourceConfig::Files(it) => {
-                ensure(!it.is_empty(), &key("source.files"), "must name a file, folder or glob")
-            }
-            SourceConfig::Uri(it) => {
-                ensure(it.contains("://"), &key("source.uri"), "must be a URI, as in rtsp://host/")
-            }
-            SourceConfig::Synthetic(it) => refuse(it.wrong(), &key("source.synthetic")),
-            SourceConfig::MovingDigits(it) => refuse(it.wrong(), &key("source.moving-digits")),
-        }
+        ensure(threshold, "clip.cut_threshold", "must be 0 (off) or more")?;
+        let light = self.light_threshold >= 0.0;
+        ensure(light, "clip.light_threshold", "must be 0 (off) or more")?;
+        let still = (0.0..1.0).contains(&self.skip_static);
+        ensure(still, "clip.skip_static", "must be 0 (off) or more, and less than 1")
     }
 }
 

@@ -18,11 +18,13 @@ mod scale;
 mod source;
 
 mod clip;
+mod event;
 mod gaps;
 mod grid;
 mod motion;
 mod sampler;
 mod stream;
+mod tally;
 mod window;
 
 mod batch;
@@ -37,8 +39,12 @@ mod probe;
 
 pub use batch::Batch;
 pub use clip::{ClipInfo, Counts};
-pub use config::{BatchConfig, ClipConfig, Config, Fit, SourceConfig, StreamConfig};
+pub use config::{
+    BatchConfig, ClipConfig, Config, Decoder, Fit, Isolation, Protocol, Region, Retry, Sample,
+    SourceConfig, StreamConfig, WhenFull,
+};
 pub use error::{Error, Problem, Result};
+pub use event::{Event, State};
 pub use ingest::{Ingest, start};
 pub use ledger::{Outcome, StreamReport};
 pub use probe::{Found, items, probe};

@@ -6,8 +6,8 @@ use gstreamer as gst;
 use gstreamer_pbutils::{self as gst_pbutils, prelude::*};
 
 use crate::{
-    Problem, Result, SourceConfig, StreamConfig,
-    source::{self, Item},
+    ClipConfig, Problem, Result, SourceConfig, StreamConfig,
+    source::{self, Item, Opening},
     stop::stop,
 };
 
@@ -74,7 +74,9 @@ fn look(config: &StreamConfig, item: &Item, timeout: Duration) -> Result<Found> 
     match discover(&uri, timeout) {
         Ok(info) => found(&label, &info).map_err(|it| it.of(&config.name, &label)),
         // Training's own pipeline says more about a failure, as which decoder is missing.
-        Err(problem) => Err(first_problem(item).unwrap_or(problem).of(&config.name, &label)),
+        Err(problem) => {
+            Err(first_problem(config, item).unwrap_or(problem).of(&config.name, &label))
+        }
     }
 }
 
@@ -110,9 +112,11 @@ fn discover(uri: &str, timeout: Duration) -> Result<gst_pbutils::DiscovererInfo,
 }
 
 /// What ends the training pipeline before its first frame.
-fn first_problem(item: &Item) -> Option<Problem> {
+fn first_problem(config: &StreamConfig, item: &Item) -> Option<Problem> {
     let (_stopper, stop) = stop();
-    match source::open(item, &stop) {
+    let clip = ClipConfig::new(2, 1.0);
+    let opening = Opening { stream: Arc::new(config.clone()), clip, stop, tally: Arc::default() };
+    match source::open(item, &opening) {
         Ok(mut pictures) => pictures.next()?.err(),
         Err(problem) => Some(problem),
     }

@@ -13,7 +13,7 @@ use crate::{
     random::phase,
     sampler::{Origin, Sampler},
     scale::Scaler,
-    source::{self, Item, Pictures},
+    source::{self, Item, Opening, Pictures},
     stop::Stop,
 };
 
@@ -43,6 +43,7 @@ struct Reader<'a> {
     seed: u64,
     config: StreamConfig,
     clip: ClipConfig,
+    opening: Opening,
     scaler: Scaler,
     sampler: Sampler<Image>,
     clips: &'a Sender<Clip>,
@@ -63,11 +64,18 @@ impl Task {
         let Self { idx, seed, config, clip, scaler } = self;
         let sampler = Sampler::new(clip.clone(), idx);
         let (unsent, problems, warned) = (0, Vec::new(), false);
+        let opening = Opening {
+            stream: Arc::new(config.clone()),
+            clip: clip.clone(),
+            stop: stop.clone(),
+            tally: Arc::default(),
+        };
         let mut reader = Reader {
             idx,
             seed,
             config,
             clip,
+            opening,
             scaler,
             sampler,
             clips,
@@ -150,7 +158,7 @@ impl Reader<'_> {
 
     fn read_item(&mut self, item: &Item, origin: Origin) -> Result<End, Problem> {
         let label = origin.item.clone();
-        let pictures = source::open(item, self.stop)?;
+        let pictures = source::open(item, &self.opening)?;
         self.sampler.begin(origin);
         let end = self.cut(pictures, &label);
         // Whatever ended the file, the picture that waits for its successor is counted.

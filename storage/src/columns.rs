@@ -12,11 +12,11 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
-use crate::record::{Embeddings, Metrics, Record, StreamRow, Streams, Vectors};
+use crate::record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, Vectors};
 use crate::{Error, Result};
 
 /// The tables of a run, each a folder; [`Record::table`] is an index into them.
-pub(crate) const TABLES: [&str; 3] = ["metrics", "embeddings", "streams"];
+pub(crate) const TABLES: [&str; 4] = ["metrics", "embeddings", "streams", "events"];
 
 /// The column that holds the embeddings of the table of that name.
 pub(crate) const EMBEDDING: &str = "embedding";
@@ -34,6 +34,7 @@ pub(crate) fn batch(run: &str, record: Record) -> Result<RecordBatch> {
         Record::Metrics(it) => Ok(metrics(run, it)),
         Record::Embeddings(it) => embeddings(run, it),
         Record::Streams(it) => Ok(streams(run, it)),
+        Record::Events(it) => Ok(events(run, it)),
     };
     columns
         .and_then(|Columns { fields, arrays, .. }| {
@@ -108,7 +109,8 @@ fn embeddings(run: &str, it: Embeddings) -> std::result::Result<Columns, ArrowEr
         .text("item", it.item.iter().map(String::as_str))
         .counts("pass", it.pass.into_iter())
         .required("pts", Arc::new(Float64Array::from(it.pts)))
-        .optional("captured", Arc::new(utc(it.captured.into_iter())));
+        .optional("captured", Arc::new(utc(it.captured.into_iter())))
+        .optional("captured_by", Arc::new(StringArray::from_iter(it.captured_by)));
     for (name, values) in it.terms {
         columns = columns.required(&format!("loss_{name}"), Arc::new(Float32Array::from(values)));
     }
@@ -133,11 +135,35 @@ fn streams(run: &str, it: Streams) -> Columns {
         .counts("cut", count(|row| row.cut))
         .counts("discontinuity", count(|row| row.discontinuity))
         .counts("uneven", count(|row| row.uneven))
+        .counts("light", count(|row| row.light))
+        .counts("still", count(|row| row.still))
+        .counts("full", count(|row| row.full))
         .counts("unfinished", count(|row| row.unfinished))
         .counts("passes", count(|row| row.passes))
         .counts("errors", count(|row| row.errors))
+        .counts("reconnects", count(|row| row.reconnects))
+        .counts("stalls", count(|row| row.stalls))
+        .counts("late", count(|row| row.late))
+        .counts("unneeded", count(|row| row.unneeded))
+        .counts("abandoned", count(|row| row.abandoned))
         .counts("clips", count(|row| row.clips))
+        .required("share", Arc::new(Float64Array::from_iter_values(rows.iter().map(|it| it.share))))
         .optional("message", Arc::new(StringArray::from_iter(rows.iter().map(|row| &row.message))))
+}
+
+fn events(run: &str, it: Events) -> Columns {
+    let rows = &it.rows;
+    let text = |of: fn(&EventRow) -> Option<&String>| -> ArrayRef {
+        Arc::new(StringArray::from_iter(rows.iter().map(of)))
+    };
+    let epochs = rows.iter().map(|row| row.epoch.and_then(|it| i64::try_from(it).ok()));
+    Columns::new(run, it.step, rows.len())
+        .required("time", Arc::new(utc(rows.iter().map(|row| Some(row.time)))))
+        .text("kind", rows.iter().map(|row| row.kind.as_str()))
+        .optional("stream", text(|row| row.stream.as_ref()))
+        .optional("state", text(|row| row.state.as_ref()))
+        .optional("epoch", Arc::new(Int64Array::from_iter(epochs)))
+        .text("message", rows.iter().map(|row| row.message.as_str()))
 }
 
 /// `[n, d]` numbers as `n` lists. The item is not nullable: ClickHouse's vector functions fail on

@@ -30,7 +30,7 @@ use parquet::errors::ParquetError;
 
 pub use columns::bytes_per_embedding;
 pub use config::Config;
-pub use record::{Embeddings, Metrics, Record, StreamRow, Streams, Vectors};
+pub use record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, Vectors};
 pub use table::TableSummary;
 pub use telemetry::Telemetry;
 pub use writer::{Store, start};

@@ -15,6 +15,8 @@ pub enum Record {
     Embeddings(Embeddings),
     /// Rows of the table `streams`.
     Streams(Streams),
+    /// Rows of the table `events`.
+    Events(Events),
 }
 
 /// Named numbers of one step: one row a number.
@@ -48,6 +50,9 @@ pub struct Embeddings {
     pub pts: Vec<f64>,
     /// When each frame was captured, UTC, where that is known, `[n]`.
     pub captured: Vec<Option<SystemTime>>,
+    /// Whose clock `captured` is of, `[n]`: `camera` for a sender report's, `arrival` for this
+    /// machine's when the frame came.
+    pub captured_by: Vec<Option<&'static str>>,
     /// Loss terms a clip, `[n]` each: the columns `loss_<name>`.
     pub terms: Vec<(String, Vec<f32>)>,
     /// Width of an embedding, `d`.
@@ -82,12 +87,12 @@ pub struct Streams {
 
 /// What one stream did since its previous row, so that a column's sum is the run's total.
 ///
-/// `decoded` is the sum of the six counts below it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// `decoded` is the sum of the nine counts below it, up to `unfinished`.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamRow {
     /// The stream's name in the configuration.
     pub stream: String,
-    /// `running`, `ended`, `stopped` or `failed`.
+    /// `connecting`, `playing`, `stalled`, `waiting`, `given_up`, `ended`, `stopped` or `failed`.
     pub state: String,
     /// Frames that came out of the decoder.
     pub decoded: u64,
@@ -103,16 +108,61 @@ pub struct StreamRow {
     pub discontinuity: u64,
     /// Frames skipped because a time that a clip wants has no frame near enough.
     pub uneven: u64,
+    /// Frames of clips in which the light changed at once.
+    pub light: u64,
+    /// Frames of clips in which nothing moved.
+    pub still: u64,
+    /// Frames of clips that nobody took before newer ones came.
+    pub full: u64,
     /// Frames of a clip that the stream's end left unfinished.
     pub unfinished: u64,
     /// Times that the stream was read to its end.
     pub passes: u64,
     /// Errors that it recovered from, or failed with.
     pub errors: u64,
+    /// Times that a live stream played again after it had gone.
+    pub reconnects: u64,
+    /// Times that a live stream gave no frame for too long.
+    pub stalls: u64,
+    /// Coded pictures that were never decoded because decoding could not keep up.
+    pub late: u64,
+    /// Coded pictures that were never decoded because no clip needs them.
+    pub unneeded: u64,
+    /// Pipelines that could not be brought down in time and were left behind.
+    pub abandoned: u64,
     /// Clips that it gave.
     pub clips: u64,
+    /// Its clips among those that were trained on since the row before, 0..1.
+    pub share: f64,
     /// The newest error in words.
     pub message: Option<String>,
+}
+
+/// What happened to streams and to the run, one row each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Events {
+    /// The optimizer step that was the last one then.
+    pub step: u64,
+    /// One row an event.
+    pub rows: Vec<EventRow>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRow {
+    /// When it happened, UTC.
+    pub time: SystemTime,
+    /// `state` for a stream's change of state, `streams` for one that was added or removed,
+    /// `warning` for what the method warned of, `checkpoint` for weights that were saved.
+    pub kind: String,
+    /// The stream that it happened to.
+    pub stream: Option<String>,
+    /// The stream's state from then on.
+    pub state: Option<String>,
+    /// How often the stream had been connected, or read, before.
+    pub epoch: Option<u64>,
+    /// Why, in words.
+    pub message: String,
 }
 
 impl Record {
@@ -122,6 +172,7 @@ impl Record {
             Self::Metrics(_) => 0,
             Self::Embeddings(_) => 1,
             Self::Streams(_) => 2,
+            Self::Events(_) => 3,
         }
     }
 
@@ -141,6 +192,7 @@ impl Embeddings {
             ("pass", self.pass.len()),
             ("pts", self.pts.len()),
             ("captured", self.captured.len()),
+            ("captured_by", self.captured_by.len()),
         ];
         let terms = self.terms.iter().map(|(name, values)| (name.as_str(), values.len()));
         for (name, len) in columns.into_iter().chain(terms) {
@@ -162,8 +214,18 @@ impl Embeddings {
 }
 
 /// The columns of the table `embeddings` whose names no vectors may have, the losses aside.
-const BESIDE_VECTORS: [&str; 9] =
-    ["run", "step", "encoder", "stream", "item", "pass", "pts", "captured", EMBEDDING];
+const BESIDE_VECTORS: [&str; 10] = [
+    "run",
+    "step",
+    "encoder",
+    "stream",
+    "item",
+    "pass",
+    "pts",
+    "captured",
+    "captured_by",
+    EMBEDDING,
+];
 
 impl Vectors {
     fn check(&self, n: usize) {

@@ -13,7 +13,7 @@ use crate::{Config, Error, Result};
 /// What a run left of one table, counting closed parts only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TableSummary {
-    /// `metrics`, `embeddings` or `streams`.
+    /// `metrics`, `embeddings`, `streams` or `events`.
     pub table: &'static str,
     /// Rows in all parts.
     pub rows: u64,

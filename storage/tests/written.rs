@@ -14,7 +14,7 @@ use arrow::datatypes::{
 };
 use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::ColumnChunkMetaData;
-use storage::{Config, Record, Streams, TableSummary};
+use storage::{Config, EventRow, Events, Record, Streams, TableSummary};
 
 use run::{config, embeddings, metrics, noon, parts, read, row, schema, wait_for, with_vectors};
 
@@ -103,14 +103,51 @@ fn the_ledger_comes_back_with_every_count_in_its_column() {
 
     let batch = read(&parts(dir.path(), "streams")[0]).unwrap();
     let count = |name: &str| batch[name].as_primitive::<Int64Type>().value(1);
-    let skipped =
-        ["trained", "untrained", "off_grid", "cut", "discontinuity", "uneven", "unfinished"];
-    assert_eq!(skipped.map(count), [10, 20, 30, 40, 50, 55, 60]);
-    assert_eq!(["decoded", "passes", "errors", "clips"].map(count), [265, 1, 2, 3]);
+    let fates = ["trained", "untrained", "off_grid", "cut", "discontinuity", "uneven"];
+    assert_eq!(fates.map(count), [10, 20, 30, 40, 50, 55]);
+    assert_eq!(["light", "still", "full", "unfinished"].map(count), [1, 2, 3, 60]);
+    assert_eq!(["decoded", "passes", "errors", "clips"].map(count), [271, 1, 2, 3]);
+    let live = ["reconnects", "stalls", "late", "unneeded", "abandoned"];
+    assert_eq!(live.map(count), [4, 5, 6, 7, 8]);
+    assert_eq!(batch["share"].as_primitive::<Float64Type>().value(1), 0.25);
     let message = batch["message"].as_string::<i32>();
     assert!(message.is_null(0));
     assert_eq!(message.value(1), "no such file");
     assert_eq!(batch["state"].as_string::<i32>().value(0), "running");
+}
+
+#[test]
+fn events_come_back_with_what_they_are_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let state = EventRow {
+        time: noon(),
+        kind: "state".to_owned(),
+        stream: Some("door".to_owned()),
+        state: Some("waiting".to_owned()),
+        epoch: Some(3),
+        message: "the server closed the connection".to_owned(),
+    };
+    let warning = EventRow {
+        kind: "warning".to_owned(),
+        stream: None,
+        state: None,
+        epoch: None,
+        ..state.clone()
+    };
+    store.write(Record::Events(Events { step: 7, rows: vec![state, warning] })).unwrap();
+    store.finish().unwrap();
+
+    let batch = read(&parts(dir.path(), "events")[0]).unwrap();
+    let text = |name: &str| batch[name].as_string::<i32>().iter().collect::<Vec<_>>();
+    assert_eq!(text("kind"), [Some("state"), Some("warning")]);
+    assert_eq!(text("stream"), [Some("door"), None]);
+    assert_eq!(text("state"), [Some("waiting"), None]);
+    let epoch = batch["epoch"].as_primitive::<Int64Type>();
+    assert!(epoch.value(0) == 3 && epoch.is_null(1));
+    let time = batch["time"].as_primitive::<TimestampMicrosecondType>();
+    assert_eq!(time.value(1), 1_700_000_000_250_000);
+    assert_eq!(batch["step"].as_primitive::<Int64Type>().value(1), 7);
 }
 
 #[test]
@@ -123,7 +160,7 @@ fn the_types_are_those_that_every_reader_takes() {
         fields.filter(|it| it.is_nullable()).map(|it| it.name().clone()).collect()
     };
     assert_eq!(nullable("metrics"), [""; 0]);
-    assert_eq!(nullable("embeddings"), ["captured"]);
+    assert_eq!(nullable("embeddings"), ["captured", "captured_by"]);
     assert_eq!(nullable("streams"), ["message"]);
 
     let schema = schema(&parts(dir.path(), "embeddings")[0]);
@@ -143,7 +180,7 @@ fn floats_are_split_into_byte_streams_and_all_is_zstd() {
     for (table, floats) in [
         ("metrics", &["value"][..]),
         ("embeddings", &["pts", "loss_total", "loss_invariance", "embedding.list.item"]),
-        ("streams", &[]),
+        ("streams", &["share"]),
     ] {
         let metadata = run::metadata(&parts(dir.path(), table)[0]);
         let columns = metadata.row_group(0).columns();

@@ -100,8 +100,18 @@ impl Table {
 
 /// Every decoded frame of every stream has exactly one fate, and no count goes down.
 pub(crate) fn assert_balanced(streams: &Table) {
-    let fates =
-        ["trained", "untrained", "off_grid", "cut", "discontinuity", "uneven", "unfinished"];
+    let fates = [
+        "trained",
+        "untrained",
+        "off_grid",
+        "cut",
+        "discontinuity",
+        "uneven",
+        "light",
+        "still",
+        "full",
+        "unfinished",
+    ];
     for (stream, decoded) in streams.sums("decoded") {
         let counted = fates.map(|it| streams.sums(it)[&stream]);
         assert_eq!(decoded, counted.iter().sum::<i64>(), "{stream}: {fates:?} are {counted:?}");

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::{
-    BatchConfig, ClipConfig, Config, Fit, SourceConfig, StreamConfig, Synthetic, clip::Frame, start,
+    BatchConfig, ClipConfig, Config, SourceConfig, StreamConfig, Synthetic, clip::Frame, start,
 };
 
 /// A motion as it is told: pixels, radians, and the logarithm of the scale.
@@ -112,12 +112,10 @@ fn the_motion_back_is_the_inverse_and_each_pair_has_its_own() {
 
 /// Frames of a stream, at least two, of the size `[height, width]`.
 fn streamed(source: SourceConfig, size: [usize; 2], interval: f64) -> Vec<Frame> {
-    let clip =
-        ClipConfig { frames: 4, interval, hop: 0.0, cut_threshold: 0.0, camera_motion: false };
-    let stream =
-        StreamConfig { name: "it".into(), source, weight: 1.0, repeat: false, telemetry: None };
-    let batch = BatchConfig { clips: 1, pool: 1 };
-    let config = Config { size, fit: Fit::Crop, clip, batch, stream: vec![stream] };
+    let clip = ClipConfig::new(4, interval);
+    let stream = StreamConfig::new("it", source);
+    let batch = BatchConfig::new(1, 1);
+    let config = Config::new(size, clip, batch, vec![stream]);
     let ingest = start(&config, 0).unwrap();
     let batch = ingest.batches().recv().unwrap();
     let frames = batch.pixels.chunks(size[0] * size[1] * 3).zip(&batch.times);

@@ -25,7 +25,7 @@ impl Cut {
 }
 
 fn config(frames: usize, interval: f64, hop: f64) -> ClipConfig {
-    ClipConfig { frames, interval, hop, cut_threshold: 0.25, camera_motion: false }
+    ClipConfig { hop, cut_threshold: 0.25, ..ClipConfig::new(frames, interval) }
 }
 
 fn cut_from(config: ClipConfig, phase: f64, shown: impl IntoIterator<Item = Shown>) -> Cut {

@@ -14,6 +14,7 @@ use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 use gstreamer_video as gst_video;
 
+use super::Opening;
 use crate::Problem;
 
 /// Name of the message that says that every stream is known and none of them is video.
@@ -33,7 +34,7 @@ pub(crate) fn init() -> Result<(), Problem> {
     INIT.clone().map_err(Problem::GStreamer)
 }
 
-pub(super) fn build(uri: &str) -> Result<Elements, Problem> {
+pub(super) fn build(uri: &str, _opening: &Opening) -> Result<Elements, Problem> {
     init()?;
     let pipeline = gst::Pipeline::new();
     let decode = make("uridecodebin")?;

@@ -23,19 +23,32 @@ pub(crate) use moving_digits::Digit;
 pub(crate) use synthetic::Drawn;
 pub(crate) use uri::location;
 
-use crate::{Problem, SourceConfig, picture::Picture, stop::Stop};
+use std::sync::Arc;
+
+use crate::{
+    ClipConfig, Problem, SourceConfig, StreamConfig, picture::Picture, stop::Stop, tally::Tally,
+};
 
 /// Pictures of one file or URI, in the order in which they are shown. The last item may be an
 /// error; after it there is nothing.
 pub(crate) type Pictures = Box<dyn Iterator<Item = Result<Picture, Problem>>>;
 
+/// What a source must know of the stream that it is opened for.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) stream: Arc<StreamConfig>,
+    pub(crate) clip: ClipConfig,
+    pub(crate) stop: Stop,
+    pub(crate) tally: Arc<Tally>,
+}
+
 /// Opens one file, URI or drawing.
-pub(crate) fn open(item: &Item, stop: &Stop) -> Result<Pictures, Problem> {
+pub(crate) fn open(item: &Item, opening: &Opening) -> Result<Pictures, Problem> {
     match item {
-        Item::Synthetic(it) => Ok(Box::new(it.pictures(stop.clone()))),
-        Item::MovingDigits(it) => Ok(Box::new(it.pictures(stop.clone())?)),
+        Item::Synthetic(it) => Ok(Box::new(it.pictures(opening.stop.clone()))),
+        Item::MovingDigits(it) => Ok(Box::new(it.pictures(opening.stop.clone())?)),
         Item::File(_) | Item::Uri(_) => {
-            Ok(Box::new(uri::UriPictures::open(&location(item)?, stop.clone())?))
+            Ok(Box::new(uri::UriPictures::open(&location(item)?, opening)?))
         }
     }
 }

@@ -9,7 +9,7 @@ use gstreamer::{self as gst, prelude::*};
 use gstreamer_video as gst_video;
 
 use super::{
-    Decoded, Item,
+    Decoded, Item, Opening,
     elements::{self, Elements},
     items::inspect,
     messages::Heard,
@@ -57,12 +57,12 @@ pub(crate) fn location(item: &Item) -> Result<String, Problem> {
 }
 
 impl UriPictures {
-    pub(super) fn open(uri: &str, stop: Stop) -> Result<Self, Problem> {
-        let elements = elements::build(uri)?;
+    pub(super) fn open(uri: &str, opening: &Opening) -> Result<Self, Problem> {
+        let elements = elements::build(uri, opening)?;
         let no_bus = || Problem::GStreamer("a pipeline without a bus".into());
         let mut pictures = Self {
             uri: uri.into(),
-            stop,
+            stop: opening.stop.clone(),
             bus: elements.pipeline.bus().ok_or_else(no_bus)?,
             elements,
             heard: Heard::default(),

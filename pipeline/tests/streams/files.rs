@@ -167,13 +167,7 @@ fn sound_is_ignored() {
 #[test]
 fn stopping_in_the_middle_of_a_file_balances() {
     let mut config = config(vec![files("street", real("street.mp4"))]);
-    config.clip = pipeline::ClipConfig {
-        frames: 4,
-        interval: 0.1,
-        hop: 0.04,
-        cut_threshold: 0.0,
-        camera_motion: false,
-    };
+    config.clip = pipeline::ClipConfig { hop: 0.04, ..pipeline::ClipConfig::new(4, 0.1) };
     config.stream[0].repeat = true;
     config.batch.pool = 5;
     for taken in [0, 1, 7] {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use gstreamer::{self as gst, prelude::*};
 use pipeline::{
-    Batch, BatchConfig, ClipConfig, Config, Fit, SourceConfig, StreamConfig, StreamReport, start,
+    Batch, BatchConfig, ClipConfig, Config, SourceConfig, StreamConfig, StreamReport, start,
 };
 
 /// Runs a pipeline to its end; `path` replaces `OUT`.
@@ -46,24 +46,12 @@ pub(crate) fn files(name: &str, path: impl AsRef<Path>) -> StreamConfig {
 }
 
 pub(crate) fn stream(name: &str, source: SourceConfig) -> StreamConfig {
-    StreamConfig { name: name.into(), source, weight: 1.0, repeat: false, telemetry: None }
+    StreamConfig::new(name, source)
 }
 
 /// Clips of 2 frames, 0.2 s apart, back to back, one a batch, not mixed.
 pub(crate) fn config(stream: Vec<StreamConfig>) -> Config {
-    Config {
-        size: [32, 32],
-        fit: Fit::Crop,
-        clip: ClipConfig {
-            frames: 2,
-            interval: 0.2,
-            hop: 0.0,
-            cut_threshold: 0.0,
-            camera_motion: false,
-        },
-        batch: BatchConfig { clips: 1, pool: 1 },
-        stream,
-    }
+    Config::new([32, 32], ClipConfig::new(2, 0.2), BatchConfig::new(1, 1), stream)
 }
 
 /// Trains on up to `most` batches and stops; the books must balance.

@@ -26,14 +26,8 @@ fn three(delays: [&[f64]; 3], repeat: bool) -> Config {
     });
     Config {
         size: [16, 16],
-        clip: ClipConfig {
-            frames: 3,
-            interval: 0.08,
-            hop: 0.12,
-            cut_threshold: 0.25,
-            camera_motion: false,
-        },
-        batch: BatchConfig { clips: 4, pool: 12 },
+        clip: ClipConfig { hop: 0.12, cut_threshold: 0.25, ..ClipConfig::new(3, 0.08) },
+        batch: BatchConfig::new(4, 12),
         ..config(streams.collect())
     }
 }
@@ -166,13 +160,7 @@ fn dropping_without_finishing_stops_every_thread() {
 fn no_clip_spans_a_scene_cut() {
     let source = Synthetic { frames: 100, cuts: vec![33, 71], ..Synthetic::default() };
     let mut config = config(vec![stream("cuts", SourceConfig::Synthetic(source))]);
-    config.clip = ClipConfig {
-        frames: 4,
-        interval: 0.08,
-        hop: 0.04,
-        cut_threshold: 0.25,
-        camera_motion: false,
-    };
+    config.clip = ClipConfig { hop: 0.04, cut_threshold: 0.25, ..ClipConfig::new(4, 0.08) };
     let (batches, reports) = train(&config, 0, usize::MAX);
     assert!(batches.len() > 50);
     for batch in batches {

@@ -8,7 +8,7 @@ fn with_motion(mut config: Config) -> Config {
     config.size = [64, 64];
     config.clip.frames = 3;
     config.clip.camera_motion = true;
-    config.batch = BatchConfig { clips: 2, pool: 4 };
+    config.batch = BatchConfig::new(2, 4);
     config
 }
 

@@ -1,0 +1,31 @@
+//! What happens beside the decoded pictures, counted where it happens.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Counts;
+
+/// Counters of one stream that GStreamer's own threads, and helpers, write. Nothing is decided
+/// by them.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Coded pictures that were dropped because decoding could not keep up.
+    pub(crate) late: AtomicU64,
+    /// Coded pictures that no clip needs.
+    pub(crate) unneeded: AtomicU64,
+    /// Pipelines that were left behind.
+    pub(crate) abandoned: AtomicU64,
+}
+
+impl Tally {
+    /// Copies the counters into a stream's totals.
+    pub(crate) fn write(&self, counts: &mut Counts) {
+        counts.late = self.late.load(Ordering::Relaxed);
+        counts.unneeded = self.unneeded.load(Ordering::Relaxed);
+        counts.abandoned = self.abandoned.load(Ordering::Relaxed);
+    }
+}
+
+/// Counts one more.
+pub(crate) fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
