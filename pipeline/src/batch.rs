@@ -1,10 +1,11 @@
 //! Mixes the clips of all streams in a pool and stacks them into batches.
 
 use crossbeam_channel::{Sender, select};
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{BatchConfig, ClipInfo, clip::Clip, draw::Draw, ledger::BatcherEnd, stop::Stop};
+use crate::{
+    BatchConfig, ClipInfo, clip::Clip, draw::Draw, ledger::BatcherEnd, pool::Pool, stop::Stop,
+};
 
 /// Batches that wait for the caller: one to take at once, one so that the next is ready too.
 pub(crate) const BATCHES_WAITING: usize = 2;
@@ -36,7 +37,6 @@ pub struct Batch {
 pub(crate) struct Batcher {
     pub(crate) config: BatchConfig,
     pub(crate) size: [usize; 2],
-    pub(crate) streams: usize,
     pub(crate) draw: Draw,
     pub(crate) random: ChaCha8Rng,
     pub(crate) batches: Sender<Batch>,
@@ -46,12 +46,12 @@ pub(crate) struct Batcher {
 impl Batcher {
     /// Runs until every stream has ended or the run is stopped.
     pub(crate) fn run(mut self) -> BatcherEnd {
-        let mut end = BatcherEnd { sent: vec![0; self.streams], left: vec![0; self.streams] };
-        let mut pool = Vec::with_capacity(self.config.pool);
+        let mut end = BatcherEnd::default();
+        let mut pool = Pool::new(&self.config);
         loop {
-            let drawn = self.take(&mut pool);
+            let drawn = pool.draw(self.config.clips, &mut self.draw, &mut self.random);
             if drawn.len() < self.config.clips || self.stop.is_set() {
-                count(&mut end.left, drawn.iter().map(|it| &it.info));
+                drawn.iter().for_each(|it| end.left.add(&it.info));
                 break;
             }
             let batch = stack(&drawn, self.size);
@@ -60,37 +60,15 @@ impl Batcher {
                 recv(self.stop.signal()) -> _ => false,
             };
             let fate = if sent { &mut end.sent } else { &mut end.left };
-            count(fate, drawn.iter().map(|it| &it.info));
+            drawn.iter().for_each(|it| fate.add(&it.info));
             if !sent {
                 break;
             }
+            pool.take_back(drawn);
         }
-        count(&mut end.left, pool.iter().map(|it| &it.info));
-        self.draw.into_rest().for_each(|it| count(&mut end.left, [&it.info]));
+        pool.rest().for_each(|it| end.left.add(&it.info));
+        self.draw.into_rest().for_each(|it| end.left.add(&it.info));
         end
-    }
-
-    /// Up to a batch of clips, each drawn from a pool that was filled before.
-    fn take(&mut self, pool: &mut Vec<Clip>) -> Vec<Clip> {
-        let mut drawn = Vec::with_capacity(self.config.clips);
-        while drawn.len() < self.config.clips {
-            while pool.len() < self.config.pool {
-                let Some(clip) = self.draw.next(&mut self.random) else { break };
-                pool.push(clip);
-            }
-            if pool.is_empty() {
-                break;
-            }
-            drawn.push(pool.swap_remove(self.random.random_range(0..pool.len())));
-        }
-        drawn
-    }
-}
-
-/// Adds the frames that each clip owns to the entry of its stream.
-pub(crate) fn count<'a>(frames: &mut [u64], clips: impl IntoIterator<Item = &'a ClipInfo>) {
-    for clip in clips {
-        frames[clip.stream] += clip.owned;
     }
 }
 

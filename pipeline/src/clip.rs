@@ -1,6 +1,9 @@
 //! Frames, clips, and the running totals of the stream that they come from.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use serde::Serialize;
 
@@ -12,6 +15,35 @@ pub(crate) struct Frame {
     pub(crate) pixels: Arc<[u8]>,
     /// Stream time in seconds.
     pub(crate) time: f64,
+    pub(crate) captured: Option<Captured>,
+}
+
+/// When a frame was captured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Captured {
+    /// UTC.
+    pub time: SystemTime,
+    /// Who said so.
+    pub by: Clock,
+}
+
+/// Whose clock a capture time is of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Clock {
+    /// The camera's own, as its RTCP sender reports tell it.
+    Camera,
+    /// This machine's, when the frame came.
+    Arrival,
+}
+
+impl Clock {
+    /// As the tables have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Camera => "camera",
+            Self::Arrival => "arrival",
+        }
+    }
 }
 
 /// Frames of one stream, oldest first.
@@ -26,14 +58,21 @@ pub(crate) struct Clip {
 /// Where a clip comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClipInfo {
-    /// Index of its stream in [`Config::stream`](crate::Config::stream).
+    /// Index of its stream: its place in [`Config::stream`](crate::Config::stream), and for one
+    /// that was added later the next free number.
     pub stream: usize,
     /// How many clips its stream cut before it.
     pub number: u64,
     /// The file or URI, without credentials.
     pub item: Arc<str>,
-    /// Which reading of a looped archive, from 0.
+    /// Which reading of a looped archive, or which connection of a live stream, from 0.
     pub pass: u64,
+    /// When its first frame was captured, of a live stream.
+    pub captured: Option<Captured>,
+    /// When it was cut.
+    pub cut: Instant,
+    /// How often it was in a batch before.
+    pub uses: u32,
     /// Frames that are counted with this clip: those that no earlier clip contained.
     pub owned: u64,
     /// Running totals of its stream when it was cut.

@@ -1,6 +1,6 @@
 //! Which stream the next clip comes from.
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, Select, select};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -11,41 +11,133 @@ use crate::{clip::Clip, stop::Stop};
 pub(crate) struct Input {
     pub(crate) clips: Receiver<Clip>,
     pub(crate) weight: f64,
+    pub(crate) live: bool,
+    /// Clips drawn so far over the weight: streams with equal numbers had equal shares.
+    served: f64,
 }
 
 /// Draws among the streams that have not ended.
 ///
-/// It waits for the stream that it drew, even while others have clips: that is what makes the
-/// order of clips depend on the seed alone, and not on which thread is faster.
+/// With archives alone it waits for the stream that a seeded lottery chose, even while others
+/// have clips: that is what makes the order of clips depend on the seed alone, and not on which
+/// thread is faster. As soon as one stream is live, nobody is waited for: of the streams that
+/// have a clip, the one that had the least of its share goes first.
 #[derive(Debug)]
 pub(crate) struct Draw {
     inputs: Vec<Input>,
+    joining: Receiver<Input>,
     stop: Stop,
 }
 
+impl Input {
+    pub(crate) fn new(clips: Receiver<Clip>, weight: f64, live: bool) -> Self {
+        Self { clips, weight, live, served: 0.0 }
+    }
+}
+
 impl Draw {
-    pub(crate) fn new(inputs: Vec<Input>, stop: Stop) -> Self {
-        Self { inputs, stop }
+    /// Draws among `inputs`, and those that come over `joining` later.
+    pub(crate) fn new(inputs: Vec<Input>, joining: Receiver<Input>, stop: Stop) -> Self {
+        Self { inputs, joining, stop }
     }
 
-    /// The next clip; none when every stream has ended or the run is stopped.
+    /// Whether a stream is live.
+    pub(crate) fn is_live(&self) -> bool {
+        self.inputs.iter().any(|it| it.live)
+    }
+
+    /// The next clip, waiting for it; none when every stream has ended or the run is stopped.
     pub(crate) fn next(&mut self, random: &mut ChaCha8Rng) -> Option<Clip> {
-        while !self.inputs.is_empty() {
-            let idx = self.choose(random);
-            select! {
-                recv(self.inputs[idx].clips) -> clip => match clip {
-                    Ok(clip) => return Some(clip),
-                    Err(_) => drop(self.inputs.remove(idx)),
-                },
-                recv(self.stop.signal()) -> _ => return None,
+        loop {
+            self.joining.try_iter().for_each(|it| self.inputs.push(it));
+            if self.inputs.is_empty() || self.stop.is_set() {
+                return None;
             }
+            let clip = if self.is_live() {
+                match self.ready() {
+                    Some(clip) => return Some(clip),
+                    None => self.wait(),
+                }
+            } else {
+                self.lottery(random)
+            };
+            if clip.is_some() {
+                return clip;
+            }
+        }
+    }
+
+    /// A clip that is there, of the stream that had the least of its share.
+    pub(crate) fn ready(&mut self) -> Option<Clip> {
+        loop {
+            let waiting = (0..self.inputs.len()).filter(|&it| !self.inputs[it].clips.is_empty());
+            let served = |it: &usize| self.inputs[*it].served;
+            let next = waiting.min_by(|a, b| served(a).total_cmp(&served(b)))?;
+            // Its own thread may have taken the clip back.
+            if let Ok(clip) = self.inputs[next].clips.try_recv() {
+                self.serve(next);
+                return Some(clip);
+            }
+        }
+    }
+
+    /// Counts a clip of an input. One that had nothing for a while has no claim to what it missed.
+    fn serve(&mut self, idx: usize) {
+        let now = self.inputs[idx].served;
+        self.inputs[idx].served += 1.0 / self.inputs[idx].weight;
+        for input in &mut self.inputs {
+            input.served = input.served.max(now);
+        }
+    }
+
+    /// Waits until an input has a clip, has ended or joins, and drops those that have ended.
+    fn wait(&mut self) -> Option<Clip> {
+        let mut select = Select::new();
+        for input in &self.inputs {
+            select.recv(&input.clips);
+        }
+        let joins = select.recv(&self.joining);
+        select.recv(self.stop.signal());
+        let ready = select.ready();
+        drop(select);
+        if ready < joins && self.inputs[ready].clips.is_empty() {
+            return self.take(ready);
+        }
+        None
+    }
+
+    /// Receives from an input without waiting, and drops it if it has ended.
+    fn take(&mut self, idx: usize) -> Option<Clip> {
+        match self.inputs[idx].clips.try_recv() {
+            Ok(clip) => {
+                self.serve(idx);
+                Some(clip)
+            }
+            Err(crossbeam_channel::TryRecvError::Empty) => None,
+            Err(crossbeam_channel::TryRecvError::Disconnected) => {
+                self.inputs.remove(idx);
+                None
+            }
+        }
+    }
+
+    fn lottery(&mut self, random: &mut ChaCha8Rng) -> Option<Clip> {
+        let idx = self.choose(random);
+        select! {
+            recv(self.inputs[idx].clips) -> clip => match clip {
+                Ok(clip) => return Some(clip),
+                Err(_) => drop(self.inputs.remove(idx)),
+            },
+            recv(self.joining) -> input => self.inputs.extend(input),
+            recv(self.stop.signal()) -> _ => {}
         }
         None
     }
 
     /// What still waits in the channels, once every stream's thread has ended.
     pub(crate) fn into_rest(self) -> impl Iterator<Item = Clip> {
-        self.inputs.into_iter().flat_map(|input| input.clips.into_iter())
+        let joined = self.joining.try_iter().collect::<Vec<_>>();
+        self.inputs.into_iter().chain(joined).flat_map(|input| input.clips.into_iter())
     }
 
     fn choose(&self, random: &mut ChaCha8Rng) -> usize {

@@ -56,6 +56,12 @@ pub enum Error {
         /// Frames decoded so far.
         decoded: u64,
     },
+    /// Too many streams were added at once.
+    #[error("stream {stream:?} cannot be added now: too many were added at once; try again")]
+    Busy {
+        /// Name of the stream.
+        stream: String,
+    },
     /// The system gave no thread.
     #[error("could not start the thread {name:?}")]
     Thread {
@@ -118,8 +124,17 @@ pub enum Problem {
     #[error("cannot be reached ({0}): check the address, the network and the server")]
     Unreachable(String),
     /// Nothing came for too long.
-    #[error("stalled: no frame and no message for {0} s")]
-    Stalled(u64),
+    #[error("stalled: no frame for {0} s")]
+    Stalled(f64),
+    /// A live source was opened and gave no frame.
+    #[error("gave no frame in {0} s: check the camera, or raise retry.connect")]
+    Silent(f64),
+    /// A live source ended.
+    #[error("went away: its server ended the stream or closed the connection")]
+    WentAway,
+    /// A live source stayed away for too many attempts.
+    #[error("was given up after {0} attempts in a row without a frame (retry.attempts)")]
+    GivenUp(u64),
     /// The end came well before the duration that the file states.
     #[error("ended at {end:.2} s of {duration:.2} s: truncated?")]
     Truncated {

@@ -1,8 +1,10 @@
 //! Accounts for every decoded frame of a stream.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
-use crate::Counts;
+use crate::{ClipInfo, Counts};
 
 /// How a stream came to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,13 +53,29 @@ pub(crate) struct StreamEnd {
     pub(crate) problems: Vec<String>,
 }
 
-/// What the batcher says when it ends: owned frames, one entry a stream.
-#[derive(Debug)]
+/// What the batcher says when it ends.
+#[derive(Debug, Default)]
 pub(crate) struct BatcherEnd {
     /// In batches that were sent.
-    pub(crate) sent: Vec<u64>,
+    pub(crate) sent: Owned,
     /// In the pool, in channels and in a batch that nobody took.
-    pub(crate) left: Vec<u64>,
+    pub(crate) left: Owned,
+}
+
+/// Owned frames by stream.
+#[derive(Debug, Default)]
+pub(crate) struct Owned(HashMap<usize, u64>);
+
+impl Owned {
+    /// Adds the frames that a clip owns.
+    pub(crate) fn add(&mut self, clip: &ClipInfo) {
+        *self.0.entry(clip.stream).or_default() += clip.owned;
+    }
+
+    /// Frames of a stream.
+    pub(crate) fn of(&self, stream: usize) -> u64 {
+        self.0.get(&stream).copied().unwrap_or_default()
+    }
 }
 
 /// Frames of one stream after they left its thread, each number counted at another place.

@@ -31,14 +31,17 @@ mod batch;
 mod draw;
 mod ingest;
 mod ledger;
+mod outlet;
+mod pool;
 mod random;
+mod report;
 mod stop;
 
 mod error;
 mod probe;
 
 pub use batch::Batch;
-pub use clip::{ClipInfo, Counts};
+pub use clip::{Captured, ClipInfo, Clock, Counts};
 pub use config::{
     BatchConfig, ClipConfig, Config, Decoder, Fit, Isolation, Protocol, Region, Retry, Sample,
     SourceConfig, StreamConfig, WhenFull,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Problem,
+    Captured, Problem,
     scale::Scaler,
     source::{Decoded, Digit, Drawn},
 };
@@ -15,6 +15,8 @@ pub(crate) struct Picture {
     pub(crate) time: f64,
     /// The picture does not continue the one before it: data was lost, or the format changed.
     pub(crate) discontinuity: bool,
+    /// When it was captured, of a live source.
+    pub(crate) captured: Option<Captured>,
     pub(crate) image: Image,
 }
 

@@ -15,6 +15,11 @@ pub(crate) fn phase(seed: u64, stream: usize, pass: u64) -> f64 {
     if pass == 0 { 0.0 } else { generator([seed, 1, stream as u64, pass]).random() }
 }
 
+/// The generator of the delays before a stream is tried again.
+pub(crate) fn backoff(seed: u64, stream: usize) -> ChaCha8Rng {
+    generator([seed, 6, stream as u64, 0])
+}
+
 /// What of a sequence of moving digits is drawn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part {

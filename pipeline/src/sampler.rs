@@ -1,9 +1,9 @@
 //! Cuts one stream into clips by presentation time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use crate::{
-    ClipConfig, ClipInfo, Counts, Problem,
+    Captured, ClipConfig, ClipInfo, Counts, Problem,
     clip::{Clip, Frame},
     gaps::Gaps,
     grid::{Grid, Match, Reach},
@@ -27,12 +27,22 @@ pub(crate) struct Sampler<I> {
     stream: usize,
     origin: Origin,
     pub(crate) counts: Counts,
-    held: Option<(f64, I)>,
+    held: Option<(Shown, I)>,
     gaps: Gaps,
     grid: Grid,
     window: Window,
     run_start: f64,
     longest: f64,
+}
+
+/// When a picture is shown, and what is known beside that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    /// Stream time in seconds.
+    pub(crate) time: f64,
+    /// It does not continue the picture before it.
+    pub(crate) discontinuity: bool,
+    pub(crate) captured: Option<Captured>,
 }
 
 /// Which reading of which file is being cut.
@@ -84,19 +94,19 @@ impl<I> Sampler<I> {
         self.gaps = Gaps::default();
     }
 
-    /// Takes the next picture, shown at `time` seconds, and returns the clips that the one
-    /// before it completes.
+    /// Takes the next picture, and returns the clips that the one before it completes.
     ///
     /// # Errors
     /// What `render` says; the picture before is then counted as unfinished.
     pub(crate) fn push(
         &mut self,
-        (time, discontinuity): (f64, bool),
+        shown: Shown,
         image: I,
         render: Render<'_, I>,
     ) -> Result<Vec<Clip>, Problem> {
         self.counts.decoded += 1;
-        let gap = self.held.as_ref().map(|it| time - it.0);
+        let Shown { time, discontinuity, .. } = shown;
+        let gap = self.held.as_ref().map(|it| time - it.0.time);
         if gap == Some(0.0) && !discontinuity {
             // Some files repeat a frame; no clip may hold the same moment twice.
             self.counts.off_grid += 1;
@@ -117,7 +127,7 @@ impl<I> Sampler<I> {
             self.grid = Grid::new(time + self.origin.phase, self.config.hop_seconds());
         }
         self.longest = self.longest.max(time - self.run_start);
-        self.held = Some((time, image));
+        self.held = Some((shown, image));
         clips
     }
 
@@ -131,6 +141,17 @@ impl<I> Sampler<I> {
         clips
     }
 
+    /// Ends because the source went away: settles the last picture and drops the clips that it
+    /// left incomplete.
+    ///
+    /// # Errors
+    /// What `render` says; every picture is counted nevertheless.
+    pub(crate) fn lose(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
+        let clips = self.settle_last(render);
+        self.window.clear(Reason::Discontinuity, &mut self.counts);
+        clips
+    }
+
     /// Ends without another clip, because nobody wants one.
     pub(crate) fn abandon(&mut self) {
         self.counts.unfinished += u64::from(self.held.take().is_some());
@@ -138,13 +159,14 @@ impl<I> Sampler<I> {
     }
 
     fn settle_last(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
-        let Some((time, _)) = self.held else { return Ok(Vec::new()) };
-        self.settle(time + self.gaps.typical() / 2.0, render)
+        let Some((shown, _)) = &self.held else { return Ok(Vec::new()) };
+        self.settle(shown.time + self.gaps.typical() / 2.0, render)
     }
 
     /// Decides on the held picture, which is the nearest to every time up to `until`.
     fn settle(&mut self, until: f64, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
-        let Some((time, image)) = self.held.take() else { return Ok(Vec::new()) };
+        let Some((shown, image)) = self.held.take() else { return Ok(Vec::new()) };
+        let Shown { time, captured, .. } = shown;
         let reach = Reach::new(time, until, self.gaps.typical());
         let mut missed = self.window.drop_missed(&reach, &mut self.counts);
         if let Some(start) = self.grid.start(&reach) {
@@ -159,7 +181,7 @@ impl<I> Sampler<I> {
             return Ok(Vec::new());
         }
         let pixels = render(&image).inspect_err(|_| self.counts.unfinished += 1)?;
-        self.window.add(Frame { pixels, time }, &reach);
+        self.window.add(Frame { pixels, time, captured }, &reach);
         if self.config.cut_threshold > 0.0 && self.config.cut_threshold < 1.0 {
             self.window.drop_cut(self.config.cut_threshold, &mut self.counts);
         }
@@ -176,6 +198,9 @@ impl<I> Sampler<I> {
                 number,
                 item: self.origin.item.clone(),
                 pass: self.origin.pass,
+                captured: frames.first().and_then(|it| it.captured),
+                cut: Instant::now(),
+                uses: 0,
                 owned,
                 counts: self.counts,
             };

@@ -1,17 +1,20 @@
-//! The thread of one stream: reads its source, cuts clips and sends them.
+//! The thread of one stream: reads its source, cuts clips and hands them out.
+
+mod archive;
+mod backoff;
+mod live;
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Sender, select};
-
 use crate::{
-    ClipConfig, Config, Error, Outcome, Problem, Result, StreamConfig,
+    ClipConfig, Config, Counts, Error, Outcome, Problem, State, StreamConfig,
     clip::Clip,
     ledger::StreamEnd,
     motion,
-    picture::Image,
-    random::phase,
-    sampler::{Origin, Sampler},
+    outlet::Outlet,
+    picture::{Image, Picture},
+    report::Reporter,
+    sampler::{Origin, Sampler, Shown},
     scale::Scaler,
     source::{self, Item, Opening, Pictures},
     stop::Stop,
@@ -28,6 +31,7 @@ pub(crate) struct Task {
     config: StreamConfig,
     clip: ClipConfig,
     scaler: Scaler,
+    stop: Stop,
 }
 
 /// Why reading came to an end without an error.
@@ -38,53 +42,40 @@ enum End {
 }
 
 /// A stream that is being read.
-struct Reader<'a> {
+struct Reader {
     idx: usize,
     seed: u64,
-    config: StreamConfig,
+    config: Arc<StreamConfig>,
     clip: ClipConfig,
     opening: Opening,
     scaler: Scaler,
     sampler: Sampler<Image>,
-    clips: &'a Sender<Clip>,
-    stop: &'a Stop,
+    outlet: Outlet,
+    reporter: Reporter,
     unsent: u64,
     problems: Vec<String>,
     warned: bool,
 }
 
 impl Task {
-    pub(crate) fn new(config: &Config, idx: usize, seed: u64) -> Self {
+    /// Reads `stream` as number `idx`, until `stop`.
+    pub(crate) fn new(
+        config: &Config,
+        stream: &StreamConfig,
+        idx: usize,
+        (seed, stop): (u64, Stop),
+    ) -> Self {
         let scaler = Scaler::new(config.size, config.fit);
-        Self { idx, seed, config: config.stream[idx].clone(), clip: config.clip.clone(), scaler }
+        let (config, clip) = (stream.clone(), config.clip.clone());
+        Self { idx, seed, config, clip, scaler, stop }
     }
 
-    /// Follows the stream to its end, or until the run is stopped.
-    pub(crate) fn follow(self, clips: &Sender<Clip>, stop: &Stop) -> StreamEnd {
-        let Self { idx, seed, config, clip, scaler } = self;
-        let sampler = Sampler::new(clip.clone(), idx);
-        let (unsent, problems, warned) = (0, Vec::new(), false);
-        let opening = Opening {
-            stream: Arc::new(config.clone()),
-            clip: clip.clone(),
-            stop: stop.clone(),
-            tally: Arc::default(),
-        };
-        let mut reader = Reader {
-            idx,
-            seed,
-            config,
-            clip,
-            opening,
-            scaler,
-            sampler,
-            clips,
-            stop,
-            unsent,
-            problems,
-            warned,
-        };
-        let outcome = match reader.read_all() {
+    /// Follows the stream to its end, or until it is stopped.
+    pub(crate) fn follow(self, outlet: Outlet, reporter: Reporter) -> StreamEnd {
+        let mut reader = Reader::new(self, outlet, reporter);
+        let live = reader.config.is_live();
+        let end = if live { reader.stay_connected() } else { reader.read_all() };
+        let outcome = match end {
             Ok(End::Exhausted) => Outcome::Ended,
             Ok(End::Stopped) => Outcome::Stopped,
             Err(error) => {
@@ -92,68 +83,45 @@ impl Task {
                 Outcome::Failed(error.to_string())
             }
         };
-        StreamEnd {
-            outcome,
-            counts: reader.sampler.counts,
-            unsent: reader.unsent,
-            problems: reader.problems,
-        }
+        let (state, reason) = match &outcome {
+            Outcome::Ended => (State::Ended, "read to its end"),
+            Outcome::Stopped => (State::Stopped, "stopped"),
+            Outcome::Failed(_) if reader.reporter.was_given_up() => (State::GivenUp, ""),
+            Outcome::Failed(_) => (State::Failed, ""),
+        };
+        let reason = if let Outcome::Failed(why) = &outcome { why } else { reason };
+        let counts = reader.counts();
+        reader.reporter.last(state, reason, counts);
+        StreamEnd { outcome, counts, unsent: reader.unsent, problems: reader.problems }
     }
 }
 
-impl Reader<'_> {
-    fn read_all(&mut self) -> Result<End> {
-        let mut fruitless = false;
-        for pass in 0.. {
-            // After a reading that gave no clip, begin where the first reading did.
-            let first = fruitless || !self.config.source.begins_anywhere();
-            let phase = if first { 0.0 } else { phase(self.seed, self.idx, pass) };
-            let before = self.sampler.counts.clips;
-            if self.read_once(pass, phase * self.clip.hop_seconds())? == End::Stopped {
-                return Ok(End::Stopped);
-            }
-            fruitless = self.sampler.counts.clips == before;
-            if fruitless && phase == 0.0 {
-                return Err(self.no_clip());
-            }
-            self.sampler.counts.passes += 1;
-            if !self.config.repeat {
-                break;
-            }
+impl Reader {
+    fn new(task: Task, outlet: Outlet, reporter: Reporter) -> Self {
+        let Task { idx, seed, config, clip, scaler, stop } = task;
+        let config = Arc::new(config);
+        let opening =
+            Opening { stream: config.clone(), clip: clip.clone(), stop, tally: Arc::default() };
+        Self {
+            idx,
+            seed,
+            config,
+            sampler: Sampler::new(clip.clone(), idx),
+            clip,
+            opening,
+            scaler,
+            outlet,
+            reporter,
+            unsent: 0,
+            problems: Vec::new(),
+            warned: false,
         }
-        Ok(End::Exhausted)
     }
 
-    /// Reads every file once. One that fails is reported and skipped, unless all of them do.
-    fn read_once(&mut self, pass: u64, phase: f64) -> Result<End> {
-        let source = &self.config.source;
-        let wrong = |it: Problem| it.of(&self.config.name, &source.label());
-        let items = source::items(source).map_err(wrong)?;
-        let mut failed = Vec::new();
-        for item in &items {
-            let label = item.label();
-            let origin = Origin { item: label.clone(), pass, phase };
-            match self.read_item(item, origin) {
-                Ok(End::Stopped) => return Ok(End::Stopped),
-                Ok(End::Exhausted) => {}
-                Err(problem) if items.len() == 1 => {
-                    self.sampler.counts.errors += 1;
-                    return Err(problem.of(&self.config.name, &label));
-                }
-                Err(problem) => {
-                    failed.push(format!("{label}: {problem}"));
-                    self.report(&label, &problem);
-                }
-            }
-        }
-        match failed.first() {
-            Some(first) if failed.len() == items.len() => Err(Error::EveryFile {
-                stream: self.config.name.clone(),
-                count: items.len(),
-                first: first.clone(),
-            }),
-            _ => Ok(End::Exhausted),
-        }
+    /// The stream's totals, with what was counted beside its pictures.
+    fn counts(&mut self) -> Counts {
+        self.opening.tally.write(&mut self.sampler.counts);
+        self.sampler.counts
     }
 
     fn read_item(&mut self, item: &Item, origin: Origin) -> Result<End, Problem> {
@@ -171,27 +139,47 @@ impl Reader<'_> {
         for picture in pictures {
             match picture {
                 Ok(picture) => {
-                    let Self { sampler, scaler, .. } = self;
-                    let render = &mut |image: &Image| image.pixels(scaler);
-                    let shown = (picture.time, picture.discontinuity);
-                    let clips = sampler.push(shown, picture.image, render)?;
-                    if self.send(clips) == End::Stopped {
+                    self.note_frame();
+                    if self.take(picture)? == End::Stopped {
                         return Ok(End::Stopped);
                     }
-                    self.warn_if_too_slow();
                 }
                 // What came before the end is good.
                 Err(problem @ Problem::Truncated { .. }) => self.report(label, &problem),
-                Err(problem) => failure = Some(problem),
+                Err(problem) => {
+                    if matches!(problem, Problem::Stalled(_)) {
+                        self.note_stall(&problem);
+                    }
+                    failure = Some(problem);
+                }
             }
         }
-        if self.stop.is_set() {
+        if self.opening.stop.is_set() {
             return Ok(End::Stopped);
         }
         let Self { sampler, scaler, .. } = self;
-        let clips = sampler.end(&mut |image: &Image| image.pixels(scaler))?;
+        let render = &mut |image: &Image| image.pixels(scaler);
+        let clips = match &failure {
+            Some(_) if self.config.is_live() => sampler.lose(render)?,
+            _ => sampler.end(render)?,
+        };
         let end = self.send(clips);
         failure.map_or(Ok(end), Err)
+    }
+
+    /// Cuts with one more picture, and hands out the clips that are complete.
+    fn take(&mut self, picture: Picture) -> Result<End, Problem> {
+        let Self { sampler, scaler, .. } = self;
+        let Picture { time, discontinuity, captured, image } = picture;
+        let render = &mut |image: &Image| image.pixels(scaler);
+        let clips = sampler.push(Shown { time, discontinuity, captured }, image, render)?;
+        let end = self.send(clips);
+        self.warn_if_too_slow();
+        if self.reporter.is_due() {
+            let counts = self.counts();
+            self.reporter.pulse(counts);
+        }
+        Ok(end)
     }
 
     fn send(&mut self, clips: Vec<Clip>) -> End {
@@ -201,15 +189,11 @@ impl Reader<'_> {
                 clip.motion = Some(motion::estimate(&clip.frames, self.scaler.size()));
             }
             let owned = clip.info.owned;
-            let sent = end == End::Exhausted
-                && select! {
-                    send(self.clips, clip) -> sent => sent.is_ok(),
-                    recv(self.stop.signal()) -> _ => false,
-                };
-            if !sent {
-                self.unsent += owned;
-                end = End::Stopped;
+            if end == End::Exhausted && self.outlet.send(clip, &mut self.sampler.counts) {
+                continue;
             }
+            self.unsent += owned;
+            end = End::Stopped;
         }
         end
     }

@@ -48,7 +48,7 @@ fn frame([height, width]: [usize; 2], light: impl Fn([f64; 2]) -> f64) -> Frame 
             [light(at).round().clamp(0.0, 255.0) as u8; 3]
         })
         .collect();
-    Frame { pixels: Arc::from(pixels), time: 0.0 }
+    Frame { pixels: Arc::from(pixels), time: 0.0, captured: None }
 }
 
 /// Many waves of 5 to 60 pixels, in all directions.
@@ -119,7 +119,9 @@ fn streamed(source: SourceConfig, size: [usize; 2], interval: f64) -> Vec<Frame>
     let ingest = start(&config, 0).unwrap();
     let batch = ingest.batches().recv().unwrap();
     let frames = batch.pixels.chunks(size[0] * size[1] * 3).zip(&batch.times);
-    frames.map(|(pixels, time)| Frame { pixels: pixels.into(), time: *time }).collect()
+    frames
+        .map(|(pixels, time)| Frame { pixels: pixels.into(), time: *time, captured: None })
+        .collect()
 }
 
 #[test]

@@ -24,6 +24,10 @@ impl Cut {
     }
 }
 
+fn at(time: f64, discontinuity: bool) -> super::Shown {
+    super::Shown { time, discontinuity, captured: None }
+}
+
 fn config(frames: usize, interval: f64, hop: f64) -> ClipConfig {
     ClipConfig { hop, cut_threshold: 0.25, ..ClipConfig::new(frames, interval) }
 }
@@ -37,7 +41,7 @@ fn cut_from(config: ClipConfig, phase: f64, shown: impl IntoIterator<Item = Show
         Ok(Arc::from(vec![*grey; 12]))
     };
     for (time, discontinuity, grey) in shown {
-        clips.extend(sampler.push((time, discontinuity), grey, &mut render).unwrap());
+        clips.extend(sampler.push(at(time, discontinuity), grey, &mut render).unwrap());
     }
     clips.extend(sampler.end(&mut render).unwrap());
     let cut = Cut { clips, sampler, rendered };
@@ -192,7 +196,7 @@ fn a_stop_at_any_frame_leaves_every_frame_counted() {
         let mut render = |grey: &u8| Ok(Arc::from(vec![*grey; 12]));
         let mut clips = Vec::new();
         for (time, lost, grey) in steady(0..frames) {
-            clips.extend(sampler.push((time, lost), grey, &mut render).unwrap());
+            clips.extend(sampler.push(at(time, lost), grey, &mut render).unwrap());
         }
         sampler.abandon();
         assert_eq!(sampler.counts.decoded, u64::from(frames));
@@ -204,8 +208,8 @@ fn a_stop_at_any_frame_leaves_every_frame_counted() {
 fn a_picture_that_cannot_be_scaled_is_counted() {
     let mut sampler = Sampler::new(config(2, 0.04, 0.0), 0);
     let broken = &mut |_: &u8| Err(Problem::Empty);
-    sampler.push((0.0, false), 1, broken).unwrap();
-    assert!(sampler.push((0.04, false), 1, broken).is_err());
+    sampler.push(at(0.0, false), 1, broken).unwrap();
+    assert!(sampler.push(at(0.04, false), 1, broken).is_err());
     sampler.abandon();
     assert_eq!((sampler.counts.decoded, sampler.counts.unfinished), (2, 2));
 }

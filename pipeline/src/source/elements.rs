@@ -2,6 +2,7 @@
 //! a launch string.
 //!
 //! ```text
+//! a camera's chain (camera.rs), or
 //! uridecodebin (video only) ─▶ videoconvert ─▶ videoflip (by metadata) ─▶ appsink (I420)
 //! ```
 //!
@@ -14,8 +15,8 @@ use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 use gstreamer_video as gst_video;
 
-use super::Opening;
-use crate::Problem;
+use super::{Opening, camera, decoders::is_unwanted};
+use crate::{Decoder, Problem};
 
 /// Name of the message that says that every stream is known and none of them is video.
 pub(super) const NO_VIDEO: &str = "no-video";
@@ -34,26 +35,29 @@ pub(crate) fn init() -> Result<(), Problem> {
     INIT.clone().map_err(Problem::GStreamer)
 }
 
-pub(super) fn build(uri: &str, _opening: &Opening) -> Result<Elements, Problem> {
+pub(super) fn build(uri: &str, opening: &Opening) -> Result<Elements, Problem> {
     init()?;
     let pipeline = gst::Pipeline::new();
-    let decode = make("uridecodebin")?;
-    decode.set_property("uri", uri);
     let convert = make("videoconvert")?;
     let flip = make("videoflip")?;
     flip.set_property_from_str("video-direction", "auto");
     let sink = sink();
     let failed = |it: gst::glib::BoolError| Problem::GStreamer(it.to_string());
-    pipeline.add_many([&decode, &convert, &flip, sink.upcast_ref()]).map_err(failed)?;
+    pipeline.add_many([&convert, &flip, sink.upcast_ref()]).map_err(failed)?;
     gst::Element::link_many([&convert, &flip, sink.upcast_ref()]).map_err(failed)?;
-    only_video(&decode);
-    link_to(&decode, &convert);
     one_thread(&pipeline);
-    over_tcp(&decode);
+    if !camera::add(&pipeline, uri, &convert, opening)? {
+        let decode = make("uridecodebin")?;
+        decode.set_property("uri", uri);
+        only_video(&decode);
+        pass_over(&decode, opening.stream.decoder);
+        link_to(&decode, &convert);
+        pipeline.add(&decode).map_err(failed)?;
+    }
     Ok(Elements { pipeline, sink })
 }
 
-fn make(factory: &str) -> Result<gst::Element, Problem> {
+pub(super) fn make(factory: &str) -> Result<gst::Element, Problem> {
     gst::ElementFactory::make(factory).build().map_err(|it| Problem::GStreamer(it.to_string()))
 }
 
@@ -93,7 +97,7 @@ fn only_video(decode: &gst::Element) {
 }
 
 /// Links the first video stream; says [`NO_VIDEO`] on the bus when there is none.
-fn link_to(decode: &gst::Element, convert: &gst::Element) {
+pub(super) fn link_to(decode: &gst::Element, convert: &gst::Element) {
     let target = convert.downgrade();
     decode.connect_pad_added(move |_, pad| {
         let target = target.upgrade().and_then(|it| it.static_pad("sink"));
@@ -131,13 +135,13 @@ fn one_thread(pipeline: &gst::Pipeline) {
     });
 }
 
-/// Reads cameras over TCP: a datagram that is lost gives a damaged picture without a message.
-fn over_tcp(decode: &gst::Element) {
-    decode.connect("source-setup", false, |values| {
-        let source = values.get(1)?.get::<gst::Element>().ok()?;
-        if source.factory().is_some_and(|it| it.name() == "rtspsrc") {
-            source.set_property_from_str("protocols", "tcp");
-        }
-        None
+/// Leaves out decoders that the stream does not want.
+fn pass_over(decode: &gst::Element, wanted: Decoder) {
+    let Some(kind) = gst::glib::Type::from_name("GstAutoplugSelectResult") else { return };
+    let Some(class) = gst::glib::EnumClass::with_type(kind) else { return };
+    decode.connect("autoplug-select", false, move |values| {
+        let factory = values.get(3)?.get::<gst::ElementFactory>().ok()?;
+        let skip = is_unwanted(&factory, wanted);
+        class.to_value_by_nick(if skip { "skip" } else { "try" })
     });
 }

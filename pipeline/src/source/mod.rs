@@ -4,13 +4,17 @@
 //! own and list it in [`SourceConfig`] and [`open`]. Only `elements`, `messages`, `uri` and
 //! `decoded` know the GStreamer pipeline.
 
+mod backlog;
+mod camera;
 mod decoded;
+mod decoders;
 mod elements;
 mod items;
 mod messages;
 mod moving_digits;
 mod mp4;
 mod synthetic;
+mod teardown;
 mod uri;
 
 pub use moving_digits::{MovingDigits, Sequences, Trajectory};

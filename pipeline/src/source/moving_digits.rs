@@ -138,6 +138,7 @@ impl MovingDigits {
             sequences.digits(number).into_iter().enumerate().map(move |(frame, digit)| Picture {
                 time: (begin + frame as f64) / fps,
                 discontinuity: frame == 0,
+                captured: None,
                 image: Image::Digit(digit),
             })
         });

@@ -2,7 +2,8 @@
 
 use std::{
     path,
-    time::{Duration, Instant},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use gstreamer::{self as gst, prelude::*};
@@ -13,24 +14,40 @@ use super::{
     elements::{self, Elements},
     items::inspect,
     messages::Heard,
+    teardown::bring_down,
 };
 use crate::{
-    Problem,
+    Captured, Clock, Problem,
     picture::{Image, Picture},
     stop::Stop,
+    tally::Tally,
 };
 
 /// How long a pull waits before it looks at the bus and at the stop signal.
 const SLICE: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 
-/// How long neither a frame nor a message may come.
+/// How long neither a frame nor a message may come from an archive.
 const STALL: Duration = Duration::from_secs(15);
+
+/// Seconds from the epoch of NTP, 1900, to that of Unix.
+const NTP_TO_UNIX: Duration = Duration::from_secs(2_208_988_800);
+
+/// When a source that gives no frame counts as gone.
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    /// An archive may be slow as long as something happens.
+    Archive,
+    /// A camera talks while it is frozen: frames alone count.
+    Live { connect: Duration, stall: Duration },
+}
 
 /// Pulls frames out of a running pipeline, and stops it when dropped.
 #[derive(Debug)]
 pub(super) struct UriPictures {
     uri: String,
     stop: Stop,
+    patience: Patience,
+    tally: Arc<Tally>,
     elements: Elements,
     bus: gst::Bus,
     heard: Heard,
@@ -63,6 +80,8 @@ impl UriPictures {
         let mut pictures = Self {
             uri: uri.into(),
             stop: opening.stop.clone(),
+            patience: Patience::of(opening),
+            tally: opening.tally.clone(),
             bus: elements.pipeline.bus().ok_or_else(no_bus)?,
             elements,
             heard: Heard::default(),
@@ -94,11 +113,27 @@ impl UriPictures {
             if self.elements.sink.is_eos() {
                 return self.wrong_end().map(Err);
             }
-            if spoke {
+            let limit = self.limit();
+            if spoke && matches!(self.patience, Patience::Archive) {
                 last_sign = Instant::now();
-            } else if last_sign.elapsed() > STALL {
-                return Some(Err(Problem::Stalled(STALL.as_secs())));
+            } else if last_sign.elapsed() > limit {
+                let seconds = limit.as_secs_f64();
+                let started = self.recent[1].is_some();
+                return Some(Err(if started || matches!(self.patience, Patience::Archive) {
+                    Problem::Stalled(seconds)
+                } else {
+                    Problem::Silent(seconds)
+                }));
             }
+        }
+    }
+
+    /// How long the next frame may take.
+    fn limit(&self) -> Duration {
+        match self.patience {
+            Patience::Archive => STALL,
+            Patience::Live { stall, .. } if self.recent[1].is_some() => stall,
+            Patience::Live { connect, .. } => connect,
         }
     }
 
@@ -127,7 +162,12 @@ impl UriPictures {
         self.recent = [self.recent[1], Some(time)];
         let lost = buffer.flags().contains(gst::BufferFlags::DISCONT);
         let discontinuity = !is_first && (lost || changed);
-        Ok(Picture { time, discontinuity, image: Image::Decoded(Decoded { buffer, info }) })
+        let captured = match self.patience {
+            Patience::Archive => None,
+            Patience::Live { .. } => Some(captured(&buffer)),
+        };
+        let image = Image::Decoded(Decoded { buffer, info });
+        Ok(Picture { time, discontinuity, captured, image })
     }
 
     /// The format of a sample, and whether it differs from that of the one before.
@@ -148,7 +188,10 @@ impl UriPictures {
     fn wrong_end(&self) -> Option<Problem> {
         let [before, last] = self.recent;
         let Some(last) = last else { return Some(Problem::NoFrames) };
-        let duration = self.duration?;
+        // The end of something live means that it went away; a playlist that states its length
+        // was never live.
+        let is_live = matches!(self.patience, Patience::Live { .. });
+        let Some(duration) = self.duration else { return is_live.then_some(Problem::WentAway) };
         let end = last + before.map_or(0.0, |it| last - it);
         let allowed = (0.02 * duration).max(0.5);
         (end < duration - allowed).then_some(Problem::Truncated { end, duration })
@@ -170,11 +213,32 @@ impl Iterator for UriPictures {
 
 impl Drop for UriPictures {
     fn drop(&mut self) {
-        // This is the stream's own thread, never one of GStreamer's: those would wait for
-        // themselves here.
-        if self.elements.pipeline.set_state(gst::State::Null).is_err() {
-            tracing::warn!("a GStreamer pipeline did not stop cleanly");
+        bring_down(&self.elements.pipeline, &self.tally);
+    }
+}
+
+impl Patience {
+    fn of(opening: &Opening) -> Self {
+        if !opening.stream.is_live() {
+            return Self::Archive;
         }
+        let seconds = |it| Duration::try_from_secs_f64(it).unwrap_or(Duration::MAX);
+        let retry = opening.stream.retry;
+        Self::Live { connect: seconds(retry.connect), stall: seconds(retry.stall) }
+    }
+}
+
+/// When a frame was captured: as the camera's sender reports (RFC 3550, 6.4.1) tell it, once the
+/// first has come, and when it came to this machine until then.
+fn captured(buffer: &gst::Buffer) -> Captured {
+    let reported = buffer.meta::<gst::ReferenceTimestampMeta>();
+    let reported = reported
+        .filter(|it| it.reference().structure(0).is_some_and(|it| it.name() == "timestamp/x-ntp"));
+    let since_1970 = reported
+        .and_then(|it| Duration::from_nanos(it.timestamp().nseconds()).checked_sub(NTP_TO_UNIX));
+    match since_1970 {
+        Some(it) => Captured { time: UNIX_EPOCH + it, by: Clock::Camera },
+        None => Captured { time: SystemTime::now(), by: Clock::Arrival },
     }
 }
 
