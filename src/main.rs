@@ -9,6 +9,7 @@ mod ledger;
 mod print;
 mod progress;
 mod reports;
+mod streams;
 mod summary;
 mod telemetry;
 mod train;
@@ -52,6 +53,13 @@ struct Run {
     sets: Vec<String>,
 }
 
+impl Run {
+    /// Reads the config, or reads it again.
+    fn load(&self) -> anyhow::Result<Config> {
+        Config::load(&self.config, &self.sets)
+    }
+}
+
 /// What `sysexits.h` calls EX_CONFIG.
 const BAD_CONFIG: u8 = 78;
 
@@ -70,7 +78,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<()> {
     match &arguments.command {
-        Command::Train(run) => train::run(&Config::load(&run.config, &run.sets)?, progress),
-        Command::Check(run) => check::run(&Config::load(&run.config, &run.sets)?),
+        Command::Train(run) => train::run(run, progress),
+        Command::Check(run) => check::run(&run.load()?),
     }
 }

@@ -85,6 +85,10 @@ pub(crate) struct Pace {
     pub(crate) clips_per_second: f64,
     /// Share of the time that the trainer waited for data, 0..1.
     pub(crate) waiting: f64,
+    /// Mean time since the clips were cut, in seconds.
+    pub(crate) clip_age: f64,
+    /// Share of the clips that were in a batch before, 0..1.
+    pub(crate) reused: f64,
 }
 
 impl RunLine {
@@ -95,7 +99,7 @@ impl RunLine {
 
     /// Shows new numbers.
     pub(crate) fn show(&mut self, step: u64, pace: Pace) {
-        let Pace { loss, clips_per_second, waiting } = pace;
+        let Pace { loss, clips_per_second, waiting, .. } = pace;
         let waiting = 100.0 * waiting;
         let text = format!("loss {loss:.4}  {clips_per_second:.1} clips/s  waiting {waiting:.0} %");
         if self.plain && self.is_due(step) {

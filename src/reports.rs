@@ -7,6 +7,7 @@ use pipeline::Batch;
 use storage::{Metrics, Record};
 
 use crate::progress::Pace;
+use crate::streams::Streams;
 
 /// Measures where the time goes between two readings of the loss.
 pub(crate) struct Stopwatch {
@@ -14,17 +15,29 @@ pub(crate) struct Stopwatch {
     waited: Duration,
     clips: usize,
     steps: u64,
+    /// Sum of the clips' ages, in seconds.
+    age: f64,
+    reused: usize,
 }
 
 impl Stopwatch {
     pub(crate) fn start() -> Self {
-        Self { since: Instant::now(), waited: Duration::ZERO, clips: 0, steps: 0 }
+        Self {
+            since: Instant::now(),
+            waited: Duration::ZERO,
+            clips: 0,
+            steps: 0,
+            age: 0.0,
+            reused: 0,
+        }
     }
 
-    /// One more step over `clips` clips, before which the trainer waited.
-    pub(crate) fn step(&mut self, clips: usize, waited: Duration) {
+    /// One more step over a batch, before which the trainer waited.
+    pub(crate) fn step(&mut self, batch: &Batch, waited: Duration) {
         self.waited += waited;
-        self.clips += clips;
+        self.clips += batch.clips.len();
+        self.age += batch.cut.iter().map(|it| it.elapsed().as_secs_f64()).sum::<f64>();
+        self.reused += batch.clips.iter().filter(|it| it.uses > 0).count();
         self.steps += 1;
     }
 
@@ -35,6 +48,8 @@ impl Stopwatch {
             loss,
             clips_per_second: self.clips as f64 / seconds,
             waiting: self.waited.as_secs_f64() / seconds,
+            clip_age: self.age / self.clips.max(1) as f64,
+            reused: self.reused as f64 / self.clips.max(1) as f64,
         };
         let step_seconds = seconds / self.steps.max(1) as f64;
         *self = Self::start();
@@ -48,6 +63,8 @@ pub(crate) fn metrics(step: u64, report: &Report, pace: Pace, step_seconds: f64)
         report.values.iter().map(|(name, value)| (name.clone(), f64::from(*value))).collect();
     values.push(("clips_per_second".into(), pace.clips_per_second));
     values.push(("waiting_share".into(), pace.waiting));
+    values.push(("clip_age_seconds".into(), pace.clip_age));
+    values.push(("reused_share".into(), pace.reused));
     values.push(("step_seconds".into(), step_seconds));
     Record::Metrics(Metrics { step, time: SystemTime::now(), values })
 }
@@ -55,12 +72,12 @@ pub(crate) fn metrics(step: u64, report: &Report, pace: Pace, step_seconds: f64)
 /// The rows of `embeddings` for one batch: the first frame of every clip.
 pub(crate) fn embeddings(
     step: u64,
-    config: &pipeline::Config,
+    streams: &Streams,
     batch: &Batch,
     embedded: Embeddings,
     report: &Report,
 ) -> Record {
-    let [n, frames, ..] = batch.shape;
+    let [_, frames, ..] = batch.shape;
     let others = embedded
         .others
         .into_iter()
@@ -68,12 +85,12 @@ pub(crate) fn embeddings(
     Record::Embeddings(storage::Embeddings {
         step,
         encoder: embedded.encoder.into(),
-        stream: batch.clips.iter().map(|it| config.stream[it.stream].name.clone()).collect(),
+        stream: batch.clips.iter().map(|it| streams.name(it.stream).to_owned()).collect(),
         item: batch.clips.iter().map(|it| it.item.to_string()).collect(),
         pass: batch.clips.iter().map(|it| it.pass).collect(),
         pts: batch.times.chunks(frames).map(|it| it[0]).collect(),
-        captured: vec![None; n],
-        captured_by: vec![None; n],
+        captured: batch.clips.iter().map(|it| Some(it.captured?.time)).collect(),
+        captured_by: batch.clips.iter().map(|it| Some(it.captured?.by.name())).collect(),
         terms: report.per_clip.clone(),
         dim: embedded.frames.dim,
         values: embedded.frames.values,

@@ -52,12 +52,28 @@ fn stream(text: &mut String, report: &StreamReport) {
         ("at scene cuts", counts.cut),
         ("at discontinuities", counts.discontinuity),
         ("at missing frames", counts.uneven),
+        ("where the light changed", counts.light),
+        ("where nothing moves", counts.still),
+        ("dropped for newer ones", counts.full),
         ("unfinished", counts.unfinished),
     ];
     let parts = parts.iter().filter(|it| it.1 > 0);
     let parts: Vec<_> = parts.map(|(what, frames)| format!("{} {what}", count(*frames))).collect();
     if !parts.is_empty() {
         writeln!(text, "    frames: {}", parts.join(", ")).ok();
+    }
+    let beside = [
+        ("reconnects", counts.reconnects),
+        ("stalls", counts.stalls),
+        ("coded pictures not decoded in time", counts.late),
+        ("coded pictures that no clip needs", counts.unneeded),
+        ("pipelines left behind", counts.abandoned),
+    ];
+    let beside = beside.iter().filter(|it| it.1 > 0);
+    let beside: Vec<_> =
+        beside.map(|(what, number)| format!("{} {what}", count(*number))).collect();
+    if !beside.is_empty() {
+        writeln!(text, "    {}", beside.join(", ")).ok();
     }
     for problem in problems {
         writeln!(text, "    {problem}").ok();

@@ -14,7 +14,8 @@ const ENDINGS: [&str; 2] = ["csv", "parquet"];
 /// The telemetry of all streams, all of it in memory.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
-    columns: Vec<String>,
+    /// The columns, and the file that they were found in first.
+    first: Option<(Vec<String>, PathBuf)>,
     /// A stream's files, by the name of the file or URI that they were measured beside.
     streams: Vec<HashMap<String, storage::Telemetry>>,
 }
@@ -76,42 +77,67 @@ impl Telemetry {
     /// Names the stream and the file that cannot be used, or whose columns are not those of the
     /// files before it.
     pub(crate) fn load(config: &pipeline::Config) -> anyhow::Result<Self> {
-        let mut first: Option<(Vec<String>, PathBuf)> = None;
-        let mut streams = Vec::new();
+        let mut telemetry = Self { first: None, streams: Vec::new() };
         for stream in &config.stream {
-            let name = &stream.name;
-            let mut files = HashMap::new();
-            for Beside { item, path, found } in read(stream)? {
-                let found = found.with_context(|| format!("stream {name:?}"))?;
-                let (columns, before) =
-                    first.get_or_insert_with(|| (found.columns.clone(), path.clone()));
-                if found.columns != *columns {
-                    bail!(
-                        "stream {name:?}: telemetry {path:?} has the columns [{}] and {before:?} \
-                         has [{}]: give all files the same columns in the same order",
-                        found.columns.join(", "),
-                        columns.join(", ")
-                    );
-                }
-                files.insert(item, found);
-            }
-            streams.push(files);
+            telemetry.read(stream)?;
         }
-        Ok(Self { columns: first.map(|it| it.0).unwrap_or_default(), streams })
+        Ok(telemetry)
+    }
+
+    /// Reads the telemetry of a stream that comes to a run that goes on.
+    ///
+    /// # Errors
+    /// As [`Telemetry::load`]; then nothing was added.
+    pub(crate) fn add(&mut self, stream: &StreamConfig) -> anyhow::Result<()> {
+        let measured = stream.telemetry.is_some();
+        if measured && self.first.is_none() {
+            bail!(
+                "stream {:?}: a run that began without telemetry cannot take any: start it anew",
+                stream.name
+            );
+        }
+        self.read(stream)
+    }
+
+    /// Forgets the stream that was added last.
+    pub(crate) fn forget_last(&mut self) {
+        self.streams.pop();
+    }
+
+    fn read(&mut self, stream: &StreamConfig) -> anyhow::Result<()> {
+        let name = &stream.name;
+        let mut files = HashMap::new();
+        for Beside { item, path, found } in read(stream)? {
+            let found = found.with_context(|| format!("stream {name:?}"))?;
+            let (columns, before) =
+                self.first.get_or_insert_with(|| (found.columns.clone(), path.clone()));
+            if found.columns != *columns {
+                bail!(
+                    "stream {name:?}: telemetry {path:?} has the columns [{}] and {before:?} \
+                     has [{}]: give all files the same columns in the same order",
+                    found.columns.join(", "),
+                    columns.join(", ")
+                );
+            }
+            files.insert(item, found);
+        }
+        self.streams.push(files);
+        Ok(())
     }
 
     /// Names of the measured quantities, `[k]`; empty when no stream has telemetry.
     pub(crate) fn columns(&self) -> &[String] {
-        &self.columns
+        self.first.as_ref().map_or(&[], |it| &it.0)
     }
 
     /// The values at each frame's time, `[n, t, k + 1]`, linear between rows. The last is 1, or 0
     /// with zeros before it where nothing was measured. None when no stream has telemetry.
     pub(crate) fn look_up(&self, batch: &Batch) -> Option<Vec<f32>> {
-        if self.columns.is_empty() {
+        let columns = self.columns().len();
+        if columns == 0 {
             return None;
         }
-        let width = self.columns.len() + 1;
+        let width = columns + 1;
         let mut values = Vec::with_capacity(batch.times.len() * width);
         for (clip, times) in batch.clips.iter().zip(batch.times.chunks(batch.shape[1])) {
             let file = self.streams[clip.stream].get(&*clip.item);

@@ -1,27 +1,34 @@
 //! `onward train`: streams in, tables and weights out.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
-use crossbeam_channel::{Receiver, TryRecvError, select};
+use crossbeam_channel::{TryRecvError, select, tick};
 use model::{Report, Trainer};
-use pipeline::{Batch, ClipInfo, Ingest, Outcome, StreamReport};
-use storage::{Record, Store, TableSummary};
+use pipeline::{Batch, ClipInfo, Event, Ingest, Outcome, StreamReport};
+use storage::{EventRow, Events, Record, Store, TableSummary};
 use tracing::{debug, info, warn};
 
+use crate::interrupt::Requests;
 use crate::ledger::Ledger;
 use crate::progress::{Progress, RunLine};
 use crate::reports::{self, Stopwatch};
+use crate::streams::Streams;
 use crate::telemetry::Telemetry;
 use crate::{Config, clips, environment, interrupt, print, summary};
 
-/// Trains as `config` says, and prints what came of it.
-pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
-    let interrupted = interrupt::receiver()?;
+/// How often a run looks up while it waits for clips.
+const LOOK_UP: Duration = Duration::from_secs(1);
+/// The longest that the ledger goes without a row while no step is made.
+const LEDGER_EVERY: Duration = Duration::from_secs(60);
+
+/// Trains as a config says, and prints what came of it.
+pub(crate) fn run(arguments: &crate::Run, progress: &Progress) -> anyhow::Result<()> {
+    let config = &arguments.load()?;
+    let requests = interrupt::listen()?;
     let device = config.device.open()?;
     let telemetry = Telemetry::load(&config.pipeline)?;
     let input = clips::input(&config.pipeline, telemetry.columns().len());
@@ -33,21 +40,22 @@ pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
 
     let ingest = pipeline::start(&config.pipeline, config.seed)?;
     let line = progress.run(config.model.train.steps);
-    let ledger = Ledger::new(&config.pipeline);
     let mut run = Run {
+        arguments,
         config,
         device,
         telemetry,
         trainer,
         store,
         ingest,
-        ledger,
+        streams: Streams::new(&config.pipeline),
+        ledger: Ledger::default(),
         line,
         step: 0,
         recent: VecDeque::new(),
     };
     let begun = Instant::now();
-    let trained = run.train(&interrupted);
+    let trained = run.train(&requests);
     run.line.finish();
     let taken = begun.elapsed();
     let ended = run.end(trained)?;
@@ -58,12 +66,14 @@ pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
 }
 
 struct Run<'a> {
+    arguments: &'a crate::Run,
     config: &'a Config,
     device: model::Device,
     telemetry: Telemetry,
     trainer: Box<dyn Trainer>,
     store: Store,
     ingest: Ingest,
+    streams: Streams,
     ledger: Ledger,
     line: RunLine,
     step: u64,
@@ -88,22 +98,73 @@ pub(crate) struct Ended {
 
 impl Run<'_> {
     /// Steps until they are done, the streams have ended, or somebody interrupts.
-    fn train(&mut self, interrupted: &Receiver<Infallible>) -> anyhow::Result<()> {
+    fn train(&mut self, requests: &Requests) -> anyhow::Result<()> {
         let mut watch = Stopwatch::start();
+        let look_up = tick(LOOK_UP);
+        let mut asked = Instant::now();
         while self.step < self.config.model.train.steps {
-            if interrupted.try_recv() == Err(TryRecvError::Disconnected) {
+            if requests.stop.try_recv() == Err(TryRecvError::Disconnected) {
                 info!("interrupted: saving after step {}", self.step);
                 break;
             }
-            let asked = Instant::now();
-            let batch = select! {
-                recv(self.ingest.batches()) -> batch => batch,
-                recv(interrupted) -> _ => continue,
-            };
-            let Ok(batch) = batch else { break };
-            self.step(batch, asked.elapsed(), &mut watch)?;
+            select! {
+                recv(self.ingest.batches()) -> batch => {
+                    let Ok(batch) = batch else { break };
+                    self.step(batch, asked.elapsed(), &mut watch)?;
+                    asked = Instant::now();
+                }
+                recv(self.ingest.events()) -> event => {
+                    let rows = event.into_iter().map(|it| self.streams.take(it)).collect();
+                    self.store(rows)?;
+                }
+                recv(requests.stop) -> _ => {}
+                recv(requests.reload) -> _ => self.reload()?,
+                recv(look_up) -> _ => self.look_up()?,
+            }
         }
         Ok(())
+    }
+
+    /// Reads the list of streams again. A config that is wrong changes nothing.
+    fn reload(&mut self) -> anyhow::Result<()> {
+        let rows = match self.arguments.load() {
+            Ok(config) => self.streams.follow(&config, &mut self.ingest, &mut self.telemetry),
+            Err(err) => {
+                warn!("the streams stay as they are: {err:#}");
+                vec![event("streams", format!("the config cannot be read again: {err:#}"))]
+            }
+        };
+        if rows.is_empty() {
+            info!("the config was read again: its streams are those that run");
+        }
+        self.store(rows)
+    }
+
+    /// Stores what happened, and a row of the ledger when none was written for long.
+    fn look_up(&mut self) -> anyhow::Result<()> {
+        self.take_events()?;
+        if self.ledger.age() > LEDGER_EVERY {
+            self.write_ledger()?;
+        }
+        Ok(())
+    }
+
+    fn take_events(&mut self) -> anyhow::Result<()> {
+        let events: Vec<Event> = self.ingest.events().try_iter().collect();
+        let rows = events.into_iter().map(|it| self.streams.take(it)).collect();
+        self.store(rows)
+    }
+
+    fn store(&self, rows: Vec<EventRow>) -> anyhow::Result<()> {
+        if !rows.is_empty() {
+            self.store.write(Record::Events(Events { step: self.step, rows }))?;
+        }
+        Ok(())
+    }
+
+    fn write_ledger(&mut self) -> anyhow::Result<()> {
+        let rows = self.ledger.running(self.step, &self.streams, &self.ingest.snapshot());
+        Ok(self.store.write(Record::Streams(rows))?)
     }
 
     fn step(
@@ -127,11 +188,12 @@ impl Run<'_> {
             other => other?,
         };
         self.ingest.trained(&batch.clips);
+        self.ledger.trained(&batch.clips);
         self.line.advance(step);
-        watch.step(batch.clips.len(), waited);
+        watch.step(&batch, waited);
         let Some(report) = report else { return Ok(()) };
         if let Some(embedded) = embedded {
-            let record = reports::embeddings(step, &config.pipeline, &batch, embedded, &report);
+            let record = reports::embeddings(step, &self.streams, &batch, embedded, &report);
             self.store.write(record)?;
         }
         self.report(&report, watch)
@@ -144,12 +206,14 @@ impl Run<'_> {
         let loss = report.values.first().map_or(f32::NAN, |it| it.1);
         let (pace, step_seconds) = watch.lap(loss);
         self.store.write(reports::metrics(step, report, pace, step_seconds))?;
-        let rows = self.ledger.running(step, &self.ingest.snapshot());
-        self.store.write(Record::Streams(rows))?;
+        self.take_events()?;
+        self.write_ledger()?;
         self.line.show(step, pace);
         for warning in &report.warnings {
             warn!("step {step}: {}", warning.message);
         }
+        let warnings = report.warnings.iter().map(|it| event("warning", it.message.clone()));
+        self.store(warnings.collect())?;
         debug!("step {step}: {:?}", report.values);
         Ok(())
     }
@@ -178,13 +242,12 @@ impl Run<'_> {
     }
 
     fn origins(&self) -> String {
-        let names = &self.config.pipeline.stream;
         let steps = self.recent.iter().flat_map(|origin| {
             let frames = origin.times.len() / origin.clips.len().max(1);
             let times = origin.times.chunks(frames.max(1));
             origin.clips.iter().zip(times).map(|(clip, times)| {
                 serde_json::json!({
-                    "step": origin.step, "stream": names[clip.stream].name,
+                    "step": origin.step, "stream": self.streams.name(clip.stream),
                     "item": &*clip.item, "pass": clip.pass, "times": times,
                 })
             })
@@ -195,12 +258,15 @@ impl Run<'_> {
     /// Stops the streams, and writes what is left to write, whatever ended the training: a disk
     /// that is too full for the tables need not cost the weights.
     fn end(self, trained: anyhow::Result<()>) -> anyhow::Result<Ended> {
-        let Self { config, trainer, store, ingest, ledger, step, .. } = self;
-        let streams = ingest.finish();
-        for report in streams.iter().filter(|it| !it.is_balanced()) {
+        let Self { config, trainer, store, ingest, ledger, mut streams, step, .. } = self;
+        let events = ingest.events().clone();
+        let reports = ingest.finish();
+        for report in reports.iter().filter(|it| !it.is_balanced()) {
             warn!("stream {:?}: its frames do not add up: {report:?}", report.name);
         }
-        let rows = store.write(Record::Streams(ledger.last(step, &streams)));
+        let rows = store.write(Record::Streams(ledger.last(step, &reports)));
+        let last = events.try_iter().map(|it| streams.take(it)).collect();
+        let last = store.write(Record::Events(Events { step, rows: last }));
         let tables = store.finish().context("the tables are incomplete");
         // Weights that nothing was learned into, or that are no numbers, are worth no file.
         let worth = step > 0 && !trained.as_ref().is_err_and(is_divergence);
@@ -212,8 +278,20 @@ impl Run<'_> {
             return Err(err);
         }
         let tables = tables?;
-        rows?;
-        Ok(Ended { steps: step, streams, tables, checkpoint: saved? })
+        rows.and(last)?;
+        Ok(Ended { steps: step, streams: reports, tables, checkpoint: saved? })
+    }
+}
+
+/// Something that happened to the run and not to a stream.
+fn event(kind: &str, message: String) -> EventRow {
+    EventRow {
+        time: SystemTime::now(),
+        kind: kind.to_owned(),
+        stream: None,
+        state: None,
+        epoch: None,
+        message,
     }
 }
 

@@ -11,7 +11,8 @@ use support::{Done, onward};
 use support::{Setup, Table, assert_balanced, assert_finished, files, finish, looped, media, once};
 
 /// What is measured with a clock, and so differs from run to run.
-const CLOCKED: [&str; 3] = ["clips_per_second", "waiting_share", "step_seconds"];
+const CLOCKED: [&str; 4] =
+    ["clips_per_second", "waiting_share", "step_seconds", "clip_age_seconds"];
 
 #[test]
 fn three_real_clips_as_file_folder_and_glob() {

@@ -1,5 +1,7 @@
 //! Mixes the clips of all streams in a pool and stacks them into batches.
 
+use std::time::Instant;
+
 use crossbeam_channel::{Sender, select};
 use rand_chacha::ChaCha8Rng;
 
@@ -21,6 +23,8 @@ pub struct Batch {
     pub times: Vec<f64>,
     /// Where each clip comes from, `[n]`.
     pub clips: Vec<ClipInfo>,
+    /// When each clip was cut, `[n]`.
+    pub cut: Vec<Instant>,
     /// How the camera moved between neighbouring frames, `[n, t - 1, 5]`, where
     /// [`ClipConfig::camera_motion`](crate::ClipConfig::camera_motion) asks for it.
     ///
@@ -82,6 +86,7 @@ fn stack(clips: &[Clip], [height, width]: [usize; 2]) -> Batch {
     let times = frames().map(|it| it.time).collect();
     let motion = clips.iter().map(|it| it.motion.as_deref()).collect::<Option<Vec<_>>>();
     let motion = motion.map(|it| it.concat());
+    let cut = clips.iter().map(|it| it.cut).collect();
     let clips = clips.iter().map(|it| it.info.clone()).collect();
-    Batch { pixels, shape, times, clips, motion }
+    Batch { pixels, shape, times, clips, cut, motion }
 }

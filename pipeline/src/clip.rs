@@ -51,6 +51,8 @@ impl Clock {
 pub(crate) struct Clip {
     pub(crate) frames: Vec<Frame>,
     pub(crate) info: ClipInfo,
+    /// When it was cut.
+    pub(crate) cut: Instant,
     /// Camera motion between neighbouring frames, `[t - 1, 5]`, where it is asked for.
     pub(crate) motion: Option<Vec<f32>>,
 }
@@ -69,8 +71,6 @@ pub struct ClipInfo {
     pub pass: u64,
     /// When its first frame was captured, of a live stream.
     pub captured: Option<Captured>,
-    /// When it was cut.
-    pub cut: Instant,
     /// How often it was in a batch before.
     pub uses: u32,
     /// Frames that are counted with this clip: those that no earlier clip contained.

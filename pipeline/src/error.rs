@@ -133,8 +133,13 @@ pub enum Problem {
     #[error("went away: its server ended the stream or closed the connection")]
     WentAway,
     /// A live source stayed away for too many attempts.
-    #[error("was given up after {0} attempts in a row without a frame (retry.attempts)")]
-    GivenUp(u64),
+    #[error("was given up after {attempts} attempts without a frame (retry.attempts): {last}")]
+    GivenUp {
+        /// How many there were.
+        attempts: u64,
+        /// What was wrong with the last.
+        last: Box<Problem>,
+    },
     /// The end came well before the duration that the file states.
     #[error("ended at {end:.2} s of {duration:.2} s: truncated?")]
     Truncated {

@@ -199,12 +199,11 @@ impl<I> Sampler<I> {
                 item: self.origin.item.clone(),
                 pass: self.origin.pass,
                 captured: frames.first().and_then(|it| it.captured),
-                cut: Instant::now(),
                 uses: 0,
                 owned,
                 counts: self.counts,
             };
-            clips.push(Clip { frames, info, motion: None });
+            clips.push(Clip { frames, info, cut: Instant::now(), motion: None });
         }
         clips
     }

@@ -175,7 +175,7 @@ impl Reader {
         let clips = sampler.push(Shown { time, discontinuity, captured }, image, render)?;
         let end = self.send(clips);
         self.warn_if_too_slow();
-        if self.reporter.is_due() {
+        if self.config.is_live() && self.reporter.is_due() {
             let counts = self.counts();
             self.reporter.pulse(counts);
         }

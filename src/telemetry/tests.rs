@@ -38,7 +38,9 @@ fn batch(folder: &TempDir, clips: &[(usize, &str, [f64; 2])]) -> Batch {
         number: 0,
         item: folder.path().join(item).display().to_string().into(),
         pass: 0,
+        captured: None,
         owned: 2,
+        uses: 0,
         counts: Counts::default(),
     };
     Batch {
@@ -46,6 +48,7 @@ fn batch(folder: &TempDir, clips: &[(usize, &str, [f64; 2])]) -> Batch {
         shape: [clips.len(), 2, 8, 8, 3],
         times: clips.iter().flat_map(|it| it.2).collect(),
         clips: clips.iter().map(|it| info(it.0, it.1)).collect(),
+        cut: Vec::new(),
         motion: None,
     }
 }

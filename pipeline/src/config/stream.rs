@@ -6,7 +6,7 @@ use super::{ensure, positive, refuse};
 use crate::{MovingDigits, Result, Synthetic};
 
 /// One entry of the `[[pipeline.stream]]` list.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamConfig {
     /// A name of its own for logs and tables.
@@ -153,7 +153,7 @@ impl From<Region> for [f64; 4] {
 }
 
 /// Where frames come from; written as `{ files = "clips/*.mp4" }` and alike.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SourceConfig {
     /// A file, a folder (its files, sorted by name), or a glob pattern.

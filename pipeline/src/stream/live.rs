@@ -43,8 +43,8 @@ impl Reader {
             let attempts = self.config.retry.attempts;
             if attempts > 0 && failed >= attempts {
                 self.reporter.give_up();
-                self.keep(problem.to_string());
-                return Err(Problem::GivenUp(failed).of(&name, &label));
+                let last = Box::new(problem);
+                return Err(Problem::GivenUp { attempts: failed, last }.of(&name, &label));
             }
             let delay = backoff.delay(played.unwrap_or_default());
             let reason = format!("{problem}; trying again in {:.2} s", delay.as_secs_f64());
@@ -68,11 +68,11 @@ impl Reader {
 
     /// The first frame of a connection came.
     pub(super) fn note_frame(&mut self) {
-        if !self.config.is_live() || self.reporter.is_playing() {
+        if self.reporter.is_playing() {
             return;
         }
         let after = self.reporter.begin_epoch();
-        if self.reporter.epoch() > 0 {
+        if self.config.is_live() && self.reporter.epoch() > 0 {
             self.sampler.counts.reconnects += 1;
             tracing::info!("stream {:?} plays again", self.config.name);
         }

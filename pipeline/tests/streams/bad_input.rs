@@ -81,11 +81,19 @@ fn an_mp4_that_was_never_finished() {
     assert_says(&text, &["unfinished.mp4", "no playable stream", "moov"]);
 }
 
+/// What a live stream says that is given up at its first failure.
+fn tried_once(mut stream: StreamConfig) -> String {
+    stream.retry.attempts = 1;
+    let report = read(stream);
+    let Outcome::Failed(text) = report.outcome else { panic!("{report:?}") };
+    text
+}
+
 #[test]
 fn an_address_where_nobody_answers() {
     let uri = SourceConfig::Uri("rtsp://me:secret@127.0.0.1:1/cam".into());
-    let text = failure(stream("bad", uri));
-    assert_says(&text, &["rtsp://127.0.0.1:1/cam", "cannot be reached"]);
+    let text = tried_once(stream("bad", uri));
+    assert_says(&text, &["rtsp://127.0.0.1:1/cam", "given up after 1", "cannot be reached"]);
     assert!(!text.contains("secret"), "{text}");
     let uri = SourceConfig::Uri("http://127.0.0.1:1/a.mp4".into());
     assert_says(&failure(stream("bad", uri)), &["cannot be reached"]);
@@ -97,9 +105,9 @@ fn an_address_where_nobody_answers() {
 fn a_server_that_says_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("rtsp://{}/cam", listener.local_addr().unwrap());
-    let report = read(stream("bad", SourceConfig::Uri(uri)));
-    let Outcome::Failed(text) = report.outcome else { panic!("{report:?}") };
-    assert_says(&text, &["stalled", "15 s"]);
+    let mut bad = stream("bad", SourceConfig::Uri(uri));
+    bad.retry.connect = 0.5;
+    assert_says(&tried_once(bad), &["given up after 1", "no frame in 0.5 s", "retry.connect"]);
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! Many streams at once: one stream's trouble is no other's.
+
+use std::time::Duration;
+
+use cameras::{Camera, Options};
+use pipeline::{BatchConfig, ClipConfig, SourceConfig, State, StreamConfig, Synthetic};
+
+use crate::watch::{Watch, camera, config, h264};
+
+/// How long the healthy ones are watched.
+const WATCHED: Duration = Duration::from_secs(8);
+
+#[test]
+fn four_that_fail_in_a_loop_cost_the_other_four_nothing() {
+    let options = Options::playing(&h264());
+    let steady = Camera::start(&options);
+    let mut failing: Vec<Camera> = (0..2).map(|_| Camera::start(&options)).collect();
+    let silent = cameras::mute();
+    let mut streams: Vec<StreamConfig> =
+        (0..4).map(|it| camera(&format!("steady-{it}"), steady.url())).collect();
+    streams.extend(failing.iter().map(|it| camera("failing", it.url())));
+    streams.push(camera("silent", &silent.url()));
+    streams.push(camera("refused", "rtsp://127.0.0.1:1/cam"));
+    for (idx, stream) in streams.iter_mut().enumerate() {
+        stream.name = format!("{idx}-{}", stream.name);
+        stream.retry.connect = 1.0;
+    }
+    let mut watch = Watch::over(&config(streams));
+    for idx in 0..4 {
+        watch.until_clips(idx, 0, 2);
+    }
+    let before = decoded(&mut watch);
+    for turn in 0..4 {
+        // One is killed and the other frozen, in turns.
+        let [first, second] = &mut failing[..] else { unreachable!("there are two") };
+        match turn % 2 {
+            0 => first.kill(),
+            _ => second.freeze(),
+        }
+        watch.go_on(WATCHED / 4);
+        match turn % 2 {
+            0 => first.restart(&options),
+            _ => second.thaw(),
+        }
+    }
+    let after = decoded(&mut watch);
+    for idx in 0..4 {
+        // 25 frames a second, told once a second.
+        let (frames, expected) = (after[idx] - before[idx], 25.0 * WATCHED.as_secs_f64());
+        let share = frames as f64 / expected;
+        assert!(share > 0.85, "{idx} gave {frames} of {expected} frames: {watch:?}");
+        assert_eq!(watch.states(idx), [State::Connecting, State::Playing], "{watch:?}");
+    }
+    let reports = watch.finish();
+    for report in &reports[..4] {
+        let counts = report.counts;
+        let lost = [counts.late, counts.full, counts.discontinuity, counts.uneven, counts.errors];
+        assert_eq!(lost, [0; 5], "{report:?}");
+    }
+    for report in &reports[4..] {
+        assert!(report.counts.errors > 1, "{report:?}");
+    }
+}
+
+fn decoded(watch: &mut Watch) -> Vec<u64> {
+    // The newest totals are told once a second.
+    watch.go_on(Duration::from_millis(1200));
+    watch.ingest.snapshot().iter().map(|it| it.0.decoded).collect()
+}
+
+#[test]
+fn clips_that_nobody_takes_are_dropped_oldest_first_and_counted() {
+    let door = Camera::start(&Options::playing(&h264()));
+    let watch = Watch::over(&config(vec![camera("door", door.url())]));
+    // Nobody takes a batch; the totals come once a second.
+    let mut watch = watch;
+    let full = |watch: &mut Watch| watch.ingest.snapshot()[0].0.full;
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while full(&mut watch) == 0 {
+        let event = watch.ingest.events().recv_timeout(Duration::from_millis(100));
+        watch.events.extend(event);
+        assert!(std::time::Instant::now() < deadline, "nothing was dropped: {watch:?}");
+    }
+    let dropped = full(&mut watch);
+    watch.until_clips(0, 0, 12);
+    // What was dropped lies between the clips that waited in batches and the newest.
+    let numbers: Vec<u64> = watch.clips.iter().map(|it| it.0.number).collect();
+    assert!(numbers.windows(2).any(|it| it[1] > it[0] + 1), "{numbers:?}");
+    let report = watch.finish().remove(0);
+    assert!(report.counts.full >= dropped && dropped > 0, "{report:?}");
+}
+
+#[test]
+fn a_decoder_that_cannot_keep_up_skips_to_key_pictures() {
+    let door = Camera::start(&Options::playing(&h264()));
+    let mut config = config(vec![camera("door", door.url())]);
+    // The stream's own thread takes longer for a frame than the camera.
+    config.size = [768, 768];
+    config.clip = ClipConfig { hop: 0.04, camera_motion: true, ..ClipConfig::new(2, 0.2) };
+    let mut watch = Watch::over(&config);
+    watch.until("something skipped", |it| {
+        it.clips.last().is_some_and(|it| it.0.counts.late > 0)
+    });
+    let report = watch.finish().remove(0);
+    assert!(report.counts.late > 0 && report.counts.stalls == 0, "{report:?}");
+}
+
+#[test]
+fn an_archive_and_a_camera_share_a_run() {
+    let door = Camera::start(&Options::playing(&h264()));
+    let mut archive = StreamConfig::new("archive", SourceConfig::Synthetic(Synthetic::default()));
+    archive.repeat = true;
+    let mut config = config(vec![camera("door", door.url()), archive]);
+    config.batch = BatchConfig::new(2, 4);
+    let mut watch = Watch::over(&config);
+    watch.until_clips(0, 0, 5);
+    let reports = watch.finish();
+    assert!(reports.iter().all(|it| it.trained > 0), "{reports:?}");
+}
+
+#[test]
+fn a_pool_with_reuse_keeps_a_fast_trainer_busy_with_older_clips() {
+    let door = Camera::start(&Options::playing(&h264()));
+    let mut config = config(vec![camera("door", door.url())]);
+    config.batch = BatchConfig { reuse: 5, ..BatchConfig::new(2, 4) };
+    let mut watch = Watch::over(&config);
+    watch.until("clips that were used before", |it| {
+        it.clips.iter().filter(|it| it.0.uses > 0).count() > 10
+    });
+    for pair in watch.clips.chunks_exact(2) {
+        assert_ne!(pair[0].0.number, pair[1].0.number, "one clip twice in a batch");
+    }
+    assert!(watch.clips.iter().all(|it| it.0.uses <= 5), "{watch:?}");
+    assert!(watch.clips.iter().all(|it| it.0.uses == 0 || it.0.owned == 0), "counted again");
+    watch.finish();
+}

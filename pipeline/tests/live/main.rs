@@ -1,0 +1,8 @@
+//! Live streams from real servers on the loopback interface, which break on command.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod faults;
+mod fleet;
+mod sources;
+mod watch;
