@@ -12,7 +12,7 @@ use crate::{
     picture::Image,
     random::phase,
     sampler::{Origin, Sampler},
-    scale::Scaler,
+    scale::{Scaler, View},
     source::{self, Item, Opening, Pictures},
     stop::Stop,
 };
@@ -55,7 +55,7 @@ struct Reader<'a> {
 
 impl Task {
     pub(crate) fn new(config: &Config, idx: usize, seed: u64) -> Self {
-        let scaler = Scaler::new(config.size, config.fit);
+        let scaler = Scaler::new(config.size, View::new(config.fit, &config.stream[idx]));
         Self { idx, seed, config: config.stream[idx].clone(), clip: config.clip.clone(), scaler }
     }
 
