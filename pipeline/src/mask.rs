@@ -67,7 +67,7 @@ impl Mask {
 
 impl Region {
     /// Columns and rows that it touches in a picture of this width and height.
-    fn pixels(&self, [width, height]: [usize; 2]) -> [Range<usize>; 2] {
+    pub(crate) fn pixels(&self, [width, height]: [usize; 2]) -> [Range<usize>; 2] {
         let touched = |start: f64, length: f64, size: usize| {
             let [first, last] = [start, start + length].map(|it| it * size as f64);
             let end = ((last - ROUNDING).ceil() as usize).min(size);
