@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Sender, select};
 
 use crate::{
-    ClipConfig, Config, Error, Outcome, Problem, Result, StreamConfig,
+    ClipConfig, Config, Counts, Error, Outcome, Problem, Result, StreamConfig,
     clip::Clip,
     ledger::StreamEnd,
     motion,
@@ -244,6 +244,10 @@ impl Reader<'_> {
     }
 
     fn no_clip(&self) -> Error {
+        let Counts { still, cut, light, uneven, discontinuity, .. } = self.sampler.counts;
+        if still + cut + light > uneven + discontinuity {
+            return Error::NothingKept { stream: self.config.name.clone(), still, cut, light };
+        }
         Error::NoClip {
             stream: self.config.name.clone(),
             frames: self.clip.frames,
