@@ -62,6 +62,22 @@ pub enum Error {
         /// Name of the stream.
         stream: String,
     },
+    /// A whole reading of a stream gave no clip because of what the clips show.
+    #[error(
+        "stream {stream:?}: every clip was dropped: nothing moves in {still} frames, {cut} are at \
+         scene cuts and {light} where the light changes; change clip.skip_static, \
+         clip.cut_threshold or clip.light_threshold"
+    )]
+    NothingKept {
+        /// Name of the stream.
+        stream: String,
+        /// Frames so far in clips in which nothing moves.
+        still: u64,
+        /// Frames so far in clips with a scene cut.
+        cut: u64,
+        /// Frames so far in clips in which the light changes.
+        light: u64,
+    },
     /// The system gave no thread.
     #[error("could not start the thread {name:?}")]
     Thread {

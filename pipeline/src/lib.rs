@@ -12,6 +12,7 @@
 mod config;
 mod memory;
 
+mod mask;
 mod picture;
 mod planes;
 mod scale;
@@ -23,6 +24,7 @@ mod gaps;
 mod grid;
 mod motion;
 mod sampler;
+mod scene;
 mod stream;
 mod tally;
 mod window;

@@ -34,8 +34,8 @@ impl Image {
     pub(crate) fn pixels(&self, scaler: &mut Scaler) -> Result<Arc<[u8]>, Problem> {
         match self {
             Self::Decoded(it) => it.pixels(scaler),
-            Self::Drawn(it) => Ok(it.pixels(scaler.size())),
-            Self::Digit(it) => Ok(it.pixels(scaler.size())),
+            Self::Drawn(it) => Ok(scaler.mask(it.pixels(scaler.size()))),
+            Self::Digit(it) => Ok(scaler.mask(it.pixels(scaler.size()))),
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct Origin {
 impl<I> Sampler<I> {
     pub(crate) fn new(config: ClipConfig, stream: usize) -> Self {
         let grid = Grid::new(0.0, config.hop_seconds());
-        let window = Window::new(config.frames, config.interval);
+        let window = Window::new(&config);
         Self {
             config,
             stream,
@@ -182,9 +182,7 @@ impl<I> Sampler<I> {
         }
         let pixels = render(&image).inspect_err(|_| self.counts.unfinished += 1)?;
         self.window.add(Frame { pixels, time, captured }, &reach);
-        if self.config.cut_threshold > 0.0 && self.config.cut_threshold < 1.0 {
-            self.window.drop_cut(self.config.cut_threshold, &mut self.counts);
-        }
+        self.window.judge(&mut self.counts);
         Ok(self.complete())
     }
 

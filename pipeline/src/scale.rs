@@ -9,7 +9,8 @@ use fast_image_resize::{
 use yuv::{YuvPlanarImage, yuv444_to_rgb};
 
 use crate::{
-    Fit, Problem,
+    Fit, Problem, Region, StreamConfig,
+    mask::Mask,
     planes::{Colour, Plane, Planes},
 };
 
@@ -21,61 +22,102 @@ use crate::{
 /// reduction that is not a whole number it aliases, and it enlarges by repeating pixels.
 #[derive(Debug)]
 pub(crate) struct Scaler {
-    size: [usize; 2],
     fit: Fit,
+    crop: Option<Region>,
+    mask: Mask,
+    small: Small,
+}
+
+/// Which part of its pictures a stream shows, and how.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    pub(crate) fit: Fit,
+    pub(crate) crop: Option<Region>,
+    pub(crate) mask: Vec<Region>,
+}
+
+/// The three planes at the training size.
+#[derive(Debug)]
+struct Small {
+    size: [usize; 2],
     resizer: Resizer,
     planes: [Vec<u8>; 3],
 }
 
-/// A part of a picture in pixels, which need not be whole.
+/// The pixels of a plane that the filter may see.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Region {
+struct Window {
+    left: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+}
+
+/// The part of a window that becomes the picture, in pixels, which need not be whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Part {
     left: f64,
     top: f64,
     width: f64,
     height: f64,
 }
 
+impl View {
+    pub(crate) fn new(fit: Fit, stream: &StreamConfig) -> Self {
+        Self { fit, crop: stream.crop, mask: stream.mask.clone() }
+    }
+}
+
 impl Scaler {
-    pub(crate) fn new(size: [usize; 2], fit: Fit) -> Self {
+    pub(crate) fn new(size: [usize; 2], View { fit, crop, mask }: View) -> Self {
         let [height, width] = size;
         let planes = [(); 3].map(|()| vec![0; height * width]);
-        Self { size, fit, resizer: Resizer::new(), planes }
+        let small = Small { size, resizer: Resizer::new(), planes };
+        Self { fit, crop, mask: Mask::new(mask), small }
     }
 
     /// Height and width of what it makes.
     pub(crate) fn size(&self) -> [usize; 2] {
-        self.size
+        self.small.size
     }
 
     /// RGB of the training size, `[height, width, 3]`.
     pub(crate) fn scale(&mut self, source: &Planes<'_>) -> Result<Arc<[u8]>, Problem> {
-        let whole = [source.width, source.height];
-        let region = match self.fit {
-            Fit::Crop => crop(whole, source.pixel_aspect, self.size),
-            Fit::Squash => Region::of(whole),
+        let source = self.mask.paint(source);
+        let window = Window::of(self.crop, [source.width, source.height]);
+        let part = match self.fit {
+            Fit::Crop => window.centre(source.pixel_aspect, self.small.size),
+            Fit::Squash => window.whole(),
         };
-        let half = whole.map(|it| it.div_ceil(2));
-        self.plane(0, source.luma, whole, region)?;
-        self.plane(1, source.chroma[0], half, region.halved())?;
-        self.plane(2, source.chroma[1], half, region.halved())?;
-        self.rgb(source.colour)
+        self.small.plane(0, source.luma, (window, part))?;
+        let half = (window.halved(), part.halved());
+        self.small.plane(1, source.chroma[0], half)?;
+        self.small.plane(2, source.chroma[1], half)?;
+        self.small.rgb(source.colour)
     }
 
+    /// Paints the mask on a picture that was drawn at the training size.
+    pub(crate) fn mask(&self, pixels: Arc<[u8]>) -> Arc<[u8]> {
+        self.mask.paint_rgb(pixels, self.small.size)
+    }
+}
+
+impl Small {
     fn plane(
         &mut self,
         idx: usize,
         source: Plane<'_>,
-        [width, height]: [usize; 2],
-        part: Region,
+        (window, part): (Window, Part),
     ) -> Result<(), Problem> {
         let [out_height, out_width] = self.size.map(|it| it as u32);
         let target = &mut self.planes[idx];
-        let padded = ImageRef::new(source.stride as u32, height as u32, source.data, PixelType::U8)
+        let [left, top, width, height] =
+            [window.left, window.top, window.width, window.height].map(|it| it as u32);
+        let padded = ImageRef::new(source.stride as u32, top + height, source.data, PixelType::U8)
             .map_err(failed)?;
-        // The filter reaches beyond its region, so the padding must be out of its sight.
-        let image =
-            CroppedImage::new(&padded, 0, 0, width as u32, height as u32).map_err(failed)?;
+        // The filter reaches beyond its part, so the padding, and what a stream's crop leaves
+        // out, must be out of its sight.
+        let image = CroppedImage::new(&padded, left, top, width, height).map_err(failed)?;
         let mut out =
             Image::from_slice_u8(out_width, out_height, target, PixelType::U8).map_err(failed)?;
         let options = ResizeOptions::new()
@@ -106,29 +148,52 @@ impl Scaler {
     }
 }
 
-impl Region {
-    fn of([width, height]: [usize; 2]) -> Self {
-        Self { left: 0.0, top: 0.0, width: width as f64, height: height as f64 }
+impl Window {
+    /// A stream's crop in whole pixels. It begins at an even one, so that luma and chroma begin
+    /// at the same place.
+    fn of(crop: Option<Region>, [width, height]: [usize; 2]) -> Self {
+        let Some(crop) = crop else { return Self { left: 0, top: 0, width, height } };
+        let range = |start: f64, length: f64, size: usize| {
+            let [first, last] = [start, start + length].map(|it| it * size as f64);
+            let first = (first / 2.0).round() as usize * 2;
+            let first = first.min((size - 1) / 2 * 2);
+            (first, (last.round() as usize).clamp(first + 1, size) - first)
+        };
+        let (left, width) = range(crop.left, crop.width, width);
+        let (top, height) = range(crop.top, crop.height, height);
+        Self { left, top, width, height }
     }
 
     fn halved(self) -> Self {
         let Self { left, top, width, height } = self;
-        Self { left: left / 2.0, top: top / 2.0, width: width / 2.0, height: height / 2.0 }
+        let (width, height) = (width.div_ceil(2), height.div_ceil(2));
+        Self { left: left / 2, top: top / 2, width, height }
+    }
+
+    fn whole(self) -> Part {
+        Part { left: 0.0, top: 0.0, width: self.width as f64, height: self.height as f64 }
+    }
+
+    /// The largest centred part that has the aspect of the training size.
+    fn centre(self, pixel_aspect: f64, size: [usize; 2]) -> Part {
+        let Part { width, height, .. } = self.whole();
+        // Stored columns to rows that, displayed, have the wanted aspect.
+        let wanted = size[1] as f64 / size[0] as f64 / pixel_aspect;
+        let part_width = (height * wanted).min(width);
+        let part_height = (width / wanted).min(height);
+        Part {
+            left: (width - part_width) / 2.0,
+            top: (height - part_height) / 2.0,
+            width: part_width,
+            height: part_height,
+        }
     }
 }
 
-/// The largest centred part of a picture that has the aspect of the training size.
-fn crop([width, height]: [usize; 2], pixel_aspect: f64, size: [usize; 2]) -> Region {
-    let [width, height] = [width as f64, height as f64];
-    // Stored columns to rows that, displayed, have the wanted aspect.
-    let wanted = size[1] as f64 / size[0] as f64 / pixel_aspect;
-    let part_width = (height * wanted).min(width);
-    let part_height = (width / wanted).min(height);
-    Region {
-        left: (width - part_width) / 2.0,
-        top: (height - part_height) / 2.0,
-        width: part_width,
-        height: part_height,
+impl Part {
+    fn halved(self) -> Self {
+        let Self { left, top, width, height } = self;
+        Self { left: left / 2.0, top: top / 2.0, width: width / 2.0, height: height / 2.0 }
     }
 }
 

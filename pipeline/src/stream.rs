@@ -15,7 +15,7 @@ use crate::{
     picture::{Image, Picture},
     report::Reporter,
     sampler::{Origin, Sampler, Shown},
-    scale::Scaler,
+    scale::{Scaler, View},
     source::{self, Item, Opening, Pictures},
     stop::Stop,
 };
@@ -65,7 +65,7 @@ impl Task {
         idx: usize,
         (seed, stop): (u64, Stop),
     ) -> Self {
-        let scaler = Scaler::new(config.size, config.fit);
+        let scaler = Scaler::new(config.size, View::new(config.fit, stream));
         let (config, clip) = (stream.clone(), config.clip.clone());
         Self { idx, seed, config, clip, scaler, stop }
     }
@@ -228,6 +228,10 @@ impl Reader {
     }
 
     fn no_clip(&self) -> Error {
+        let Counts { still, cut, light, uneven, discontinuity, .. } = self.sampler.counts;
+        if still + cut + light > uneven + discontinuity {
+            return Error::NothingKept { stream: self.config.name.clone(), still, cut, light };
+        }
         Error::NoClip {
             stream: self.config.name.clone(),
             frames: self.clip.frames,

@@ -3,15 +3,18 @@
 use std::collections::VecDeque;
 
 use crate::{
-    Counts,
+    ClipConfig, Counts,
     clip::Frame,
     grid::{Match, Reach},
+    scene::{Light, Limits},
 };
 
 /// Why a clip was dropped.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reason {
     Cut,
+    Light,
+    Still,
     Discontinuity,
     Uneven,
     Unfinished,
@@ -27,6 +30,7 @@ pub(crate) struct Window {
     length: usize,
     /// Seconds between them.
     interval: f64,
+    limits: Limits,
     open: VecDeque<Open>,
     kept: VecDeque<Kept>,
     /// Number of the first kept frame.
@@ -38,11 +42,16 @@ pub(crate) struct Window {
 struct Open {
     start: f64,
     frames: Vec<u64>,
+    /// Largest difference of its neighbouring frames.
+    liveliest: f64,
+    /// Why its last two frames cannot be in one clip.
+    breaks: Option<Reason>,
 }
 
 #[derive(Debug)]
 struct Kept {
     frame: Frame,
+    light: Light,
     /// Open clips that hold it.
     claims: usize,
     /// A completed clip has it.
@@ -50,13 +59,15 @@ struct Kept {
 }
 
 impl Window {
-    pub(crate) fn new(length: usize, interval: f64) -> Self {
+    pub(crate) fn new(config: &ClipConfig) -> Self {
+        let (length, interval) = (config.frames, config.interval);
         let (open, kept) = (VecDeque::new(), VecDeque::new());
-        Self { length, interval, open, kept, first: 0 }
+        Self { length, interval, limits: Limits::new(config), open, kept, first: 0 }
     }
 
     pub(crate) fn open(&mut self, start: f64) {
-        self.open.push_back(Open { start, frames: Vec::with_capacity(self.length) });
+        let frames = Vec::with_capacity(self.length);
+        self.open.push_back(Open { start, frames, liveliest: 0.0, breaks: None });
     }
 
     /// Whether a clip wants the frame of this reach.
@@ -67,9 +78,7 @@ impl Window {
     /// Drops the clips that this frame should serve and cannot. Returns whether there were any.
     pub(crate) fn drop_missed(&mut self, reach: &Reach, counts: &mut Counts) -> bool {
         let interval = self.interval;
-        self.drop_where(Reason::Uneven, counts, |it, _| {
-            it.compare(reach, interval) == Match::Missed
-        })
+        self.drop_where(Reason::Uneven, counts, |it| it.compare(reach, interval) == Match::Missed)
     }
 
     /// Gives a frame to every clip that wants it.
@@ -83,31 +92,48 @@ impl Window {
             }
         }
         debug_assert!(claims > 0, "a frame that nobody wants is not kept");
-        self.kept.push_back(Kept { frame, claims, counted: false });
+        let light = self.limits.light(&frame.pixels);
+        self.kept.push_back(Kept { frame, light, claims, counted: false });
     }
 
-    /// Drops the clips in which the newest frame differs from the one before it by more than
-    /// `threshold`.
-    pub(crate) fn drop_cut(&mut self, threshold: f64, counts: &mut Counts) {
+    /// Drops the clips that the newest frame does not continue, and those that it completes
+    /// without anything having moved.
+    pub(crate) fn judge(&mut self, counts: &mut Counts) {
+        self.compare_newest();
+        for reason in [Reason::Cut, Reason::Light] {
+            self.drop_where(reason, counts, |it| it.breaks == Some(reason));
+        }
+        let (length, limits) = (self.length, self.limits);
+        self.drop_where(Reason::Still, counts, |it| {
+            it.frames.len() == length && limits.is_still(it.liveliest)
+        });
+    }
+
+    fn compare_newest(&mut self) {
         let Some(newest) = (self.first + self.kept.len() as u64).checked_sub(1) else { return };
-        let mut seen = (newest, false);
-        self.drop_where(Reason::Cut, counts, |clip, window| {
-            let &[.., before, last] = clip.frames.as_slice() else { return false };
+        let mut seen = None;
+        for clip in &mut self.open {
+            let &[.., before, last] = clip.frames.as_slice() else { continue };
             if last != newest {
-                return false;
+                continue;
             }
             // Clips on one grid compare the same two frames.
-            if seen.0 != before {
-                let frames = [before, last].map(|it| &window[it].frame.pixels[..]);
-                seen = (before, difference(frames) > threshold);
-            }
-            seen.1
-        });
+            let change = match seen {
+                Some((number, change)) if number == before => change,
+                _ => self.limits.change([before, last].map(|it| {
+                    let kept = &self.kept[(it - self.first) as usize];
+                    (&kept.frame.pixels[..], kept.light)
+                })),
+            };
+            seen = Some((before, change));
+            clip.liveliest = clip.liveliest.max(change.difference);
+            clip.breaks = change.breaks;
+        }
     }
 
     /// Drops every open clip.
     pub(crate) fn clear(&mut self, reason: Reason, counts: &mut Counts) {
-        self.drop_where(reason, counts, |_, _| true);
+        self.drop_where(reason, counts, |_| true);
     }
 
     /// The oldest clip, if it has all its frames, and how many of them it owns.
@@ -131,11 +157,9 @@ impl Window {
         &mut self,
         reason: Reason,
         counts: &mut Counts,
-        mut unwanted: impl FnMut(&Open, &Numbered<'_>) -> bool,
+        mut unwanted: impl FnMut(&Open) -> bool,
     ) -> bool {
-        let kept = Numbered { kept: &self.kept, first: self.first };
-        let (dropped, open): (VecDeque<_>, _) =
-            self.open.drain(..).partition(|it| unwanted(it, &kept));
+        let (dropped, open): (VecDeque<_>, _) = self.open.drain(..).partition(|it| unwanted(it));
         self.open = open;
         for number in dropped.iter().flat_map(|it| &it.frames) {
             let kept = &mut self.kept[(number - self.first) as usize];
@@ -165,29 +189,11 @@ impl Reason {
     fn count(self, counts: &mut Counts) -> &mut u64 {
         match self {
             Self::Cut => &mut counts.cut,
+            Self::Light => &mut counts.light,
+            Self::Still => &mut counts.still,
             Self::Discontinuity => &mut counts.discontinuity,
             Self::Uneven => &mut counts.uneven,
             Self::Unfinished => &mut counts.unfinished,
         }
     }
-}
-
-/// Kept frames by number.
-struct Numbered<'a> {
-    kept: &'a VecDeque<Kept>,
-    first: u64,
-}
-
-impl std::ops::Index<u64> for Numbered<'_> {
-    type Output = Kept;
-
-    fn index(&self, number: u64) -> &Kept {
-        &self.kept[(number - self.first) as usize]
-    }
-}
-
-/// Mean absolute difference, in 0..1.
-fn difference([one, other]: [&[u8]; 2]) -> f64 {
-    let sum: u64 = one.iter().zip(other).map(|(&a, &b)| u64::from(a.abs_diff(b))).sum();
-    sum as f64 / (255.0 * one.len().max(1) as f64)
 }

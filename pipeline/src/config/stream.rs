@@ -220,6 +220,8 @@ impl StreamConfig {
             ensure(region.is_inside(), &key(&format!("mask[{place}]")), Region::RULE)?;
         }
         ensure(self.crop.is_none_or(|it| it.is_inside()), &key("crop"), Region::RULE)?;
+        let whole = self.crop.is_none() || !self.source.is_drawn();
+        ensure(whole, &key("crop"), "drawn pictures have the training size: leave it out")?;
         let looped = self.is_live() && self.repeat;
         ensure(!looped, &key("loop"), "a live stream cannot be read again: leave it out")?;
         self.retry.validate(&key("retry"))?;

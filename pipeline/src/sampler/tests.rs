@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -181,6 +183,72 @@ fn a_slow_change_is_not_a_cut() {
 }
 
 #[test]
+fn clips_never_span_a_change_of_light() {
+    // One frame of lightning, less of a difference than a cut is.
+    let grey = |number: u32| if number == 9 { 158 } else { 100 };
+    let shown = || (0..20).map(|it| (f64::from(it) * 0.04, false, grey(it)));
+    let config = ClipConfig { light_threshold: 0.2, ..config(4, 0.04, 0.04) };
+    let found = cut(config.clone(), shown());
+    let expected: Vec<_> = (0..17).filter(|it| !(6..=9).contains(it)).collect();
+    assert_eq!(numbers(&found.times()).iter().map(|it| it[0]).collect::<Vec<_>>(), expected);
+    // All others are in clips before or after it.
+    assert_eq!((found.sampler.counts.light, found.sampler.counts.cut), (1, 0));
+    let blind = ClipConfig { light_threshold: 0.0, ..config };
+    assert_eq!(cut(blind, shown()).clips.len(), 17);
+}
+
+#[test]
+fn a_cut_with_another_light_counts_as_a_cut() {
+    let scene = |number: u32| if number < 10 { 20 } else { 220 };
+    let shown = || (0..20).map(|it| (f64::from(it) * 0.04, false, scene(it)));
+    let config = ClipConfig { light_threshold: 0.2, ..config(4, 0.04, 0.0) };
+    let counts = cut(config.clone(), shown()).sampler.counts;
+    assert_eq!((counts.cut, counts.light), (3, 0));
+    let counts = cut(ClipConfig { cut_threshold: 0.0, ..config }, shown()).sampler.counts;
+    assert_eq!((counts.cut, counts.light), (0, 3));
+}
+
+#[test]
+fn clips_in_which_nothing_moves_are_dropped_and_their_frames_counted_once() {
+    // Still, then moving from frame 30 to 50, then still again.
+    let grey =
+        |number: u32| if (30..50).contains(&number) { 100 + 5 * (number % 2) as u8 } else { 100 };
+    let shown = || (0..90).map(|it| (f64::from(it) * 0.04, false, grey(it)));
+    for (frames, step, hop) in [(4, 1, 1), (4, 1, 3), (3, 2, 1), (5, 1, 5), (2, 1, 7)] {
+        let seconds = |it: u32| f64::from(it) * 0.04;
+        let config = config(frames as usize, seconds(step), seconds(hop));
+        let every = cut(config.clone(), shown());
+        let all = numbers(&every.times());
+        let moving: Vec<_> = all
+            .iter()
+            .filter(|it| it.windows(2).any(|it| grey(it[0]) != grey(it[1])))
+            .cloned()
+            .collect();
+        let found = cut(ClipConfig { skip_static: 0.01, ..config }, shown());
+        assert_eq!(numbers(&found.times()), moving, "{frames} {step} {hop}");
+        assert!(!moving.is_empty() && moving.len() < all.len());
+        let shown_in =
+            |clips: &[Vec<u32>]| -> HashSet<u32> { clips.concat().into_iter().collect() };
+        let still = shown_in(&all).difference(&shown_in(&moving)).count() as u64;
+        // The last few are also in clips that the end broke off, and are counted with those.
+        let [before, after] = [&every, &found].map(|it| it.sampler.counts);
+        let late = after.unfinished - before.unfinished;
+        assert!(late < u64::from(frames), "{after:?}");
+        assert_eq!(after.still + late, still, "{frames} {step} {hop}");
+    }
+}
+
+#[test]
+fn a_slow_change_is_not_still_and_noise_is() {
+    let faster = ClipConfig { skip_static: 0.01, ..config(4, 0.04, 0.0) };
+    let fade = (0..20_u8).map(|it| (f64::from(it) * 0.04, false, it * 12));
+    assert_eq!(cut(faster.clone(), fade).clips.len(), 5);
+    let noise = (0..20_u8).map(|it| (f64::from(it) * 0.04, false, 100 + it % 3));
+    let found = cut(faster, noise);
+    assert_eq!((found.clips.len(), found.sampler.counts.still), (0, 20));
+}
+
+#[test]
 fn a_stream_too_slow_for_the_interval_is_noticed() {
     let slow = (0..40).map(|it| (f64::from(it) * 0.2, false, 100));
     let cut = cut(config(4, 0.1, 0.0), slow);
@@ -219,7 +287,11 @@ fn any_stream_at_all_is_accounted_for() {
     for seed in 0..300 {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let hop = [0.0, 0.04, 0.07, 0.5][random.random_range(0..4)];
-        let config = config(random.random_range(2..6), random.random_range(0.03..0.3), hop);
+        let config = ClipConfig {
+            light_threshold: [0.0, 0.2][random.random_range(0..2)],
+            skip_static: [0.0, 0.02, 0.1][random.random_range(0..3)],
+            ..config(random.random_range(2..6), random.random_range(0.03..0.3), hop)
+        };
         let mut time = 0.0;
         let shown: Vec<_> = (0..200)
             .map(|_| {
@@ -229,7 +301,11 @@ fn any_stream_at_all_is_accounted_for() {
                     2 => 0.0,
                     _ => random.random_range(0.03..0.05),
                 };
-                (time, random.random_range(0..50) == 0, [10, 20, 240][random.random_range(0..3)])
+                (
+                    time,
+                    random.random_range(0..50) == 0,
+                    [10, 20, 70, 240][random.random_range(0..4)],
+                )
             })
             .collect();
         let phase = random.random_range(0.0..0.1);

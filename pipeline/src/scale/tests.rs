@@ -1,3 +1,5 @@
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use yuv::{YuvRange, YuvStandardMatrix};
 
 use super::*;
@@ -38,7 +40,19 @@ impl Picture {
         Self { colour, ..picture }
     }
 
+    /// Noise in all planes, the same for the same seed.
+    fn noise(width: usize, height: usize, seed: u64) -> Self {
+        let mut picture = Self::grey(width, height, |_, _| 0);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        picture.planes.iter_mut().for_each(|it| random.fill(&mut it[..]));
+        picture
+    }
+
     fn scale(&self, size: [usize; 2], fit: Fit, pixel_aspect: f64) -> Arc<[u8]> {
+        self.show(size, View { fit, ..View::default() }, pixel_aspect)
+    }
+
+    fn show(&self, size: [usize; 2], view: View, pixel_aspect: f64) -> Arc<[u8]> {
         let plane = |it: usize| Plane { data: &self.planes[it], stride: self.strides[it] };
         let planes = Planes {
             luma: plane(0),
@@ -48,20 +62,138 @@ impl Picture {
             pixel_aspect,
             colour: self.colour,
         };
-        Scaler::new(size, fit).scale(&planes).unwrap()
+        Scaler::new(size, view).scale(&planes).unwrap()
     }
+}
+
+fn region(left: f64, top: f64, width: f64, height: f64) -> Region {
+    Region { left, top, width, height }
 }
 
 #[test]
 fn the_crop_keeps_the_aspect_and_the_centre() {
-    let region = |left, top, width, height| Region { left, top, width, height };
-    assert_eq!(crop([1920, 1080], 1.0, [112, 112]), region(420.0, 0.0, 1080.0, 1080.0));
-    assert_eq!(crop([1080, 1920], 1.0, [112, 112]), region(0.0, 420.0, 1080.0, 1080.0));
-    assert_eq!(crop([640, 480], 1.0, [120, 160]), region(0.0, 0.0, 640.0, 480.0));
+    let centre = |size, aspect, target| Window::of(None, size).centre(aspect, target);
+    let part = |left, top, width, height| Part { left, top, width, height };
+    assert_eq!(centre([1920, 1080], 1.0, [112, 112]), part(420.0, 0.0, 1080.0, 1080.0));
+    assert_eq!(centre([1080, 1920], 1.0, [112, 112]), part(0.0, 420.0, 1080.0, 1080.0));
+    assert_eq!(centre([640, 480], 1.0, [120, 160]), part(0.0, 0.0, 640.0, 480.0));
     // Widescreen PAL: 720 stored columns are 1024 displayed ones.
-    let part = crop([720, 576], 64.0 / 45.0, [112, 112]);
-    assert!((part.width - 405.0).abs() < 1e-9 && (part.left - 157.5).abs() < 1e-9, "{part:?}");
-    assert_eq!(part.height, 576.0);
+    let wide = centre([720, 576], 64.0 / 45.0, [112, 112]);
+    assert!((wide.width - 405.0).abs() < 1e-9 && (wide.left - 157.5).abs() < 1e-9, "{wide:?}");
+    assert_eq!(wide.height, 576.0);
+}
+
+#[test]
+fn a_streams_crop_is_whole_pixels_inside_the_picture() {
+    let window = |left, top, width, height| Window { left, top, width, height };
+    let of = |crop, size| Window::of(Some(crop), size);
+    assert_eq!(of(region(0.0, 0.0, 1.0, 1.0), [161, 91]), window(0, 0, 161, 91));
+    assert_eq!(of(region(0.5, 0.25, 0.5, 0.5), [640, 480]), window(320, 120, 320, 240));
+    // 161 * 0.5 is 80.5, and 91 * 0.5 is 45.5.
+    assert_eq!(of(region(0.5, 0.5, 0.5, 0.5), [161, 91]), window(80, 46, 81, 45));
+    assert_eq!(of(region(0.999, 0.999, 0.001, 0.001), [161, 91]), window(160, 90, 1, 1));
+    for size in [[1, 1], [2, 3], [5, 4]] {
+        for crop in [region(0.0, 0.0, 1e-6, 1e-6), region(0.9, 0.9, 0.1, 0.1)] {
+            let Window { left, top, width, height } = of(crop, size);
+            assert!(width > 0 && height > 0, "{size:?} {crop:?}");
+            assert!(left + width <= size[0] && top + height <= size[1], "{size:?} {crop:?}");
+            assert_eq!(
+                Picture::noise(size[0], size[1], 0)
+                    .show([4, 4], View { crop: Some(crop), ..View::default() }, 1.0,)
+                    .len(),
+                48
+            );
+        }
+    }
+}
+
+/// The same part as a picture of its own.
+fn cut(picture: &Picture, Window { left, top, width, height }: Window) -> Picture {
+    let mut part = Picture::grey(width, height, |_, _| 0);
+    for idx in 0..3 {
+        let by = if idx == 0 { 1 } else { 2 };
+        let (width, height) = (width.div_ceil(by), height.div_ceil(by));
+        for row in 0..height {
+            let from = (top / by + row) * picture.strides[idx] + left / by;
+            let to = row * part.strides[idx];
+            part.planes[idx][to..to + width]
+                .copy_from_slice(&picture.planes[idx][from..from + width]);
+        }
+    }
+    part
+}
+
+#[test]
+fn a_streams_crop_is_all_that_is_seen_of_the_picture() {
+    for (size, crop) in [
+        ([160, 120], region(0.25, 0.5, 0.5, 0.25)),
+        ([161, 91], region(0.1, 0.3, 0.6, 0.7)),
+        ([97, 55], region(0.5, 0.0, 0.5, 0.5)),
+    ] {
+        let whole = Picture::noise(size[0], size[1], 1);
+        let alone = cut(&whole, Window::of(Some(crop), size));
+        for fit in [Fit::Crop, Fit::Squash] {
+            for (target, aspect) in [([24, 24], 1.0), ([16, 40], 1.5), ([90, 90], 1.0)] {
+                let view = View { fit, crop: Some(crop), mask: Vec::new() };
+                let shown = whole.show(target, view, aspect);
+                assert!(shown == alone.scale(target, fit, aspect), "{size:?} {fit:?} {target:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_mask_covers_leaves_no_trace() {
+    for size in [[64, 48], [65, 49], [33, 31]] {
+        let mask = vec![region(0.21, 0.4, 0.33, 0.37), region(0.7, 0.0, 0.3, 0.2)];
+        let one = Picture::noise(size[0], size[1], 1);
+        let mut other = Picture::noise(size[0], size[1], 1);
+        let differently = Picture::noise(size[0], size[1], 2);
+        for region in &mask {
+            let [columns, rows] = region.pixels(size);
+            for (x, y) in rows.flat_map(|y| columns.clone().map(move |x| (x, y))) {
+                for idx in 0..3 {
+                    let by = if idx == 0 { 1 } else { 2 };
+                    let at = y / by * other.strides[idx] + x / by;
+                    other.planes[idx][at] = differently.planes[idx][at];
+                }
+            }
+        }
+        for fit in [Fit::Crop, Fit::Squash] {
+            for target in [[24, 24], [80, 100]] {
+                let view = View { fit, crop: None, mask: mask.clone() };
+                let shown = [&one, &other].map(|it| it.show(target, view.clone(), 1.0));
+                assert!(shown[0] == shown[1], "{size:?} {fit:?} {target:?}");
+                let bare = [&one, &other].map(|it| it.scale(target, fit, 1.0));
+                assert!(bare[0] != bare[1], "they differ where there is no mask");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mask_is_black_and_changes_nothing_else() {
+    for range in [YuvRange::Limited, YuvRange::Full] {
+        let picture = Picture { colour: Colour { range, ..BT601 }, ..Picture::noise(160, 120, 3) };
+        let mask = vec![region(0.25, 0.25, 0.5, 0.25)];
+        let masked = picture.show([30, 40], View { mask, ..View::default() }, 1.0);
+        let bare = picture.scale([30, 40], Fit::Crop, 1.0);
+        // The filter reaches four pixels of the picture, one of the result, and chroma twice.
+        let (mut black, mut same) = (0, 0);
+        for (idx, (pixel, before)) in masked.chunks(3).zip(bare.chunks(3)).enumerate() {
+            let [x, y] = [idx % 40, idx / 40].map(|it| it as f64 + 0.5);
+            let inside = (x - 20.0).abs() - 10.0;
+            let outside = inside.max((y - 11.25).abs() - 3.75);
+            if outside < -1.0 {
+                assert_eq!(pixel, [0; 3], "{x} {y}");
+                black += 1;
+            } else if outside > 1.5 {
+                assert_eq!(pixel, before, "{x} {y}");
+                same += 1;
+            }
+        }
+        assert!(black >= 90 && same >= 900, "{black} {same}");
+    }
 }
 
 #[test]

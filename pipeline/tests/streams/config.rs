@@ -106,6 +106,9 @@ fn a_wrong_value_is_named_by_its_key() {
         assert_eq!(found, key);
     }
     let mut config: Config = toml::from_str(WHOLE).unwrap();
+    config.stream[2].crop = Some([0.0, 0.0, 0.5, 0.5].into());
+    let refused = config.validate().unwrap_err().to_string();
+    assert!(refused.starts_with("pipeline.stream[2].crop: drawn pictures"), "{refused}");
     config.stream.clear();
     assert!(config.validate().unwrap_err().to_string().starts_with("pipeline.stream: "));
 }

@@ -10,3 +10,4 @@ mod mixing;
 mod motion;
 mod moving_digits;
 mod picture;
+mod scene;

@@ -1,6 +1,9 @@
 //! Makes small media files with GStreamer itself, and reads them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use gstreamer::{self as gst, prelude::*};
 use pipeline::{
@@ -9,15 +12,39 @@ use pipeline::{
 
 /// Runs a pipeline to its end; `path` replaces `OUT`.
 pub(crate) fn make(launch: &str, path: &Path) -> PathBuf {
+    make_with(launch, path, |_| {})
+}
+
+/// The same after a word with the pipeline.
+pub(crate) fn make_with(
+    launch: &str,
+    path: &Path,
+    prepare: impl FnOnce(&gst::Pipeline),
+) -> PathBuf {
     gst::init().unwrap();
     let launch = launch.replace("OUT", &format!("filesink location=\"{}\"", path.display()));
-    let pipeline = gst::parse::launch(&launch).unwrap();
+    let pipeline = gst::parse::launch(&launch).unwrap().downcast::<gst::Pipeline>().unwrap();
+    prepare(&pipeline);
     pipeline.set_state(gst::State::Playing).unwrap();
     let end = [gst::MessageType::Eos, gst::MessageType::Error];
     let message = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::NONE, &end).unwrap();
     pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(message.type_(), gst::MessageType::Eos, "{launch}: {message:?}");
     path.into()
+}
+
+/// Calls `change` with an element named `it` and the number of the frame that it gets next.
+pub(crate) fn at_each_frame(
+    pipeline: &gst::Pipeline,
+    pad: &str,
+    change: impl Fn(&gst::Element, u64) + Send + Sync + 'static,
+) {
+    let element = pipeline.by_name("it").unwrap();
+    let (number, weak) = (AtomicU64::new(0), element.downgrade());
+    element.static_pad(pad).unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        change(&weak.upgrade().unwrap(), number.fetch_add(1, Ordering::Relaxed));
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// H.264 at 25 frames a second.
