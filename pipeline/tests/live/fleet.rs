@@ -98,9 +98,7 @@ fn a_decoder_that_cannot_keep_up_skips_to_key_pictures() {
     config.size = [768, 768];
     config.clip = ClipConfig { hop: 0.04, camera_motion: true, ..ClipConfig::new(2, 0.2) };
     let mut watch = Watch::over(&config);
-    watch.until("something skipped", |it| {
-        it.clips.last().is_some_and(|it| it.0.counts.late > 0)
-    });
+    watch.until("something skipped", |it| it.clips.last().is_some_and(|it| it.0.counts.late > 0));
     let report = watch.finish().remove(0);
     assert!(report.counts.late > 0 && report.counts.stalls == 0, "{report:?}");
 }

@@ -96,7 +96,8 @@ impl Watch {
     pub(crate) fn until_clips(&mut self, stream: usize, epoch: u64, clips: usize) {
         let what = format!("{clips} clips of stream {stream} in epoch {epoch}");
         self.until(&what, |it| {
-            it.clips.iter().filter(|it| it.0.stream == stream && it.0.pass == epoch).count() >= clips
+            it.clips.iter().filter(|it| it.0.stream == stream && it.0.pass == epoch).count()
+                >= clips
         });
     }
 
