@@ -1,9 +1,10 @@
 """Markdown tables of the benchmark's results, for BENCHMARKS.md.
 
-    table.py [--decode FILE] [--step FILE...] [--waiting FILE...] [--methods FILE]
+    table.py [--decode FILE] [--pairs FILE] [--step FILE...] [--waiting FILE...] [--methods FILE]
              [--learning FILE] [--digits FILE]
 
 A result file holds one JSON object, on its last line. decode: what `decode.py --json` prints.
+pairs: what `pairs.py` prints.
 step: what `step.py --json` and onward's example print, the first file being the reference of the
 ratios. waiting: what `waiting.py` prints. methods: what onward's example prints. learning and
 digits: what `learning.py` and `digits.py` print.
@@ -53,6 +54,26 @@ def decode_tables(result):
         short = [r["name"] for r in file["rows"] if abs(r["frames"] - file["frames"]) > 1]
         if short:
             yield f"Not all frames were decoded by: {', '.join(short)}."
+        if file["errors"]:
+            yield "Left out: " + "; ".join(f"{k} ({v})" for k, v in file["errors"].items()) + "."
+
+
+def pairs_tables(result):
+    h, w = result["size"]
+    machine, versions = result["machine"], result["versions"]
+    yield (f"{machine['cpu']}, {machine['cores']} cores, {machine['os']}, {machine['date']}. "
+           + ", ".join(f"{k} {v}" for k, v in versions.items())
+           + f". One decode thread, RGB {w}x{h}, medians of {result['repeats']}.")
+    for file in result["files"]:
+        yield (f"`{file['file']}` ({file['codec']}, {file['width']}x{file['height']}, groups of "
+               f"{file['group']} frames), repeated to {file['long_frames']} frames:")
+        ours = file["rows"][0]["pairs_per_cpu_s"]
+        yield table(["reader", "pairs start", "pairs", "pairs per CPU-s", "from", "to",
+                     "onward's keyframe-pairs over it"], [
+            [r["name"], r["where"], str(r["pairs"]), f"{r['pairs_per_cpu_s']:.1f}",
+             *(f"{pick(r['pairs_per_cpu_s_all']):.1f}" for pick in (min, max)),
+             f"{ours / r['pairs_per_cpu_s']:.2f}"]
+            for r in file["rows"]], texts=2)
         if file["errors"]:
             yield "Left out: " + "; ".join(f"{k} ({v})" for k, v in file["errors"].items()) + "."
 
@@ -152,6 +173,7 @@ def separate(row):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--decode", metavar="FILE")
+    parser.add_argument("--pairs", metavar="FILE")
     parser.add_argument("--step", nargs="+", metavar="FILE")
     parser.add_argument("--waiting", nargs="+", metavar="FILE")
     parser.add_argument("--methods", metavar="FILE")
@@ -162,6 +184,8 @@ def main():
     parts = []
     if args.decode:
         parts += ["## Decoding", *decode_tables(load(args.decode))]
+    if args.pairs:
+        parts += ["## Pairs at key frames", *pairs_tables(load(args.pairs))]
     if args.step:
         parts += ["## One step", *step_tables([load(path) for path in args.step])]
     if args.waiting:

@@ -3,20 +3,25 @@
 //! ```sh
 //! cargo run --release -p pipeline --example throughput -- HEIGHT WIDTH FRAMES INTERVAL HOP FILE...
 //! ```
+//!
+//! With `--keyframe-pairs` in front only the beginning of each group of pictures is decoded.
 
 use std::{env, error::Error, fs, io::Write, time::Instant};
 
-use pipeline::{BatchConfig, ClipConfig, Config, SourceConfig, StreamConfig, start};
+use pipeline::{BatchConfig, ClipConfig, Config, Sample, SourceConfig, StreamConfig, start};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
+    let mut arguments: Vec<String> = env::args().skip(1).collect();
+    let pairs = arguments.first().is_some_and(|it| it == "--keyframe-pairs");
+    arguments.drain(..usize::from(pairs));
+    let sample = if pairs { Sample::KeyframePairs } else { Sample::Dense };
     let [height, width, frames, interval, hop, files @ ..] = &arguments[..] else {
         return Err("usage: throughput HEIGHT WIDTH FRAMES INTERVAL HOP FILE...".into());
     };
     let size = [height.parse()?, width.parse()?];
     let clip = ClipConfig::new(frames.parse()?, interval.parse()?);
     let clip = ClipConfig { hop: hop.parse()?, ..clip };
-    let streams = files.iter().enumerate().map(|(idx, it)| stream(idx, it)).collect();
+    let streams = files.iter().enumerate().map(|(idx, it)| stream(idx, it, sample)).collect();
     let config = Config::new(size, clip, BatchConfig::new(8, 8), streams);
     let begin = Instant::now();
     let mut ingest = start(&config, 0)?;
@@ -40,8 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn stream(idx: usize, path: &str) -> StreamConfig {
-    StreamConfig::new(&idx.to_string(), SourceConfig::Files(path.into()))
+fn stream(idx: usize, path: &str, sample: Sample) -> StreamConfig {
+    let source = SourceConfig::Files(path.into());
+    StreamConfig { sample, ..StreamConfig::new(&idx.to_string(), source) }
 }
 
 /// CPU time of the whole process, user and system.

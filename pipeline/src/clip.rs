@@ -102,7 +102,8 @@ pub struct Counts {
     pub still: u64,
     /// In a clip that was dropped because nobody took it before newer ones came.
     pub full: u64,
-    /// In a clip that was incomplete when its file or the run ended.
+    /// In a clip that was incomplete when its file, the run, or what is decoded of a group of
+    /// pictures ended.
     pub unfinished: u64,
     /// Clips that were cut.
     pub clips: u64,

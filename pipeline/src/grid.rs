@@ -10,6 +10,8 @@ pub(crate) struct Grid {
     anchor: f64,
     hop: f64,
     next: u64,
+    /// Starts that are still given.
+    left: u64,
 }
 
 /// The times that one frame is nearest to: those after the previous frame's and up to `until`.
@@ -53,7 +55,12 @@ impl Reach {
 
 impl Grid {
     pub(crate) fn new(anchor: f64, hop: f64) -> Self {
-        Self { anchor, hop, next: 0 }
+        Self { anchor, hop, next: 0, left: u64::MAX }
+    }
+
+    /// The same with no more than so many starts.
+    pub(crate) fn limited(self, left: u64) -> Self {
+        Self { left, ..self }
     }
 
     /// The start that this frame is nearest to; of several, the nearest to the frame, and the
@@ -61,9 +68,10 @@ impl Grid {
     pub(crate) fn start(&mut self, reach: &Reach) -> Option<f64> {
         let next = self.next as f64;
         let last = ((reach.until - self.anchor) / self.hop).floor();
-        if last < next {
+        if last < next || self.left == 0 {
             return None;
         }
+        self.left -= 1;
         let nearest = ((reach.time - self.anchor) / self.hop).round().clamp(next, last);
         self.next = last as u64 + 1;
         Some(self.anchor + nearest * self.hop)

@@ -17,7 +17,18 @@ pub(crate) struct Picture {
     pub(crate) discontinuity: bool,
     /// When it was captured, of a live source.
     pub(crate) captured: Option<Captured>,
+    /// It is the first of a run that is cut for itself, of a stream that is not decoded whole.
+    pub(crate) begins: Option<Begin>,
     pub(crate) image: Image,
+}
+
+/// What a picture is the first of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Begin {
+    /// The beginning of a group of pictures that one clip needs, and no more of it.
+    Prefix,
+    /// Pictures without an omission.
+    Dense,
 }
 
 /// A picture that was not scaled yet. It is cheap to hold, but a decoded one occupies a surface

@@ -7,6 +7,7 @@ use crate::{
     clip::{Clip, Frame},
     gaps::Gaps,
     grid::{Grid, Match, Reach},
+    picture::Begin,
     window::{Reason, Window},
 };
 
@@ -33,6 +34,18 @@ pub(crate) struct Sampler<I> {
     window: Window,
     run_start: f64,
     longest: f64,
+    mode: Mode,
+}
+
+/// How many clips the next run gives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mode {
+    /// One after the other.
+    Dense,
+    /// One, from its first picture on: it is a prefix of a group of pictures.
+    One,
+    /// None: the prefix had its run, and what follows a break in it starts at no key frame.
+    Begun,
 }
 
 /// When a picture is shown, and what is known beside that.
@@ -69,6 +82,7 @@ impl<I> Sampler<I> {
             window,
             run_start: 0.0,
             longest: 0.0,
+            mode: Mode::Dense,
         }
     }
 
@@ -92,6 +106,24 @@ impl<I> Sampler<I> {
         debug_assert!(self.held.is_none());
         self.origin = origin;
         self.gaps = Gaps::default();
+        self.mode = Mode::Dense;
+    }
+
+    /// Ends the run without a fault, because the next picture begins another. The time between
+    /// them is no gap of the stream.
+    ///
+    /// # Errors
+    /// As [`Sampler::end`].
+    pub(crate) fn turn(
+        &mut self,
+        begin: Begin,
+        render: Render<'_, I>,
+    ) -> Result<Vec<Clip>, Problem> {
+        self.mode = match begin {
+            Begin::Prefix => Mode::One,
+            Begin::Dense => Mode::Dense,
+        };
+        self.end(render)
     }
 
     /// Takes the next picture, and returns the clips that the one before it completes.
@@ -118,13 +150,13 @@ impl<I> Sampler<I> {
         let far = BREAK * self.config.interval;
         let continues = gap.filter(|it| !discontinuity && (0.0..=far).contains(it));
         let clips = match continues {
-            Some(gap) => self.settle(time - gap / 2.0, render),
+            Some(gap) => self.settle(time - gap + self.reach(gap), render),
             None => self.settle_last(render),
         };
         if continues.is_none() {
             self.window.clear(Reason::Discontinuity, &mut self.counts);
             self.run_start = time;
-            self.grid = Grid::new(time + self.origin.phase, self.config.hop_seconds());
+            self.grid = self.grid_from(time);
         }
         self.longest = self.longest.max(time - self.run_start);
         self.held = Some((shown, image));
@@ -156,6 +188,25 @@ impl<I> Sampler<I> {
     pub(crate) fn abandon(&mut self) {
         self.counts.unfinished += u64::from(self.held.take().is_some());
         self.window.clear(Reason::Unfinished, &mut self.counts);
+    }
+
+    /// How far a picture reaches towards one `gap` after it. Beyond the needed end of a prefix
+    /// pictures are missing that the stream has.
+    fn reach(&self, gap: f64) -> f64 {
+        let gap = if self.mode == Mode::Dense { gap } else { gap.min(self.gaps.typical()) };
+        gap / 2.0
+    }
+
+    fn grid_from(&mut self, time: f64) -> Grid {
+        let hop = self.config.hop_seconds();
+        match self.mode {
+            Mode::Dense => Grid::new(time + self.origin.phase, hop),
+            Mode::One => {
+                self.mode = Mode::Begun;
+                Grid::new(time, hop).limited(1)
+            }
+            Mode::Begun => Grid::new(time, hop).limited(0),
+        }
     }
 
     fn settle_last(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {

@@ -170,9 +170,10 @@ impl Reader {
     /// Cuts with one more picture, and hands out the clips that are complete.
     fn take(&mut self, picture: Picture) -> Result<End, Problem> {
         let Self { sampler, scaler, .. } = self;
-        let Picture { time, discontinuity, captured, image } = picture;
+        let Picture { time, discontinuity, captured, begins, image } = picture;
         let render = &mut |image: &Image| image.pixels(scaler);
-        let clips = sampler.push(Shown { time, discontinuity, captured }, image, render)?;
+        let mut clips = begins.map_or(Ok(Vec::new()), |it| sampler.turn(it, render))?;
+        clips.extend(sampler.push(Shown { time, discontinuity, captured }, image, render)?);
         let end = self.send(clips);
         self.warn_if_too_slow();
         if self.config.is_live() && self.reporter.is_due() {

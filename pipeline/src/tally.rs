@@ -1,6 +1,6 @@
 //! What happens beside the decoded pictures, counted where it happens.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::Counts;
 
@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) unneeded: AtomicU64,
     /// Pipelines that were left behind.
     pub(crate) abandoned: AtomicU64,
+    /// Its log says that all its pictures are decoded after all, and why.
+    pub(crate) said_dense: AtomicBool,
 }
 
 impl Tally {

@@ -316,3 +316,83 @@ fn any_stream_at_all_is_accounted_for() {
         }
     }
 }
+
+/// Pushes pictures of which some begin a run, and ends.
+fn cut_runs(config: ClipConfig, phase: f64, shown: &[(u32, Option<Begin>, bool)]) -> Cut {
+    let mut sampler = Sampler::new(config, 0);
+    sampler.begin(Origin { item: "item".into(), pass: 0, phase });
+    let (mut clips, mut rendered) = (Vec::new(), 0);
+    let mut render = |grey: &u8| {
+        rendered += 1;
+        Ok(Arc::from(vec![*grey; 12]))
+    };
+    for &(number, begins, lost) in shown {
+        if let Some(begin) = begins {
+            clips.extend(sampler.turn(begin, &mut render).unwrap());
+        }
+        let time = f64::from(number) * 0.04;
+        clips.extend(sampler.push(at(time, lost), 100, &mut render).unwrap());
+    }
+    clips.extend(sampler.end(&mut render).unwrap());
+    let cut = Cut { clips, sampler, rendered };
+    cut.assert_balanced();
+    cut
+}
+
+fn run(begin: Begin, numbers: std::ops::Range<u32>) -> Vec<(u32, Option<Begin>, bool)> {
+    let first = numbers.start;
+    numbers.map(|it| (it, (it == first).then_some(begin), false)).collect()
+}
+
+#[test]
+fn a_prefix_gives_one_clip_from_its_first_picture() {
+    let shown =
+        [run(Begin::Dense, 0..50), run(Begin::Prefix, 50..57), run(Begin::Prefix, 100..106)];
+    let cut = cut_runs(config(2, 0.2, 0.04), 0.12, &shown.concat());
+    let times = numbers(&cut.times());
+    assert_eq!(times[0], [3, 8]);
+    assert_eq!(times[times.len() - 2..], [[50, 55], [100, 105]]);
+    assert!(times[..times.len() - 2].iter().all(|it| it[1] < 50));
+    let counts = cut.sampler.counts;
+    assert_eq!((counts.discontinuity, counts.uneven), (0, 0), "{counts:?}");
+    // Four of each prefix and one beyond the clip; the first three before the phase.
+    assert_eq!(counts.off_grid, 3 + 5 + 4, "{counts:?}");
+    assert!((cut.sampler.gap() - 0.04).abs() < 1e-9 && !cut.sampler.is_too_slow());
+}
+
+#[test]
+fn gaps_between_prefixes_are_not_learnt() {
+    let prefixes = (0..40).flat_map(|it| run(Begin::Prefix, it * 50..it * 50 + 2));
+    let shown: Vec<_> = run(Begin::Dense, 0..20).into_iter().chain(prefixes.skip(2)).collect();
+    let cut = cut_runs(config(2, 0.04, 0.0), 0.0, &shown);
+    assert_eq!(cut.clips.len(), 10 + 39);
+    assert!((cut.sampler.gap() - 0.04).abs() < 1e-9);
+}
+
+#[test]
+fn a_hole_after_the_last_needed_picture_harms_nothing() {
+    // With B-frames, a reference far ahead may have been fed.
+    let mut shown = run(Begin::Dense, 0..50);
+    shown.extend(run(Begin::Prefix, 50..52).into_iter().chain([(58, None, false)]));
+    let cut = cut_runs(config(2, 0.04, 0.0), 0.0, &shown);
+    assert_eq!(numbers(&cut.times()).last().unwrap(), &[50, 51]);
+    assert_eq!(cut.sampler.counts.uneven, 0);
+}
+
+#[test]
+fn a_break_in_a_prefix_gives_no_clip_from_its_middle() {
+    let mut shown = run(Begin::Prefix, 50..60);
+    shown[4].2 = true;
+    shown.extend(run(Begin::Prefix, 100..106));
+    let cut = cut_runs(config(2, 0.2, 0.0), 0.0, &shown);
+    assert_eq!(numbers(&cut.times()), [[100, 105]]);
+    assert_eq!(cut.sampler.counts.discontinuity, 1);
+}
+
+#[test]
+fn dense_pictures_after_prefixes_are_cut_one_clip_after_the_other() {
+    // So close that the time between them alone would break nothing.
+    let shown = [run(Begin::Prefix, 0..6), run(Begin::Dense, 20..50)].concat();
+    let cut = cut_runs(config(2, 0.2, 0.0), 0.0, &shown);
+    assert_eq!(numbers(&cut.times()), [[0, 5], [20, 25], [30, 35], [40, 45]]);
+}

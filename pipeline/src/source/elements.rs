@@ -9,13 +9,13 @@
 //! It is uridecodebin and not uridecodebin3, because the latter, in GStreamer 1.22, now and then
 //! waits for ever at the start of a small file.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 use gstreamer_video as gst_video;
 
-use super::{Opening, camera, decoders::is_unwanted};
+use super::{Opening, camera, decoders::is_unwanted, prefix::Prefixes};
 use crate::{Decoder, Problem};
 
 /// Name of the message that says that every stream is known and none of them is video.
@@ -26,6 +26,7 @@ pub(super) const NO_VIDEO: &str = "no-video";
 pub(super) struct Elements {
     pub(super) pipeline: gst::Pipeline,
     pub(super) sink: AppSink,
+    pub(super) prefixes: Arc<Prefixes>,
 }
 
 /// Initialises GStreamer once.
@@ -46,6 +47,7 @@ pub(super) fn build(uri: &str, opening: &Opening) -> Result<Elements, Problem> {
     pipeline.add_many([&convert, &flip, sink.upcast_ref()]).map_err(failed)?;
     gst::Element::link_many([&convert, &flip, sink.upcast_ref()]).map_err(failed)?;
     one_thread(&pipeline);
+    let prefixes = Prefixes::watch(&pipeline, opening);
     if !camera::add(&pipeline, uri, &convert, opening)? {
         let decode = make("uridecodebin")?;
         decode.set_property("uri", uri);
@@ -54,7 +56,7 @@ pub(super) fn build(uri: &str, opening: &Opening) -> Result<Elements, Problem> {
         link_to(&decode, &convert);
         pipeline.add(&decode).map_err(failed)?;
     }
-    Ok(Elements { pipeline, sink })
+    Ok(Elements { pipeline, sink, prefixes })
 }
 
 pub(super) fn make(factory: &str) -> Result<gst::Element, Problem> {

@@ -1,18 +1,21 @@
 //! Where frames come from.
 //!
 //! A source is an iterator of pictures; to add one, write such an iterator in a file of its
-//! own and list it in [`SourceConfig`] and [`open`]. Only `elements`, `messages`, `uri` and
-//! `decoded` know the GStreamer pipeline.
+//! own and list it in [`SourceConfig`] and [`open`]. Only `elements`, `messages`, `prefix`, `uri`
+//! and `decoded` know the GStreamer pipeline.
 
 mod backlog;
 mod camera;
 mod decoded;
 mod decoders;
 mod elements;
+mod groups;
 mod items;
 mod messages;
 mod moving_digits;
 mod mp4;
+mod nal;
+mod prefix;
 mod synthetic;
 mod teardown;
 mod uri;

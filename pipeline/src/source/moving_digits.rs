@@ -139,6 +139,7 @@ impl MovingDigits {
                 time: (begin + frame as f64) / fps,
                 discontinuity: frame == 0,
                 captured: None,
+                begins: None,
                 image: Image::Digit(digit),
             })
         });

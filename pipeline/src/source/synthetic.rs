@@ -130,7 +130,8 @@ impl Synthetic {
             let time = number as f64 / config.fps;
             let inverted = config.cuts.iter().filter(|&&it| it <= number).count() % 2 == 1;
             let image = Image::Drawn(Drawn { scene: scene.clone(), time, inverted });
-            Some(Ok(Picture { time, discontinuity: false, captured: None, image }))
+            let (captured, begins) = (None, None);
+            Some(Ok(Picture { time, discontinuity: false, captured, begins, image }))
         })
     }
 

@@ -1,7 +1,7 @@
 //! Frames of anything that GStreamer plays: files, RTSP, HLS.
 
 use std::{
-    path,
+    mem, path,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -98,7 +98,7 @@ impl UriPictures {
     }
 
     fn pull(&mut self) -> Option<Result<Picture, Problem>> {
-        let mut last_sign = Instant::now();
+        let (mut last_sign, mut skipped) = (Instant::now(), 0);
         loop {
             if self.stop.is_set() {
                 return None;
@@ -114,7 +114,9 @@ impl UriPictures {
                 return self.wrong_end().map(Err);
             }
             let limit = self.limit();
-            if spoke && matches!(self.patience, Patience::Archive) {
+            let before = mem::replace(&mut skipped, self.elements.prefixes.skipped());
+            let talks = spoke && matches!(self.patience, Patience::Archive);
+            if talks || skipped > before {
                 last_sign = Instant::now();
             } else if last_sign.elapsed() > limit {
                 let seconds = limit.as_secs_f64();
@@ -166,8 +168,9 @@ impl UriPictures {
             Patience::Archive => None,
             Patience::Live { .. } => Some(captured(&buffer)),
         };
+        let begins = self.elements.prefixes.shown(buffer.pts());
         let image = Image::Decoded(Decoded { buffer, info });
-        Ok(Picture { time, discontinuity, captured, image })
+        Ok(Picture { time, discontinuity, captured, begins, image })
     }
 
     /// The format of a sample, and whether it differs from that of the one before.
@@ -192,7 +195,7 @@ impl UriPictures {
         // was never live.
         let is_live = matches!(self.patience, Patience::Live { .. });
         let Some(duration) = self.duration else { return is_live.then_some(Problem::WentAway) };
-        let end = last + before.map_or(0.0, |it| last - it);
+        let end = last + before.map_or(0.0, |it| last - it) + self.elements.prefixes.unshown();
         let allowed = (0.02 * duration).max(0.5);
         (end < duration - allowed).then_some(Problem::Truncated { end, duration })
     }

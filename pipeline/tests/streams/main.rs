@@ -5,6 +5,7 @@
 mod bad_input;
 mod config;
 mod files;
+mod groups;
 mod media;
 mod mixing;
 mod motion;
