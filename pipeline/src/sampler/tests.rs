@@ -214,7 +214,7 @@ fn clips_in_which_nothing_moves_are_dropped_and_their_frames_counted_once() {
     let grey =
         |number: u32| if (30..50).contains(&number) { 100 + 5 * (number % 2) as u8 } else { 100 };
     let shown = || (0..90).map(|it| (f64::from(it) * 0.04, false, grey(it)));
-    for (frames, step, hop) in [(4, 1, 1), (4, 1, 3), (3, 2, 1), (5, 1, 5), (2, 1, 7)] {
+    for (frames, step, hop) in [(4_u32, 1, 1), (4, 1, 3), (3, 2, 1), (5, 1, 5), (2, 1, 7)] {
         let seconds = |it: u32| f64::from(it) * 0.04;
         let config = config(frames as usize, seconds(step), seconds(hop));
         let every = cut(config.clone(), shown());
