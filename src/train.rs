@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,15 @@ use crate::ledger::Ledger;
 use crate::progress::{Progress, RunLine};
 use crate::reports::{self, Stopwatch};
 use crate::telemetry::Telemetry;
+use crate::view::View;
 use crate::{Config, clips, environment, interrupt, print, summary};
 
 /// Trains as `config` says, and prints what came of it.
-pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
+pub(crate) fn run(
+    config: &Config,
+    listen: Option<SocketAddr>,
+    progress: &Progress,
+) -> anyhow::Result<()> {
     let interrupted = interrupt::receiver()?;
     let device = config.device.open()?;
     let telemetry = Telemetry::load(&config.pipeline)?;
@@ -32,6 +38,7 @@ pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
     info!("training on {on}; the tables go to {}", config.storage.dir.display());
 
     let ingest = pipeline::start(&config.pipeline, config.seed)?;
+    let view = listen.map(|it| View::open(it, config, &ingest)).transpose()?;
     let line = progress.run(config.model.train.steps);
     let ledger = Ledger::new(&config.pipeline);
     let mut run = Run {
@@ -42,6 +49,7 @@ pub(crate) fn run(config: &Config, progress: &Progress) -> anyhow::Result<()> {
         store,
         ingest,
         ledger,
+        view,
         line,
         step: 0,
         recent: VecDeque::new(),
@@ -65,6 +73,7 @@ struct Run<'a> {
     store: Store,
     ingest: Ingest,
     ledger: Ledger,
+    view: Option<View>,
     line: RunLine,
     step: u64,
     /// Where the clips of the steps since the last reading of the loss came from.
@@ -101,6 +110,7 @@ impl Run<'_> {
                 recv(interrupted) -> _ => continue,
             };
             let Ok(batch) = batch else { break };
+            self.alive();
             self.step(batch, asked.elapsed(), &mut watch)?;
         }
         Ok(())
@@ -128,6 +138,7 @@ impl Run<'_> {
         };
         self.ingest.trained(&batch.clips);
         self.line.advance(step);
+        self.alive();
         watch.step(batch.clips.len(), waited);
         let Some(report) = report else { return Ok(()) };
         if let Some(embedded) = embedded {
@@ -144,7 +155,11 @@ impl Run<'_> {
         let loss = report.values.first().map_or(f32::NAN, |it| it.1);
         let (pace, step_seconds) = watch.lap(loss);
         self.store.write(reports::metrics(step, report, pace, step_seconds))?;
-        let rows = self.ledger.running(step, &self.ingest.snapshot());
+        let totals = self.ingest.snapshot();
+        if let Some(view) = &mut self.view {
+            view.show(step, report, pace, step_seconds, &totals);
+        }
+        let rows = self.ledger.running(step, &totals);
         self.store.write(Record::Streams(rows))?;
         self.line.show(step, pace);
         for warning in &report.warnings {
@@ -152,6 +167,13 @@ impl Run<'_> {
         }
         debug!("step {step}: {:?}", report.values);
         Ok(())
+    }
+
+    /// Tells those who watch that the trainer works.
+    fn alive(&self) {
+        if let Some(view) = &self.view {
+            view.alive(self.step);
+        }
     }
 
     fn remember(&mut self, batch: &Batch) {
