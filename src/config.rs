@@ -26,6 +26,10 @@ pub(crate) struct Config {
     /// Steps between two batches whose embeddings are stored; 0 stores none.
     #[serde(default = "default_embed_every")]
     pub(crate) embed_every: u64,
+    /// Shows a small picture of each stream on the page of `--listen`. Without it no frame leaves
+    /// the process.
+    #[serde(default)]
+    pub(crate) thumbnails: bool,
     /// Streams to batches.
     pub(crate) pipeline: pipeline::Config,
     /// Batches to losses.

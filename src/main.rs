@@ -6,14 +6,18 @@ mod config;
 mod environment;
 mod interrupt;
 mod ledger;
+mod picture;
 mod print;
 mod progress;
 mod reports;
+mod serve;
 mod streams;
 mod summary;
 mod telemetry;
 mod train;
+mod view;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,7 +43,14 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train as a config says, until its steps are done, its streams end, or Ctrl-C.
-    Train(Run),
+    Train {
+        #[command(flatten)]
+        run: Run,
+        /// Show the run at this address: a page at /, and /metrics, /healthz, /readyz for machines.
+        /// Without a password: let nobody in who may not see it.
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<SocketAddr>,
+    },
     /// Open every stream once and say what a run would find, need and give.
     Check(Run),
 }
@@ -78,7 +89,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<()> {
     match &arguments.command {
-        Command::Train(run) => train::run(run, progress),
+        Command::Train { run, listen } => train::run(run, *listen, progress),
         Command::Check(run) => check::run(&run.load()?),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,6 +19,7 @@ use crate::progress::{Progress, RunLine};
 use crate::reports::{self, Stopwatch};
 use crate::streams::Streams;
 use crate::telemetry::Telemetry;
+use crate::view::View;
 use crate::{Config, clips, environment, interrupt, print, summary};
 
 /// How often a run looks up while it waits for clips.
@@ -26,7 +28,11 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 const LEDGER_EVERY: Duration = Duration::from_secs(60);
 
 /// Trains as a config says, and prints what came of it.
-pub(crate) fn run(arguments: &crate::Run, progress: &Progress) -> anyhow::Result<()> {
+pub(crate) fn run(
+    arguments: &crate::Run,
+    listen: Option<SocketAddr>,
+    progress: &Progress,
+) -> anyhow::Result<()> {
     let config = &arguments.load()?;
     let requests = interrupt::listen()?;
     let device = config.device.open()?;
@@ -39,6 +45,7 @@ pub(crate) fn run(arguments: &crate::Run, progress: &Progress) -> anyhow::Result
     info!("training on {on}; the tables go to {}", config.storage.dir.display());
 
     let ingest = pipeline::start(&config.pipeline, config.seed)?;
+    let view = listen.map(|it| View::open(it, config, &ingest)).transpose()?;
     let line = progress.run(config.model.train.steps);
     let mut run = Run {
         arguments,
@@ -50,6 +57,7 @@ pub(crate) fn run(arguments: &crate::Run, progress: &Progress) -> anyhow::Result
         ingest,
         streams: Streams::new(&config.pipeline),
         ledger: Ledger::default(),
+        view,
         line,
         step: 0,
         recent: VecDeque::new(),
@@ -75,6 +83,7 @@ struct Run<'a> {
     ingest: Ingest,
     streams: Streams,
     ledger: Ledger,
+    view: Option<View>,
     line: RunLine,
     step: u64,
     /// Where the clips of the steps since the last reading of the loss came from.
@@ -110,11 +119,12 @@ impl Run<'_> {
             select! {
                 recv(self.ingest.batches()) -> batch => {
                     let Ok(batch) = batch else { break };
+                    self.alive();
                     self.step(batch, asked.elapsed(), &mut watch)?;
                     asked = Instant::now();
                 }
                 recv(self.ingest.events()) -> event => {
-                    let rows = event.into_iter().map(|it| self.streams.take(it)).collect();
+                    let rows = event.into_iter().map(|it| self.take(it)).collect();
                     self.store(rows)?;
                 }
                 recv(requests.stop) -> _ => {}
@@ -143,6 +153,9 @@ impl Run<'_> {
     /// Stores what happened, and a row of the ledger when none was written for long.
     fn look_up(&mut self) -> anyhow::Result<()> {
         self.take_events()?;
+        if let Some(view) = &mut self.view {
+            view.refresh(&self.streams, &self.ingest.snapshot());
+        }
         if self.ledger.age() > LEDGER_EVERY {
             self.write_ledger()?;
         }
@@ -151,8 +164,15 @@ impl Run<'_> {
 
     fn take_events(&mut self) -> anyhow::Result<()> {
         let events: Vec<Event> = self.ingest.events().try_iter().collect();
-        let rows = events.into_iter().map(|it| self.streams.take(it)).collect();
+        let rows = events.into_iter().map(|it| self.take(it)).collect();
         self.store(rows)
+    }
+
+    fn take(&mut self, event: Event) -> EventRow {
+        if let Some(view) = &mut self.view {
+            view.note(self.streams.name(event.stream), &event);
+        }
+        self.streams.take(event)
     }
 
     fn store(&self, rows: Vec<EventRow>) -> anyhow::Result<()> {
@@ -180,6 +200,9 @@ impl Run<'_> {
             step.is_multiple_of(config.log_every) || step == 1 || step == config.model.train.steps;
         let embed = config.embed_every > 0 && step.is_multiple_of(config.embed_every);
         self.remember(&batch);
+        if let Some(view) = &mut self.view {
+            view.picture(&batch);
+        }
         let clips = clips::upload(&mut batch, &self.telemetry, &self.device);
         // Before the step: the embeddings and the losses of a row are of the same weights.
         let embedded = embed.then(|| self.trainer.embed(&clips));
@@ -190,6 +213,7 @@ impl Run<'_> {
         self.ingest.trained(&batch.clips);
         self.ledger.trained(&batch.clips);
         self.line.advance(step);
+        self.alive();
         watch.step(&batch, waited);
         let Some(report) = report else { return Ok(()) };
         if let Some(embedded) = embedded {
@@ -206,6 +230,9 @@ impl Run<'_> {
         let loss = report.values.first().map_or(f32::NAN, |it| it.1);
         let (pace, step_seconds) = watch.lap(loss);
         self.store.write(reports::metrics(step, report, pace, step_seconds))?;
+        if let Some(view) = &mut self.view {
+            view.learn(step, report, pace, step_seconds);
+        }
         self.take_events()?;
         self.write_ledger()?;
         self.line.show(step, pace);
@@ -216,6 +243,13 @@ impl Run<'_> {
         self.store(warnings.collect())?;
         debug!("step {step}: {:?}", report.values);
         Ok(())
+    }
+
+    /// Tells those who watch that the trainer works.
+    fn alive(&self) {
+        if let Some(view) = &self.view {
+            view.alive(self.step);
+        }
     }
 
     fn remember(&mut self, batch: &Batch) {

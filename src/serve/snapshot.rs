@@ -1,0 +1,186 @@
+//! What a run shows to those outside.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pipeline::{Counts, State};
+use serde::{Serialize, Serializer};
+
+/// A run at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Snapshot {
+    /// Name of the run.
+    pub(crate) run: String,
+    /// Steps that are done.
+    pub(crate) step: u64,
+    /// Steps that the run will take.
+    pub(crate) steps: u64,
+    /// When the run began.
+    #[serde(serialize_with = "unix")]
+    pub(crate) started: SystemTime,
+    /// How fast it goes.
+    pub(crate) pace: Pace,
+    /// What waits to be trained on.
+    pub(crate) queue: Queue,
+    /// The latest value of every metric, in the order in which they are shown.
+    pub(crate) losses: Vec<(String, f64)>,
+    /// The streams, in the order of the config.
+    pub(crate) streams: Vec<Stream>,
+    /// The newest events of all streams, the newest first.
+    pub(crate) events: Vec<Event>,
+}
+
+/// How fast a run goes, measured since the reading of the loss before.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Pace {
+    pub(crate) clips_per_second: f64,
+    pub(crate) step_seconds: f64,
+    /// Share of the time that the trainer waited for data, 0..1.
+    pub(crate) waiting: f64,
+    /// Mean age of the clips that were trained on, where it is known.
+    pub(crate) clip_age_seconds: Option<f64>,
+}
+
+/// What waits to be trained on.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Queue {
+    /// Batches that are stacked.
+    pub(crate) batches: usize,
+    /// Clips in the pool, where it is known.
+    pub(crate) pool: Option<usize>,
+}
+
+/// A stream at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    pub(crate) name: String,
+    pub(crate) state: State,
+    /// When it came into this state.
+    pub(crate) since: SystemTime,
+    /// How often it was connected, or read, before.
+    pub(crate) epoch: u64,
+    /// Why it is in this state, in words, without credentials; may be empty.
+    pub(crate) reason: String,
+    pub(crate) counts: Counts,
+    /// Frames of clips that were trained on.
+    pub(crate) trained: u64,
+    /// Frames of clips that nobody trained on; known at the end only.
+    pub(crate) untrained: u64,
+    pub(crate) decoded_per_second: f64,
+    pub(crate) clips_per_second: f64,
+    /// Its share of the clips that were trained on, 0..1.
+    pub(crate) share: f64,
+    /// A small picture as `data:image/...;base64,...`, only when the config asks for it.
+    pub(crate) thumbnail: Option<String>,
+}
+
+/// A change of a stream's state.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Event {
+    #[serde(serialize_with = "unix")]
+    pub(crate) time: SystemTime,
+    pub(crate) stream: String,
+    #[serde(serialize_with = "state")]
+    pub(crate) state: State,
+    pub(crate) epoch: u64,
+    pub(crate) reason: String,
+}
+
+/// Every state, for those who show one line a state.
+pub(crate) const STATES: [State; 8] = [
+    State::Connecting,
+    State::Playing,
+    State::Stalled,
+    State::Waiting,
+    State::GivenUp,
+    State::Ended,
+    State::Failed,
+    State::Stopped,
+];
+
+impl Snapshot {
+    /// Whether the run trains: a step is done, and a stream plays.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        if self.step == 0 {
+            return Err("the first step is not done yet".into());
+        }
+        if self.streams.iter().any(|it| it.state == State::Playing) {
+            return Ok(());
+        }
+        let states: Vec<_> =
+            self.streams.iter().map(|it| format!("{:?} is {}", it.name, it.state)).collect();
+        Err(format!("no stream plays: {}", states.join(", ")))
+    }
+}
+
+impl Stream {
+    /// What became of every decoded frame; the numbers add up to `counts.decoded`.
+    pub(crate) fn fates(&self) -> [(&'static str, u64); 11] {
+        let Self { counts, trained, untrained, .. } = self;
+        // The totals of a running stream and of the trainer are not of one instant.
+        let held = counts.decoded.saturating_sub(trained + untrained + counts.skipped());
+        [
+            ("trained", *trained),
+            ("held", held),
+            ("untrained", *untrained),
+            ("off_grid", counts.off_grid),
+            ("cut", counts.cut),
+            ("discontinuity", counts.discontinuity),
+            ("uneven", counts.uneven),
+            ("light", counts.light),
+            ("still", counts.still),
+            ("full", counts.full),
+            ("unfinished", counts.unfinished),
+        ]
+    }
+}
+
+impl Serialize for Stream {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        /// The stream as others read it.
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            name: &'a str,
+            state: &'static str,
+            since: f64,
+            epoch: u64,
+            reason: &'a str,
+            fates: [(&'static str, u64); 11],
+            counts: &'a Counts,
+            decoded_per_second: f64,
+            clips_per_second: f64,
+            share: f64,
+            thumbnail: Option<&'a str>,
+        }
+        Shown {
+            name: &self.name,
+            state: self.state.name(),
+            since: seconds(self.since),
+            epoch: self.epoch,
+            reason: &self.reason,
+            fates: self.fates(),
+            counts: &self.counts,
+            decoded_per_second: self.decoded_per_second,
+            clips_per_second: self.clips_per_second,
+            share: self.share,
+            thumbnail: self.thumbnail.as_deref(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// Seconds since 1970, to the millisecond.
+pub(super) fn seconds(time: SystemTime) -> f64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as f64 / 1e3
+}
+
+fn unix<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(seconds(*time))
+}
+
+fn state<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.name())
+}
