@@ -62,6 +62,7 @@ mod tests {
         fs::write(&path, include_str!("../configs/quickstart.toml")).unwrap();
         let sets = [
             "pipeline.stream.0.source={ uri = \"rtsp://me:hush@192.0.2.7/door\" }".to_owned(),
+            "pipeline.stream.0.loop=false".to_owned(),
             format!("storage.dir={}", folder.path().display()),
         ];
         write(&Config::load(&path, &sets).unwrap(), "cpu").unwrap();
