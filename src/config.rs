@@ -1,5 +1,6 @@
 //! One TOML is one run: reading it, overriding it, and saying where it is wrong.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,9 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use crate::clips;
+
+/// What stands for a secret where it is printed.
+const HIDDEN: &str = "***";
 
 /// One run, as a file under `configs/` describes it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -62,13 +66,39 @@ impl fmt::Display for BadConfig {
             write!(f, ":{line}")?;
         }
         if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
+            write!(f, ": {}", without_addresses(&self.key))?;
         }
         write!(f, ": {}", self.message)
     }
 }
 
 impl std::error::Error for BadConfig {}
+
+/// A parser's message or a key, without what it quotes if that may be an address with a password.
+fn without_addresses(text: &str) -> Cow<'_, str> {
+    if may_hold_address(text) { without_quotes(text).into() } else { text.into() }
+}
+
+/// A quoted value may itself hold any kind of quote: all is left out up to what was expected.
+fn without_quotes(text: &str) -> String {
+    let start = text.find(['"', '`']).unwrap_or(0);
+    let end = text.rfind(", expected ").filter(|it| *it > start).unwrap_or(text.len());
+    format!("{}{HIDDEN}{}", &text[..start], &text[end..])
+}
+
+fn may_hold_address(text: &str) -> bool {
+    text.contains("://") || text.contains('@')
+}
+
+/// A `--set` as it may be shown.
+fn shown(set: &str) -> String {
+    match set.split_once('=') {
+        Some((key, value)) if key.contains("source") || may_hold_address(value) => {
+            format!("--set {}={HIDDEN}", without_addresses(key))
+        }
+        _ => format!("--set {}", without_addresses(set)),
+    }
+}
 
 impl Config {
     /// Reads a config, replaces the values of `sets`, and checks all of it.
@@ -88,11 +118,15 @@ impl Config {
             return config.checked(path, &text);
         }
         for set in sets {
-            replace(&mut table, set).map_err(|message| bad(&format!("--set {set}"), message))?;
+            replace(&mut table, set)
+                .map_err(|message| bad(&shown(set), without_addresses(&message).into()))?;
         }
         let config = Self::deserialize(table).map_err(|err| {
             let message = err.to_string().trim().replace('\n', " ");
-            bad("", format!("with --set {}: {message}", sets.join(" --set ")))
+            let sets: Vec<String> = sets.iter().map(|it| shown(it)).collect();
+            let hidden = sets.iter().any(|it| it.contains(HIDDEN)) || may_hold_address(&message);
+            let message = if hidden { without_quotes(&message) } else { message };
+            bad(&format!("with {}", sets.join(" ")), message)
         })?;
         config.checked(path, &text)
     }
@@ -183,6 +217,7 @@ fn locate(path: &Path, text: &str, err: &toml::de::Error) -> BadConfig {
     }
     let (key, at) = found.unwrap_or((String::new(), span));
     let line = Some(line_at(text, at.start));
+    let message = without_addresses(&message).into();
     BadConfig { path: path.into(), line, key, message }
 }
 
@@ -298,6 +333,49 @@ mod tests {
         ] {
             let shown = load(TEXT, &[set]).unwrap_err();
             assert!(shown.contains("--set") && shown.contains(part), "{shown}");
+        }
+    }
+
+    #[test]
+    fn no_complaint_quotes_an_address() {
+        let source = "source = { files = \"tests/media/street.mp4\" }";
+        assert!(TEXT.contains(source), "the example has changed");
+        for wrong in [
+            "source = \"rtsp://me:hush@host/\"",
+            "source = \"me:hu`sh\\\" hush@host/\"",
+            "source = { uri = \"rtsp://me:hush@host/\", url = 1 }",
+            "source = { url = \"rtsp://me:hush@host/\" }",
+            "source = { uri = [\"rtsp://me:hush@host/\"] }",
+            "source = { uri = rtsp://me:hush@host/ }",
+            "source = { uri = \"rtsp://me:hush@host/ }",
+            "source = { uri = \"rtsp://me:hush@host/${NO_SUCH_NAME}\" }",
+            "source = { uri = \"rtsp:/me:hush@host/\" }",
+            "source = { uri = \"rtsp://me:hu/sh:hush@host/\" }",
+            "source = { files = \"rtsp://me:hush@host/\" }",
+            "source = { synthetic = {} }\nweight = \"rtsp://me:hush@host/\"",
+            "source = { synthetic = {} }\nloop = \"rtsp://host/?token=hush\"",
+            "source = { synthetic = {} }\n\"rtsp://me:hush@host/\" = 1",
+            "source = { uri = \"rtsp://me:hush@host/\" }\nsource = 1",
+            "source = { uri = \"rtsp://me:hush@host/\" }\nurl = 1",
+        ] {
+            let text = TEXT.replacen(source, wrong, 1).replace("loop = true\n", "");
+            let shown = load(&text, &[]).unwrap_err();
+            assert!(shown.starts_with("run.toml:"), "{shown}");
+            assert!(!shown.contains("hush"), "{wrong}: {shown}");
+        }
+        for set in [
+            "pipeline.stream.0.source=rtsp://me:hush@host/",
+            "pipeline.stream.0.source=me hush",
+            "pipeline.stream.0.source={ uri = \"me:hush@host/\" }",
+            "pipeline.stream.0.source.uri=rtsp://me:hush@host/",
+            "pipeline.stream.9.source.uri=rtsp://me:hush@host/",
+            "pipeline.stream.0.weight=rtsp://me:hush@host/",
+            "pipeline.stream.0.rtsp://me:hush@host/=1",
+            "rtsp://me:hush@host/?a=1",
+            "rtsp://me:hush@host/",
+        ] {
+            let shown = load(TEXT, &[set]).unwrap_err();
+            assert!(shown.starts_with("run.toml") && !shown.contains("hush"), "{set}: {shown}");
         }
     }
 

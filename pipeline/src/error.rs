@@ -101,6 +101,9 @@ pub enum Problem {
     /// Not a glob pattern.
     #[error("is not a valid glob pattern: {0}")]
     Pattern(String),
+    /// An address that is no URI, or that names a secret which is not there.
+    #[error("{0}")]
+    Address(String),
     /// The file exists and cannot be opened.
     #[error("cannot be opened ({0}): check its permissions")]
     Unreadable(io::Error),

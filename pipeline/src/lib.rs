@@ -9,6 +9,7 @@
 //! every stream closes the receiver of batches. Every decoded frame has exactly one fate,
 //! which [`StreamReport`] accounts for.
 
+mod address;
 mod config;
 mod memory;
 
@@ -42,6 +43,7 @@ mod stop;
 mod error;
 mod probe;
 
+pub use address::Address;
 pub use batch::Batch;
 pub use clip::{Captured, ClipInfo, Clock, Counts};
 pub use config::{

@@ -7,6 +7,7 @@ use gstreamer_pbutils::{self as gst_pbutils, prelude::*};
 
 use crate::{
     ClipConfig, Problem, Result, SourceConfig, StreamConfig,
+    address::Revealed,
     source::{self, Item, Opening},
     stop::stop,
 };
@@ -70,8 +71,8 @@ fn look(config: &StreamConfig, item: &Item, timeout: Duration) -> Result<Found> 
         SourceConfig::Files(_) | SourceConfig::Uri(_) => {}
     }
     let located = source::location(item);
-    let uri = located.map_err(|it| it.of(&config.name, &label))?;
-    match discover(&uri, timeout) {
+    let address = located.map_err(|it| it.of(&config.name, &label))?;
+    match discover(&address, timeout) {
         Ok(info) => found(&label, &info).map_err(|it| it.of(&config.name, &label)),
         // Training's own pipeline says more about a failure, as which decoder is missing.
         Err(problem) => {
@@ -94,14 +95,14 @@ fn drawn(label: &str, fps: f64, seconds: f64) -> Found {
     }
 }
 
-fn discover(uri: &str, timeout: Duration) -> Result<gst_pbutils::DiscovererInfo, Problem> {
+fn discover(address: &Revealed, timeout: Duration) -> Result<gst_pbutils::DiscovererInfo, Problem> {
     source::init()?;
     let timeout = timeout.clamp(Duration::from_secs(1), Duration::from_secs(3600));
     let timeout = gst::ClockTime::from_nseconds(timeout.as_nanos() as u64);
     let discoverer = gst_pbutils::Discoverer::new(timeout);
     let discoverer = discoverer.map_err(|it| Problem::GStreamer(it.to_string()))?;
-    let info = discoverer.discover_uri(uri);
-    let info = info.map_err(|it| Problem::Unreachable(it.message().to_owned()))?;
+    let info = discoverer.discover_uri(address.as_str());
+    let info = info.map_err(|it| Problem::Unreachable(address.redact(it.message())))?;
     match info.result() {
         gst_pbutils::DiscovererResult::Ok => Ok(info),
         gst_pbutils::DiscovererResult::Timeout => {

@@ -60,6 +60,21 @@ impl Running {
         self.give_up(part)
     }
 
+    /// Waits until standard error holds all of these, in any order.
+    pub(crate) fn wait_for_all(&mut self, parts: &[&str]) {
+        let until = Instant::now() + PATIENCE;
+        while let Some(part) = parts.iter().find(|it| !self.seen.contains(**it)) {
+            if !self.next_line(until).unwrap_or_else(|| self.give_up(part)) {
+                self.give_up(part);
+            }
+        }
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ensure, positive, refuse};
-use crate::{MovingDigits, Result, Synthetic};
+use crate::{Address, MovingDigits, Result, Synthetic};
 
 /// One entry of the `[[pipeline.stream]]` list.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -158,8 +158,9 @@ impl From<Region> for [f64; 4] {
 pub enum SourceConfig {
     /// A file, a folder (its files, sorted by name), or a glob pattern.
     Files(String),
-    /// Any URI that GStreamer plays: `rtsp://`, `https://`, `file://`.
-    Uri(String),
+    /// Any URI that GStreamer plays: `rtsp://`, `https://`, `file://`. A password or token is best
+    /// written as `${NAME}`, see [`Address`].
+    Uri(Address),
     /// Moving shapes that are drawn, not decoded.
     Synthetic(Synthetic),
     /// Digits that move and then turn, drawn in sequences of 9 frames.
@@ -191,7 +192,7 @@ impl StreamConfig {
     /// are playlists over HTTP (`.m3u8`), unless `live` says otherwise.
     pub fn is_live(&self) -> bool {
         self.live.unwrap_or(match &self.source {
-            SourceConfig::Uri(uri) => is_live(uri),
+            SourceConfig::Uri(address) => is_live(address),
             SourceConfig::Files(_) | SourceConfig::Synthetic(_) | SourceConfig::MovingDigits(_) => {
                 false
             }
@@ -227,10 +228,13 @@ impl StreamConfig {
         self.retry.validate(&key("retry"))?;
         match &self.source {
             SourceConfig::Files(it) => {
-                ensure(!it.is_empty(), &key("source.files"), "must name a file, folder or glob")
+                let key = key("source.files");
+                ensure(!it.is_empty(), &key, "must name a file, folder or glob")?;
+                ensure(!it.contains("://"), &key, "is an address: write it as source.uri")
             }
             SourceConfig::Uri(it) => {
-                ensure(it.contains("://"), &key("source.uri"), "must be a URI, as in rtsp://host/")
+                let problem = it.reveal().err().map(|it| it.to_string());
+                ensure(problem.is_none(), &key("source.uri"), &problem.unwrap_or_default())
             }
             SourceConfig::Synthetic(it) => refuse(it.wrong(), &key("source.synthetic")),
             SourceConfig::MovingDigits(it) => refuse(it.wrong(), &key("source.moving-digits")),
@@ -267,11 +271,10 @@ impl Region {
     }
 }
 
-fn is_live(uri: &str) -> bool {
-    let Some((scheme, rest)) = uri.split_once("://") else { return false };
-    match scheme.to_ascii_lowercase().as_str() {
+fn is_live(address: &Address) -> bool {
+    match address.scheme().to_ascii_lowercase().as_str() {
         "rtsp" | "rtsps" | "rtspt" | "rtspu" | "udp" | "srt" | "rtmp" | "rtmps" | "v4l2" => true,
-        "http" | "https" => rest.split(['?', '#']).next().is_some_and(|it| it.ends_with(".m3u8")),
+        "http" | "https" => address.is_playlist(),
         _ => false,
     }
 }

@@ -8,13 +8,13 @@ use std::{
 };
 
 use super::{MovingDigits, Synthetic, mp4::lacks_index};
-use crate::{Problem, SourceConfig};
+use crate::{Address, Problem, SourceConfig};
 
 /// One thing to open.
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
     File(PathBuf),
-    Uri(String),
+    Uri(Address),
     Synthetic(Synthetic),
     MovingDigits(MovingDigits),
 }
@@ -26,7 +26,7 @@ pub(crate) fn items(source: &SourceConfig) -> Result<Vec<Item>, Problem> {
             let files = files(path)?;
             Ok(files.into_iter().map(Item::File).collect())
         }
-        SourceConfig::Uri(uri) => Ok(vec![Item::Uri(uri.clone())]),
+        SourceConfig::Uri(address) => Ok(vec![Item::Uri(address.clone())]),
         SourceConfig::Synthetic(it) => Ok(vec![Item::Synthetic(it.clone())]),
         SourceConfig::MovingDigits(it) => Ok(vec![Item::MovingDigits(it.clone())]),
     }
@@ -37,7 +37,7 @@ impl Item {
     pub(crate) fn label(&self) -> Arc<str> {
         match self {
             Self::File(path) => path.display().to_string().into(),
-            Self::Uri(uri) => without_credentials(uri).into(),
+            Self::Uri(address) => address.to_string().into(),
             Self::Synthetic(_) => "synthetic".into(),
             Self::MovingDigits(_) => "moving-digits".into(),
         }
@@ -56,22 +56,6 @@ pub(super) fn inspect(path: &Path) -> Result<(), Problem> {
         _ if lacks_index(&mut file).map_err(unreadable)? => Err(Problem::NoIndex),
         _ => Ok(()),
     }
-}
-
-/// Drops `user:password@` from a URI.
-pub(crate) fn without_credentials(uri: &str) -> String {
-    match credentials(uri) {
-        Some(secret) => uri.replacen(secret, "", 1),
-        None => uri.into(),
-    }
-}
-
-/// The `user:password@` of a URI.
-pub(super) fn credentials(uri: &str) -> Option<&str> {
-    let start = uri.find("://")? + 3;
-    let rest = &uri[start..];
-    let host = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    host.rfind('@').map(|at| &host[..=at])
 }
 
 fn files(path: &str) -> Result<Vec<PathBuf>, Problem> {
@@ -117,18 +101,6 @@ fn unreadable(error: io::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn credentials_are_cut_out_of_a_uri() {
-        for (uri, public) in [
-            ("rtsp://me:se%40cret@host:554/a@b", "rtsp://host:554/a@b"),
-            ("rtsp://me:p@ss@host/cam", "rtsp://host/cam"),
-            ("http://host/a?mail=x@y", "http://host/a?mail=x@y"),
-            ("file:///tmp/a@b.mp4", "file:///tmp/a@b.mp4"),
-        ] {
-            assert_eq!(without_credentials(uri), public);
-        }
-    }
 
     #[test]
     fn a_folder_gives_its_files_by_name() {

@@ -2,8 +2,8 @@
 
 use gstreamer::{self as gst, prelude::*};
 
-use super::{elements::NO_VIDEO, items::credentials};
-use crate::Problem;
+use super::elements::NO_VIDEO;
+use crate::{Problem, address::Revealed};
 
 /// What the bus has said so far.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ impl Heard {
     pub(super) fn take(
         &mut self,
         message: &gst::Message,
-        uri: &str,
+        address: &Revealed,
         started: bool,
     ) -> Option<Problem> {
         match message.view() {
@@ -29,7 +29,7 @@ impl Heard {
                 self.missing = self.missing.take().or_else(|| missing_decoder(it.structure()?));
                 None
             }
-            gst::MessageView::Error(it) => Some(self.problem(it, uri, started)),
+            gst::MessageView::Error(it) => Some(self.problem(it, address, started)),
             _ => None,
         }
     }
@@ -38,9 +38,9 @@ impl Heard {
         self.missing.clone().map(Problem::MissingDecoder)
     }
 
-    fn problem(&self, message: &gst::message::Error, uri: &str, started: bool) -> Problem {
+    fn problem(&self, message: &gst::message::Error, address: &Revealed, started: bool) -> Problem {
         let error = message.error();
-        let text = text(message, uri);
+        let text = text(message, address);
         if started {
             return Problem::Decode { element: element(message), message: text };
         }
@@ -55,7 +55,7 @@ impl Heard {
         if error.matches(gst::StreamError::Demux) {
             return Problem::NoIndex;
         }
-        let remote = !uri.starts_with("file:");
+        let remote = !address.as_str().starts_with("file:");
         // An HTTP source that cannot connect says no more than that its task failed.
         let source = error.is::<gst::ResourceError>()
             || remote && (error.is::<gst::CoreError>() || error.matches(gst::StreamError::Failed));
@@ -79,8 +79,8 @@ fn element(message: &gst::message::Error) -> String {
     factory.map_or_else(|| "GStreamer".into(), |it| it.name().into())
 }
 
-/// The message and its last detail in one line, without credentials.
-fn text(message: &gst::message::Error, uri: &str) -> String {
+/// The message and its last detail in one line, without secrets.
+fn text(message: &gst::message::Error, address: &Revealed) -> String {
     let error = message.error();
     let headline = error.message().trim_end_matches('.');
     let debug = message.debug().unwrap_or_default();
@@ -93,8 +93,5 @@ fn text(message: &gst::message::Error, uri: &str) -> String {
     } else {
         format!("{headline}: {detail}")
     };
-    match credentials(uri) {
-        Some(secret) => text.replace(secret, ""),
-        None => text,
-    }
+    address.redact(&text)
 }

@@ -25,7 +25,7 @@ pub use synthetic::Synthetic;
 
 pub(crate) use decoded::Decoded;
 pub(crate) use elements::init;
-pub(crate) use items::{Item, items, without_credentials};
+pub(crate) use items::{Item, items};
 pub(crate) use moving_digits::Digit;
 pub(crate) use synthetic::Drawn;
 pub(crate) use uri::location;
@@ -55,7 +55,7 @@ pub(crate) fn open(item: &Item, opening: &Opening) -> Result<Pictures, Problem> 
         Item::Synthetic(it) => Ok(Box::new(it.pictures(opening.stop.clone()))),
         Item::MovingDigits(it) => Ok(Box::new(it.pictures(opening.stop.clone())?)),
         Item::File(_) | Item::Uri(_) => {
-            Ok(Box::new(uri::UriPictures::open(&location(item)?, opening)?))
+            Ok(Box::new(uri::UriPictures::open(location(item)?, opening)?))
         }
     }
 }
@@ -65,7 +65,7 @@ impl SourceConfig {
     pub(crate) fn label(&self) -> String {
         match self {
             Self::Files(path) => path.clone(),
-            Self::Uri(uri) => items::without_credentials(uri),
+            Self::Uri(address) => address.to_string(),
             Self::Synthetic(_) => "synthetic".into(),
             Self::MovingDigits(_) => "moving-digits".into(),
         }

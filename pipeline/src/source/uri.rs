@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     Captured, Clock, Problem,
+    address::Revealed,
     picture::{Image, Picture},
     stop::Stop,
     tally::Tally,
@@ -44,7 +45,7 @@ enum Patience {
 /// Pulls frames out of a running pipeline, and stops it when dropped.
 #[derive(Debug)]
 pub(super) struct UriPictures {
-    uri: String,
+    address: Revealed,
     stop: Stop,
     patience: Patience,
     tally: Arc<Tally>,
@@ -60,25 +61,26 @@ pub(super) struct UriPictures {
 }
 
 /// The URI of a file, after a look at it, or of a URI.
-pub(crate) fn location(item: &Item) -> Result<String, Problem> {
+pub(crate) fn location(item: &Item) -> Result<Revealed, Problem> {
     match item {
         Item::File(path) => {
             inspect(path)?;
             let path = path::absolute(path).map_err(Problem::Unreadable)?;
             let uri = gst::glib::filename_to_uri(path, None);
-            uri.map(String::from).map_err(|it| Problem::Unreachable(it.to_string()))
+            let uri = uri.map_err(|it| Problem::Unreachable(it.to_string()))?;
+            Ok(Revealed::public(uri.into()))
         }
-        Item::Uri(uri) => Ok(uri.clone()),
+        Item::Uri(address) => address.reveal(),
         Item::Synthetic(_) | Item::MovingDigits(_) => Err(Problem::NotFound),
     }
 }
 
 impl UriPictures {
-    pub(super) fn open(uri: &str, opening: &Opening) -> Result<Self, Problem> {
-        let elements = elements::build(uri, opening)?;
+    pub(super) fn open(address: Revealed, opening: &Opening) -> Result<Self, Problem> {
+        let elements = elements::build(address.as_str(), opening)?;
         let no_bus = || Problem::GStreamer("a pipeline without a bus".into());
         let mut pictures = Self {
-            uri: uri.into(),
+            address,
             stop: opening.stop.clone(),
             patience: Patience::of(opening),
             tally: opening.tally.clone(),
@@ -144,7 +146,7 @@ impl UriPictures {
         let (mut spoke, started) = (false, self.recent[1].is_some());
         while let Some(message) = self.bus.pop() {
             spoke = true;
-            if let Some(problem) = self.heard.take(&message, &self.uri, started) {
+            if let Some(problem) = self.heard.take(&message, &self.address, started) {
                 return (spoke, Some(problem));
             }
         }

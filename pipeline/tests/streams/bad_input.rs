@@ -105,7 +105,7 @@ fn an_address_where_nobody_answers() {
 fn a_server_that_says_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("rtsp://{}/cam", listener.local_addr().unwrap());
-    let mut bad = stream("bad", SourceConfig::Uri(uri));
+    let mut bad = stream("bad", SourceConfig::Uri(uri.into()));
     bad.retry.connect = 0.5;
     assert_says(&tried_once(bad), &["given up after 1", "no frame in 0.5 s", "retry.connect"]);
 }

@@ -33,7 +33,7 @@ fn every_field_is_read_and_written_again() {
     assert!(archive.repeat && archive.weight == 2.0 && !camera.repeat && camera.weight == 1.0);
     assert_eq!((archive.telemetry.as_deref(), &camera.telemetry), (Some("measured"), &None));
     assert!(matches!(&archive.source, SourceConfig::Files(it) if it == "clips/*.mp4"));
-    assert!(matches!(&camera.source, SourceConfig::Uri(it) if it == "rtsp://host/cam"));
+    assert!(matches!(&camera.source, SourceConfig::Uri(it) if it.to_string() == "rtsp://host/cam"));
     let SourceConfig::Synthetic(shapes) = &shapes.source else { panic!("synthetic") };
     assert_eq!((shapes.frames, shapes.fps, shapes.shapes), (100, 25.0, 3));
     let SourceConfig::MovingDigits(digits) = &digits.source else { panic!("moving-digits") };

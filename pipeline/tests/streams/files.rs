@@ -147,7 +147,8 @@ fn a_uri_is_read_like_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = ball(folder.path(), "a ball.mp4", 50);
     let uri = format!("file://{}", path.display()).replace(' ', "%20");
-    let (batches, _) = train(&config(vec![stream("u", SourceConfig::Uri(uri))]), 0, usize::MAX);
+    let (batches, _) =
+        train(&config(vec![stream("u", SourceConfig::Uri(uri.into()))]), 0, usize::MAX);
     assert_eq!(batches.len(), 5);
 }
 
