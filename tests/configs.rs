@@ -37,12 +37,23 @@ fn small(path: &Path, run: &Path) -> Toml {
     set(pipeline, "size", vec![32, 32]);
     set(table(pipeline, "batch"), "clips", 4);
     set(table(pipeline, "batch"), "pool", 4);
+    for stream in pipeline["stream"].as_array_mut().unwrap() {
+        on_file(stream.as_table_mut().unwrap());
+    }
     let model = table(&mut config, "model");
     set(table(model, "train"), "steps", 2);
     set(table(model, "train"), "warmup", 1);
     small_encoder(table(model, "encoder"));
     small_method(table(model, "method"));
     config
+}
+
+/// A camera becomes a file, for there is no network; all else about the stream stays.
+fn on_file(stream: &mut Toml) {
+    let source = table(stream, "source");
+    if source.remove("uri").is_some() {
+        set(source, "files", "tests/media/street.mp4");
+    }
 }
 
 fn small_encoder(encoder: &mut Toml) {
