@@ -5,7 +5,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One frame of the training size, `[height, width, 3]` RGB, 8 bits a channel.
 ///
@@ -19,7 +19,7 @@ pub(crate) struct Frame {
 }
 
 /// When a frame was captured.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Captured {
     /// UTC.
     pub time: SystemTime,
@@ -28,7 +28,7 @@ pub struct Captured {
 }
 
 /// Whose clock a capture time is of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Clock {
     /// The camera's own, as its RTCP sender reports tell it.
     Camera,

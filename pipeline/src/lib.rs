@@ -41,6 +41,7 @@ mod stop;
 
 mod error;
 mod probe;
+mod worker;
 
 pub use batch::Batch;
 pub use clip::{Captured, ClipInfo, Clock, Counts};
@@ -54,3 +55,4 @@ pub use ingest::{Ingest, start};
 pub use ledger::{Outcome, StreamReport};
 pub use probe::{Found, items, probe};
 pub use source::{MovingDigits, Sequences, Synthetic, Trajectory};
+pub use worker::decode_worker;
