@@ -20,7 +20,8 @@ import numpy as np
 SAMPLE_EVERY = 10.0
 WARM_UP_SHARE = 0.2
 FATES = ("trained", "untrained", "off_grid", "cut", "discontinuity", "uneven", "light", "still",
-         "full", "unfinished")
+         "dropped", "unfinished")
+ALL_FATES = " + ".join(f'"{name}"' for name in FATES)
 CONFIG = """
 seed = 1
 device = "cpu"
@@ -245,11 +246,11 @@ def report(arguments, folder, code, seconds, cameras, struck, samples):
     db = duckdb.connect()
     for table in ("metrics", "streams", "events"):
         db.execute(f"CREATE VIEW {table} AS SELECT * FROM '{run}/{table}/*.parquet'")
-    sums = ", ".join(f"sum({name})::BIGINT" for name in ("decoded", *FATES))
+    sums = ", ".join(f'sum("{name}")::BIGINT' for name in ("decoded", *FATES))
     decoded, *fates = db.execute(f"SELECT {sums} FROM streams").fetchone()
     wrong = db.execute(
         f"SELECT count(*) FROM (SELECT stream FROM streams GROUP BY stream "
-        f"HAVING sum(decoded) <> sum({' + '.join(FATES)}))").fetchone()[0]
+        f"HAVING sum(decoded) <> sum({ALL_FATES}))").fetchone()[0]
     others = db.execute("SELECT sum(reconnects)::BIGINT, sum(stalls)::BIGINT, sum(late)::BIGINT, "
                         "sum(abandoned)::BIGINT FROM streams").fetchone()
     steps, gap = db.execute(

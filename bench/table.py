@@ -1,13 +1,13 @@
 """Markdown tables of the benchmark's results, for BENCHMARKS.md.
 
     table.py [--decode FILE] [--pairs FILE] [--step FILE...] [--waiting FILE...] [--methods FILE]
-             [--learning FILE] [--digits FILE]
+             [--isolation FILE] [--learning FILE] [--digits FILE]
 
 A result file holds one JSON object, on its last line. decode: what `decode.py --json` prints.
 pairs: what `pairs.py` prints.
 step: what `step.py --json` and onward's example print, the first file being the reference of the
-ratios. waiting: what `waiting.py` prints. methods: what onward's example prints. learning and
-digits: what `learning.py` and `digits.py` print.
+ratios. waiting: what `waiting.py` prints. methods: what onward's example prints. isolation,
+learning and digits: what `isolation.py`, `learning.py` and `digits.py` print.
 """
 
 import argparse
@@ -120,6 +120,18 @@ def methods_tables(result):
         for r in rows], texts=2)
 
 
+def isolation_tables(result):
+    yield f"RGB 112x112, clips of two neighbouring frames, medians of {result['repeats']}."
+    yield table(["file", "clips", "frames per CPU-s", "isolated", "of it", "more CPU a frame",
+                 "frames per s", "isolated"], [
+        [f"`{r['file']}`", r["clips"], f"{r['here']['frames_per_cpu_s']:.0f}",
+         f"{r['isolated']['frames_per_cpu_s']:.0f}",
+         f"{r['isolated']['frames_per_cpu_s'] / r['here']['frames_per_cpu_s']:.2f}",
+         f"{r['cpu_us_a_frame']:.0f} us", f"{r['here']['frames_per_s']:.0f}",
+         f"{r['isolated']['frames_per_s']:.0f}"]
+        for r in result["rows"]], texts=2)
+
+
 def orderings_tables(result):
     yield (f"TDV on the quickstart's three clips, {result['steps']} steps, one seed; means and "
            f"embeddings of the last {result['last']} steps "
@@ -177,6 +189,7 @@ def main():
     parser.add_argument("--step", nargs="+", metavar="FILE")
     parser.add_argument("--waiting", nargs="+", metavar="FILE")
     parser.add_argument("--methods", metavar="FILE")
+    parser.add_argument("--isolation", metavar="FILE")
     parser.add_argument("--learning", metavar="FILE")
     parser.add_argument("--digits", metavar="FILE")
     args = parser.parse_args()
@@ -192,6 +205,8 @@ def main():
         parts += ["## Waiting", *waiting_tables([load(path) for path in args.waiting])]
     if args.methods:
         parts += ["## One step of every method", *methods_tables(load(args.methods))]
+    if args.isolation:
+        parts += ["## Decoding in processes of its own", *isolation_tables(load(args.isolation))]
     if args.learning:
         parts += ["## TDV's orderings", *orderings_tables(load(args.learning))]
     if args.digits:

@@ -122,7 +122,7 @@ fn row(
         uneven: since(|it| it.uneven),
         light: since(|it| it.light),
         still: since(|it| it.still),
-        full: since(|it| it.full),
+        dropped: since(|it| it.dropped),
         unfinished: since(|it| it.unfinished),
         passes: since(|it| it.passes),
         errors: since(|it| it.errors),

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing::Level;
 
 use crate::config::{BadConfig, Config};
 use crate::progress::Progress;
@@ -53,6 +54,9 @@ enum Command {
     },
     /// Open every stream once and say what a run would find, need and give.
     Check(Run),
+    /// Decode for a run that is isolated; `train` starts it.
+    #[command(hide = true)]
+    DecodeWorker,
 }
 
 #[derive(Debug, clap::Args)]
@@ -76,6 +80,9 @@ const BAD_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Command::DecodeWorker = arguments.command {
+        return decode();
+    }
     let progress = Progress::new(arguments.quiet, arguments.verbose);
     match run(&arguments, &progress) {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,9 +94,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// Serves as a decoder process, whose log goes to its parent.
+fn decode() -> ExitCode {
+    let log = tracing_subscriber::fmt().with_max_level(Level::DEBUG).with_ansi(false);
+    log.with_target(false).without_time().with_writer(std::io::stderr).init();
+    match pipeline::decode_worker() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            tracing::error!("it is started by `onward train`, not by hand: {err}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<()> {
     match &arguments.command {
         Command::Train { run, listen } => train::run(run, *listen, progress),
         Command::Check(run) => check::run(&run.load()?),
+        Command::DecodeWorker => Ok(()),
     }
 }

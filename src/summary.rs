@@ -54,7 +54,7 @@ fn stream(text: &mut String, report: &StreamReport) {
         ("at missing frames", counts.uneven),
         ("where the light changed", counts.light),
         ("where nothing moves", counts.still),
-        ("dropped for newer ones", counts.full),
+        ("dropped for newer ones", counts.dropped),
         ("unfinished", counts.unfinished),
     ];
     let parts = parts.iter().filter(|it| it.1 > 0);

@@ -17,7 +17,7 @@ NEIGHBOURS = 5
 TABLES = ("metrics", "embeddings", "streams")
 OPTIONAL = {"captured", "captured_by", "message"}
 SKIPPED = ("trained", "untrained", "off_grid", "cut", "discontinuity", "uneven",
-           "light", "still", "full", "unfinished")
+           "light", "still", "dropped", "unfinished")
 
 TIME = "TIMESTAMP WITH TIME ZONE"
 COUNTS = ("decoded", *SKIPPED, "passes", "errors", "reconnects", "stalls", "late", "unneeded",

@@ -5,6 +5,7 @@
 //! ```
 //!
 //! With `--keyframe-pairs` in front only the beginning of each group of pictures is decoded.
+//! With `--isolate` there it is decoded in processes of its own, whose time counts.
 
 use std::{env, error::Error, fs, io::Write, time::Instant};
 
@@ -12,17 +13,25 @@ use pipeline::{BatchConfig, ClipConfig, Config, Sample, SourceConfig, StreamConf
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments: Vec<String> = env::args().skip(1).collect();
-    let pairs = arguments.first().is_some_and(|it| it == "--keyframe-pairs");
-    arguments.drain(..usize::from(pairs));
+    if arguments == ["decode-worker"] {
+        return Ok(pipeline::decode_worker()?);
+    }
+    let mut flag = |name: &str| {
+        let given = arguments.first().is_some_and(|it| it == name);
+        arguments.drain(..usize::from(given));
+        given
+    };
+    let (isolate, pairs) = (flag("--isolate"), flag("--keyframe-pairs"));
     let sample = if pairs { Sample::KeyframePairs } else { Sample::Dense };
     let [height, width, frames, interval, hop, files @ ..] = &arguments[..] else {
-        return Err("usage: throughput HEIGHT WIDTH FRAMES INTERVAL HOP FILE...".into());
+        return Err("usage: throughput [--isolate] HEIGHT WIDTH FRAMES INTERVAL HOP FILE...".into());
     };
     let size = [height.parse()?, width.parse()?];
     let clip = ClipConfig::new(frames.parse()?, interval.parse()?);
     let clip = ClipConfig { hop: hop.parse()?, ..clip };
     let streams = files.iter().enumerate().map(|(idx, it)| stream(idx, it, sample)).collect();
-    let config = Config::new(size, clip, BatchConfig::new(8, 8), streams);
+    let mut config = Config::new(size, clip, BatchConfig::new(8, 8), streams);
+    config.isolate = isolate;
     let begin = Instant::now();
     let mut ingest = start(&config, 0)?;
     while let Ok(batch) = ingest.batches().recv() {
@@ -50,12 +59,12 @@ fn stream(idx: usize, path: &str, sample: Sample) -> StreamConfig {
     StreamConfig { sample, ..StreamConfig::new(&idx.to_string(), source) }
 }
 
-/// CPU time of the whole process, user and system.
+/// CPU time of the whole process and of its children that have ended, user and system.
 fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     // The name of the program comes before the last bracket and may hold spaces.
     let (_, fields) = stat.rsplit_once(')').ok_or("/proc/self/stat has no name")?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    let ticks = fields[11..15].iter().map(|it| it.parse::<f64>()).sum::<Result<f64, _>>()?;
     Ok(ticks / 100.0)
 }

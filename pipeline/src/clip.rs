@@ -5,7 +5,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One frame of the training size, `[height, width, 3]` RGB, 8 bits a channel.
 ///
@@ -19,7 +19,7 @@ pub(crate) struct Frame {
 }
 
 /// When a frame was captured.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Captured {
     /// UTC.
     pub time: SystemTime,
@@ -28,7 +28,7 @@ pub struct Captured {
 }
 
 /// Whose clock a capture time is of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Clock {
     /// The camera's own, as its RTCP sender reports tell it.
     Camera,
@@ -101,7 +101,7 @@ pub struct Counts {
     /// In a clip that was dropped because nothing moves in it.
     pub still: u64,
     /// In a clip that was dropped because nobody took it before newer ones came.
-    pub full: u64,
+    pub dropped: u64,
     /// In a clip that was incomplete when its file, the run, or what is decoded of a group of
     /// pictures ended.
     pub unfinished: u64,
@@ -127,6 +127,6 @@ impl Counts {
     /// Frames that were decoded and are in no clip.
     pub fn skipped(&self) -> u64 {
         let broken = self.cut + self.discontinuity + self.uneven + self.light;
-        self.off_grid + broken + self.still + self.full + self.unfinished
+        self.off_grid + broken + self.still + self.dropped + self.unfinished
     }
 }

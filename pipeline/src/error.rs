@@ -2,6 +2,8 @@
 
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 /// Everything that can go wrong in this library.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -89,7 +91,7 @@ pub enum Error {
 }
 
 /// What is wrong with one file or URI, said so that a person can act.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Deserialize, Serialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
     /// No such file or folder.
@@ -106,7 +108,7 @@ pub enum Problem {
     Address(String),
     /// The file exists and cannot be opened.
     #[error("cannot be opened ({0}): check its permissions")]
-    Unreadable(io::Error),
+    Unreadable(#[serde(with = "as_text")] io::Error),
     /// The file has no bytes.
     #[error("is empty (0 bytes): copy or record it again")]
     Empty,
@@ -178,6 +180,9 @@ pub enum Problem {
         /// What it said.
         message: String,
     },
+    /// The process that decoded it is gone.
+    #[error("decoding crashed: the decoder process died ({0})")]
+    Crashed(String),
     /// GStreamer itself, or one of its standard elements, is missing.
     #[error("GStreamer cannot be used: {0}; install gstreamer1.0-plugins-base and -good (Debian)")]
     GStreamer(String),
@@ -192,3 +197,18 @@ impl Problem {
 
 /// A result whose error is [`Error`] unless said otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the system between processes: what it says is kept.
+mod as_text {
+    use std::io;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(error: &io::Error, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(error)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<io::Error, D::Error> {
+        String::deserialize(from).map(io::Error::other)
+    }
+}

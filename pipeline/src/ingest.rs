@@ -17,6 +17,7 @@ use crate::{
     report::{Pulses, Reporter},
     stop::{Stop, Stopper, stop},
     stream::Task,
+    worker::Fleet,
 };
 
 /// Clips that wait for the batcher, a stream: enough to decode on while a batch is stacked.
@@ -43,6 +44,8 @@ pub struct Ingest {
     joining: Sender<Input>,
     stopper: Option<Stopper>,
     batcher: Option<JoinHandle<BatcherEnd>>,
+    /// The processes that decode, where they are asked for. The streams end first.
+    fleet: Option<Fleet>,
 }
 
 /// One stream and its thread.
@@ -79,6 +82,7 @@ pub fn start(config: &Config, seed: u64) -> Result<Ingest> {
         joining,
         stopper: Some(stopper),
         batcher: None,
+        fleet: config.isolate.then(|| Fleet::new(config)),
     };
     for stream in &config.stream {
         ingest.add(stream)?;
@@ -112,6 +116,7 @@ impl Ingest {
     pub fn add(&mut self, stream: &StreamConfig) -> Result<usize> {
         let idx = self.streams.len();
         let (stopper, stop): (Stopper, Stop) = stop();
+        let door = self.fleet.as_mut().map_or(Ok(None), |it| it.door(stream))?;
         let (sender, clips) = bounded(CLIPS_WAITING);
         let pulses = Pulses::new();
         let running = Running {
@@ -128,7 +133,7 @@ impl Ingest {
         let busy = |_| Error::Busy { stream: stream.name.clone() };
         self.joining.try_send(input).map_err(busy)?;
         self.streams.push(running);
-        let task = Task::new(&self.config, stream, idx, (self.seed, stop));
+        let task = Task::new(&self.config, stream, idx, (self.seed, stop)).through(door);
         let name = format!("stream-{}", stream.name);
         self.streams[idx].thread = Some(spawn(name, move || task.follow(outlet, reporter))?);
         Ok(idx)

@@ -42,6 +42,7 @@ mod stop;
 
 mod error;
 mod probe;
+mod worker;
 
 pub use address::Address;
 pub use batch::Batch;
@@ -56,3 +57,4 @@ pub use ingest::{Ingest, start};
 pub use ledger::{Outcome, StreamReport};
 pub use probe::{Found, items, probe};
 pub use source::{MovingDigits, Sequences, Synthetic, Trajectory};
+pub use worker::decode_worker;

@@ -39,7 +39,7 @@ impl Outlet {
                 return false;
             }
             if let Ok(oldest) = waiting.try_recv() {
-                counts.full += oldest.info.owned;
+                counts.dropped += oldest.info.owned;
             }
             clip = again;
         }

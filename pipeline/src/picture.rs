@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     Captured, Problem,
     scale::Scaler,
     source::{Decoded, Digit, Drawn},
+    worker::Remote,
 };
 
 /// What a source yields: a picture and when it is shown.
@@ -23,7 +26,7 @@ pub(crate) struct Picture {
 }
 
 /// What a picture is the first of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum Begin {
     /// The beginning of a group of pictures that one clip needs, and no more of it.
     Prefix,
@@ -38,6 +41,8 @@ pub(crate) enum Image {
     Decoded(Decoded),
     Drawn(Drawn),
     Digit(Digit),
+    /// Held by a process of its own, which scales it too.
+    Remote(Remote),
 }
 
 impl Image {
@@ -47,6 +52,7 @@ impl Image {
             Self::Decoded(it) => it.pixels(scaler),
             Self::Drawn(it) => Ok(scaler.mask(it.pixels(scaler.size()))),
             Self::Digit(it) => Ok(scaler.mask(it.pixels(scaler.size()))),
+            Self::Remote(it) => it.pixels(scaler.size()),
         }
     }
 }

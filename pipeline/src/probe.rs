@@ -116,7 +116,8 @@ fn discover(address: &Revealed, timeout: Duration) -> Result<gst_pbutils::Discov
 fn first_problem(config: &StreamConfig, item: &Item) -> Option<Problem> {
     let (_stopper, stop) = stop();
     let clip = ClipConfig::new(2, 1.0);
-    let opening = Opening { stream: Arc::new(config.clone()), clip, stop, tally: Arc::default() };
+    let opening =
+        Opening { stream: Arc::new(config.clone()), clip, stop, tally: Arc::default(), door: None };
     match source::open(item, &opening) {
         Ok(mut pictures) => pictures.next()?.err(),
         Err(problem) => Some(problem),

@@ -18,6 +18,7 @@ use crate::{
     scale::{Scaler, View},
     source::{self, Item, Opening, Pictures},
     stop::Stop,
+    worker::Door,
 };
 
 /// Problems that are kept for the report.
@@ -32,6 +33,7 @@ pub(crate) struct Task {
     clip: ClipConfig,
     scaler: Scaler,
     stop: Stop,
+    door: Option<Arc<Door>>,
 }
 
 /// Why reading came to an end without an error.
@@ -54,6 +56,8 @@ struct Reader {
     reporter: Reporter,
     unsent: u64,
     problems: Vec<String>,
+    /// The last crash of the decoder in this reading.
+    crash: Option<Problem>,
     warned: bool,
 }
 
@@ -67,7 +71,12 @@ impl Task {
     ) -> Self {
         let scaler = Scaler::new(config.size, View::new(config.fit, stream));
         let (config, clip) = (stream.clone(), config.clip.clone());
-        Self { idx, seed, config, clip, scaler, stop }
+        Self { idx, seed, config, clip, scaler, stop, door: None }
+    }
+
+    /// Has a process of its own decode, if there is a way to one.
+    pub(crate) fn through(self, door: Option<Arc<Door>>) -> Self {
+        Self { door, ..self }
     }
 
     /// Follows the stream to its end, or until it is stopped.
@@ -98,10 +107,10 @@ impl Task {
 
 impl Reader {
     fn new(task: Task, outlet: Outlet, reporter: Reporter) -> Self {
-        let Task { idx, seed, config, clip, scaler, stop } = task;
+        let Task { idx, seed, config, clip, scaler, stop, door } = task;
         let config = Arc::new(config);
-        let opening =
-            Opening { stream: config.clone(), clip: clip.clone(), stop, tally: Arc::default() };
+        let (stream, tally) = (config.clone(), Arc::default());
+        let opening = Opening { stream, clip: clip.clone(), stop, tally, door };
         Self {
             idx,
             seed,
@@ -114,6 +123,7 @@ impl Reader {
             reporter,
             unsent: 0,
             problems: Vec::new(),
+            crash: None,
             warned: false,
         }
     }

@@ -29,5 +29,10 @@ impl Tally {
 
 /// Counts one more.
 pub(crate) fn add(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+    add_some(counter, 1);
+}
+
+/// Counts `more`.
+pub(crate) fn add_some(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
 }

@@ -131,7 +131,7 @@ impl Stream {
             ("uneven", counts.uneven),
             ("light", counts.light),
             ("still", counts.still),
-            ("full", counts.full),
+            ("dropped", counts.dropped),
             ("unfinished", counts.unfinished),
         ]
     }

@@ -92,7 +92,7 @@ fn stream(idx: u64, name: &str, state: Doing, reason: &str, since: SystemTime) -
         uneven: 1_200,
         light: 350 * (idx % 2),
         still: 7_000 * (idx % 4),
-        full: 2_500,
+        dropped: 2_500,
         unfinished: 3,
         clips: 20_000 + idx,
         errors: idx / 2,

@@ -137,7 +137,7 @@ fn streams(run: &str, it: Streams) -> Columns {
         .counts("uneven", count(|row| row.uneven))
         .counts("light", count(|row| row.light))
         .counts("still", count(|row| row.still))
-        .counts("full", count(|row| row.full))
+        .counts("dropped", count(|row| row.dropped))
         .counts("unfinished", count(|row| row.unfinished))
         .counts("passes", count(|row| row.passes))
         .counts("errors", count(|row| row.errors))

@@ -113,7 +113,7 @@ pub struct StreamRow {
     /// Frames of clips in which nothing moved.
     pub still: u64,
     /// Frames of clips that nobody took before newer ones came.
-    pub full: u64,
+    pub dropped: u64,
     /// Frames of a clip that the stream's end left unfinished.
     pub unfinished: u64,
     /// Times that the stream was read to its end.

@@ -105,7 +105,7 @@ fn the_ledger_comes_back_with_every_count_in_its_column() {
     let count = |name: &str| batch[name].as_primitive::<Int64Type>().value(1);
     let fates = ["trained", "untrained", "off_grid", "cut", "discontinuity", "uneven"];
     assert_eq!(fates.map(count), [10, 20, 30, 40, 50, 55]);
-    assert_eq!(["light", "still", "full", "unfinished"].map(count), [1, 2, 3, 60]);
+    assert_eq!(["light", "still", "dropped", "unfinished"].map(count), [1, 2, 3, 60]);
     assert_eq!(["decoded", "passes", "errors", "clips"].map(count), [271, 1, 2, 3]);
     let live = ["reconnects", "stalls", "late", "unneeded", "abandoned"];
     assert_eq!(live.map(count), [4, 5, 6, 7, 8]);

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "every test file uses a part of it")]
 
 mod child;
+pub(crate) mod processes;
 mod table;
 
 use std::fs;

@@ -109,7 +109,7 @@ pub(crate) fn assert_balanced(streams: &Table) {
         "uneven",
         "light",
         "still",
-        "full",
+        "dropped",
         "unfinished",
     ];
     for (stream, decoded) in streams.sums("decoded") {

@@ -67,6 +67,16 @@ impl Revealed {
         Ok(Self { uri, secrets: secrets.longest_first() })
     }
 
+    /// The real URI, and what is replaced by what in texts about it.
+    pub(crate) fn into_parts(self) -> (String, Vec<(String, String)>) {
+        (self.uri, self.secrets)
+    }
+
+    /// The opposite of [`Revealed::into_parts`].
+    pub(crate) fn from_parts(uri: String, secrets: Vec<(String, String)>) -> Self {
+        Self { uri, secrets }
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.uri
     }

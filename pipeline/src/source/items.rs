@@ -8,13 +8,15 @@ use std::{
 };
 
 use super::{MovingDigits, Synthetic, mp4::lacks_index};
-use crate::{Address, Problem, SourceConfig};
+use crate::{Address, Problem, SourceConfig, address::Revealed};
 
 /// One thing to open.
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
     File(PathBuf),
     Uri(Address),
+    /// An address whose secrets somebody else has put in.
+    Revealed(Revealed),
     Synthetic(Synthetic),
     MovingDigits(MovingDigits),
 }
@@ -38,6 +40,7 @@ impl Item {
         match self {
             Self::File(path) => path.display().to_string().into(),
             Self::Uri(address) => address.to_string().into(),
+            Self::Revealed(revealed) => revealed.redact(revealed.as_str()).into(),
             Self::Synthetic(_) => "synthetic".into(),
             Self::MovingDigits(_) => "moving-digits".into(),
         }

@@ -16,6 +16,7 @@ mod moving_digits;
 mod mp4;
 mod nal;
 mod prefix;
+mod reach;
 mod synthetic;
 mod teardown;
 mod uri;
@@ -27,13 +28,18 @@ pub(crate) use decoded::Decoded;
 pub(crate) use elements::init;
 pub(crate) use items::{Item, items};
 pub(crate) use moving_digits::Digit;
+pub(crate) use reach::reach;
 pub(crate) use synthetic::Drawn;
 pub(crate) use uri::location;
 
 use std::sync::Arc;
 
 use crate::{
-    ClipConfig, Problem, SourceConfig, StreamConfig, picture::Picture, stop::Stop, tally::Tally,
+    ClipConfig, Problem, SourceConfig, StreamConfig,
+    picture::Picture,
+    stop::Stop,
+    tally::Tally,
+    worker::{self, Door},
 };
 
 /// Pictures of one file or URI, in the order in which they are shown. The last item may be an
@@ -47,6 +53,8 @@ pub(crate) struct Opening {
     pub(crate) clip: ClipConfig,
     pub(crate) stop: Stop,
     pub(crate) tally: Arc<Tally>,
+    /// Where a process is found that decodes; none when this one does.
+    pub(crate) door: Option<Arc<Door>>,
 }
 
 /// Opens one file, URI or drawing.
@@ -54,9 +62,10 @@ pub(crate) fn open(item: &Item, opening: &Opening) -> Result<Pictures, Problem> 
     match item {
         Item::Synthetic(it) => Ok(Box::new(it.pictures(opening.stop.clone()))),
         Item::MovingDigits(it) => Ok(Box::new(it.pictures(opening.stop.clone())?)),
-        Item::File(_) | Item::Uri(_) => {
-            Ok(Box::new(uri::UriPictures::open(location(item)?, opening)?))
-        }
+        Item::File(_) | Item::Uri(_) | Item::Revealed(_) => match &opening.door {
+            Some(door) => worker::open(item, opening, door),
+            None => Ok(Box::new(uri::UriPictures::open(location(item)?, opening)?)),
+        },
     }
 }
 

@@ -71,6 +71,7 @@ pub(crate) fn location(item: &Item) -> Result<Revealed, Problem> {
             Ok(Revealed::public(uri.into()))
         }
         Item::Uri(address) => address.reveal(),
+        Item::Revealed(revealed) => Ok(revealed.clone()),
         Item::Synthetic(_) | Item::MovingDigits(_) => Err(Problem::NotFound),
     }
 }

@@ -3,10 +3,13 @@
 use super::{End, Reader};
 use crate::{Error, Problem, Result, random::phase, sampler::Origin, source};
 
+/// Readings in a row that may end in crashes of the decoder and give no clip.
+const CRASHES: u32 = 5;
+
 impl Reader {
     /// Reads the source to its end, and again when it is looped.
     pub(super) fn read_all(&mut self) -> Result<End> {
-        let mut fruitless = false;
+        let (mut fruitless, mut crashes) = (false, 0);
         for pass in 0.. {
             // After a reading that gave no clip, begin where the first reading did.
             let first = fruitless || !self.config.source.begins_anywhere();
@@ -16,6 +19,15 @@ impl Reader {
                 return Ok(End::Stopped);
             }
             fruitless = self.sampler.counts.clips == before;
+            if let Some(problem) = self.crash.take() {
+                // The next reading has a process of its own.
+                crashes = if fruitless { crashes + 1 } else { 0 };
+                if crashes < CRASHES {
+                    continue;
+                }
+                return Err(problem.of(&self.config.name, &self.config.source.label()));
+            }
+            crashes = 0;
             if fruitless && phase == 0.0 {
                 return Err(self.no_clip());
             }
@@ -39,6 +51,10 @@ impl Reader {
             match self.read_item(item, origin) {
                 Ok(End::Stopped) => return Ok(End::Stopped),
                 Ok(End::Exhausted) => {}
+                Err(problem @ Problem::Crashed(_)) if self.config.repeat => {
+                    self.report(&label, &problem);
+                    self.crash = Some(problem);
+                }
                 Err(problem) if items.len() == 1 => {
                     self.sampler.counts.errors += 1;
                     return Err(problem.of(&self.config.name, &label));

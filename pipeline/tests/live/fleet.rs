@@ -54,7 +54,8 @@ fn four_that_fail_in_a_loop_cost_the_other_four_nothing() {
     let reports = watch.finish();
     for report in &reports[..4] {
         let counts = report.counts;
-        let lost = [counts.late, counts.full, counts.discontinuity, counts.uneven, counts.errors];
+        let lost =
+            [counts.late, counts.dropped, counts.discontinuity, counts.uneven, counts.errors];
         assert_eq!(lost, [0; 5], "{report:?}");
     }
     for report in &reports[4..] {
@@ -74,20 +75,20 @@ fn clips_that_nobody_takes_are_dropped_oldest_first_and_counted() {
     let watch = Watch::over(&config(vec![camera("door", door.url())]));
     // Nobody takes a batch; the totals come once a second.
     let mut watch = watch;
-    let full = |watch: &mut Watch| watch.ingest.snapshot()[0].0.full;
+    let waste = |watch: &mut Watch| watch.ingest.snapshot()[0].0.dropped;
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while full(&mut watch) == 0 {
+    while waste(&mut watch) == 0 {
         let event = watch.ingest.events().recv_timeout(Duration::from_millis(100));
         watch.events.extend(event);
         assert!(std::time::Instant::now() < deadline, "nothing was dropped: {watch:?}");
     }
-    let dropped = full(&mut watch);
+    let dropped = waste(&mut watch);
     watch.until_clips(0, 0, 12);
     // What was dropped lies between the clips that waited in batches and the newest.
     let numbers: Vec<u64> = watch.clips.iter().map(|it| it.0.number).collect();
     assert!(numbers.windows(2).any(|it| it[1] > it[0] + 1), "{numbers:?}");
     let report = watch.finish().remove(0);
-    assert!(report.counts.full >= dropped && dropped > 0, "{report:?}");
+    assert!(report.counts.dropped >= dropped && dropped > 0, "{report:?}");
 }
 
 #[test]

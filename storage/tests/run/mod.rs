@@ -80,7 +80,7 @@ pub(crate) fn row(stream: &str, message: Option<&str>) -> StreamRow {
         uneven: 55,
         light: 1,
         still: 2,
-        full: 3,
+        dropped: 3,
         unfinished: 60,
         passes: 1,
         errors: 2,
