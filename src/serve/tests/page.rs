@@ -54,7 +54,7 @@ fn the_page_shows_the_run() {
         "<span>12,341</span>",
         " of 100,000",
         "training",
-        "12 %",
+        "13 %",
         "<span class=\"badge given_up\">given up</span>",
         "<span class=\"badge stalled\">stalled</span>",
         "no frame for 5 s",

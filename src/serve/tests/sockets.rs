@@ -145,7 +145,7 @@ fn clients_that_read_nothing_hold_up_neither_others_nor_the_trainer() {
         server.publish(snapshot(step));
     }
     assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
-    let reached = |it: &Reply| it.body.contains("onward_step 499\n");
+    let reached = |it: &Reply| it.body.contains("onward_step 499.0\n");
     get_until(server.address(), "/metrics", reached);
 }
 
