@@ -14,6 +14,8 @@ use super::snapshot::{STATES, Snapshot, Stream};
 
 type Labels = Vec<(&'static str, String)>;
 type Number = Gauge<f64, AtomicU64>;
+/// Name, help, and where it stands.
+type Total = (&'static str, &'static str, fn(&Counts) -> u64);
 
 /// All metrics in Prometheus' text format.
 ///
@@ -66,7 +68,7 @@ fn streams(registry: &mut Registry, streams: &[Stream]) {
     }
     registry.register("frames", "Decoded frames, by what became of them", frames);
     registry.register("stream_state", "1 for the state that the stream is in", states);
-    let totals: [(&str, &str, fn(&Counts) -> u64); 8] = [
+    let totals: [Total; 8] = [
         ("clips", "Clips that were cut", |it| it.clips),
         ("reconnects", "Times that a stream played again", |it| it.reconnects),
         ("stalls", "Times that a stream gave no frame for too long", |it| it.stalls),
