@@ -49,12 +49,12 @@ impl Running {
         Self { child, lines, seen: String::new(), stdout: Some(stdout) }
     }
 
-    /// Waits for a line on standard error that holds `part`.
-    pub(crate) fn wait_for(&mut self, part: &str) {
+    /// Waits for a line on standard error that holds `part`, and gives it.
+    pub(crate) fn wait_for(&mut self, part: &str) -> String {
         let until = Instant::now() + PATIENCE;
         while self.next_line(until).unwrap_or_else(|| self.give_up(part)) {
-            if self.seen.lines().next_back().is_some_and(|it| it.contains(part)) {
-                return;
+            if let Some(line) = self.seen.lines().next_back().filter(|it| it.contains(part)) {
+                return line.to_owned();
             }
         }
         self.give_up(part)

@@ -1,0 +1,197 @@
+//! The program over live cameras: what it tells while they come and go, and to whom.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+
+use cameras::{Camera, Options};
+
+use support::processes::{decoders, eventually};
+use support::{Running, Setup, Table, assert_balanced, assert_finished};
+
+/// Real frames as a camera sends them, made once for all tests.
+fn frames() -> PathBuf {
+    cameras::media::h264(env!("CARGO_TARGET_TMPDIR").as_ref(), [320, 240], 4, 25)
+}
+
+/// An entry of the list of streams for a camera that is tried again soon.
+fn camera(name: &str, url: &str) -> String {
+    format!(
+        "\n[[pipeline.stream]]\nname = \"{name}\"\nsource = {{ uri = \"{url}\" }}\nlatency = 0.05\n\
+         retry = {{ stall = 1.0, longest = 0.5 }}\n"
+    )
+}
+
+/// An endless run that shows itself at a free port.
+struct Shown {
+    run: Running,
+    address: String,
+}
+
+impl Shown {
+    fn start(setup: &Setup, sets: &[&str], environment: &[(&str, &str)]) -> Self {
+        let sets = [&["model.train.steps=1000000"], sets].concat();
+        let mut command = setup.command("train", &sets);
+        command.args(["--listen", "127.0.0.1:0"]).envs(environment.iter().copied());
+        let mut run = Running::start(command);
+        let line = run.wait_for("can be seen at http://");
+        let address = line.split("http://").nth(1).unwrap().trim_end_matches('/').to_owned();
+        Self { run, address }
+    }
+
+    /// Status and body of an answer.
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
+        (status, body)
+    }
+
+    /// Whether a metric has a line that begins so.
+    fn has(&self, line: &str) -> bool {
+        self.get("/metrics").1.lines().any(|it| it.starts_with(line))
+    }
+}
+
+/// The states of a stream in the order of the table, a repeated attempt once.
+fn states(events: &Table, stream: &str) -> Vec<String> {
+    let rows = events.text("kind").into_iter().zip(events.text("stream"));
+    let rows = rows.zip(events.text("state"));
+    let of = rows.filter(|((kind, name), _)| kind == "state" && name == stream);
+    let mut states: Vec<String> = of.map(|it| it.1).collect();
+    let pair = ["waiting", "connecting"];
+    let mut idx = 0;
+    while idx + 4 <= states.len() {
+        if states[idx..idx + 2] == pair && states[idx + 2..idx + 4] == pair {
+            states.drain(idx..idx + 2);
+        } else {
+            idx += 1;
+        }
+    }
+    states
+}
+
+#[test]
+fn a_run_outlives_its_cameras_and_tells_what_happened() {
+    let options = Options::playing(&frames());
+    let [mut door, yard] = [(); 2].map(|()| Camera::start(&options));
+    let setup = Setup::new(&[camera("door", door.url()), camera("yard", yard.url())]);
+    let shown = Shown::start(&setup, &[], &[]);
+    eventually("readiness", || shown.get("/readyz").0 == 200);
+    assert_eq!(shown.get("/healthz").0, 200);
+    eventually("a playing door", || {
+        shown.has("onward_stream_state{stream=\"door\",state=\"playing\"} 1")
+    });
+    door.kill();
+    eventually("a door that is gone", || {
+        shown.has("onward_stream_state{stream=\"door\",state=\"waiting\"} 1")
+            || shown.has("onward_stream_state{stream=\"door\",state=\"connecting\"} 1")
+    });
+    // One camera is enough to train on.
+    assert_eq!(shown.get("/readyz").0, 200);
+    door.restart(&options);
+    eventually("a door that is back", || shown.has("onward_reconnects_total{stream=\"door\"} 1"));
+    let state = shown.get("/state.json").1;
+    assert!(state.contains("first frame after"), "{state}");
+    assert!(!state.contains("data:image"), "a picture that nobody asked for");
+    shown.run.signal("INT");
+    let done = shown.run.finish().ended_with(0);
+    done.complains(&["stream \"door\": went away", "stream \"door\" plays again"]).prints(&[
+        "door: stopped",
+        "yard: stopped",
+        "1 reconnects",
+    ]);
+    assert_finished(&setup.run());
+    assert_balanced(&setup.table("streams"));
+    let events = setup.table("events");
+    let whole = ["connecting", "playing", "waiting", "connecting", "playing", "stopped"];
+    assert_eq!(states(&events, "door"), whole);
+    assert_eq!(states(&events, "yard"), ["connecting", "playing", "stopped"]);
+    let clocks = setup.table("embeddings").text("captured_by");
+    assert!(clocks.iter().all(|it| it == "arrival" || it == "camera"), "{clocks:?}");
+}
+
+#[test]
+fn a_hang_up_reads_the_streams_again() {
+    let options = Options::playing(&frames());
+    let [door, yard] = [(); 2].map(|()| Camera::start(&options));
+    let setup = Setup::new(&[camera("door", door.url())]);
+    let mut shown = Shown::start(&setup, &[], &[]);
+    eventually("readiness", || shown.get("/readyz").0 == 200);
+    let before = fs::read_to_string(setup.config()).unwrap();
+
+    // A config that is wrong changes nothing.
+    fs::write(setup.config(), before.replace("latency", "latncy")).unwrap();
+    shown.run.signal("HUP");
+    shown.run.wait_for("the streams stay as they are");
+
+    let (start, end) = before.split_once("\n[storage]").unwrap();
+    let more = camera("yard", yard.url());
+    fs::write(setup.config(), format!("{start}{more}\n[storage]{end}")).unwrap();
+    shown.run.signal("HUP");
+    shown.run.wait_for("stream \"yard\" added");
+    eventually("a playing yard", || {
+        shown.has("onward_stream_state{stream=\"yard\",state=\"playing\"} 1")
+    });
+
+    let door_entry = camera("door", door.url());
+    fs::write(setup.config(), format!("{start}{more}\n[storage]{end}").replace(&door_entry, ""))
+        .unwrap();
+    shown.run.signal("HUP");
+    shown.run.wait_for("stream \"door\" removed");
+    eventually("a door that stopped", || {
+        shown.has("onward_stream_state{stream=\"door\",state=\"stopped\"} 1")
+    });
+    shown.run.signal("TERM");
+    shown.run.finish().ended_with(0).prints(&["door: stopped", "yard: stopped"]);
+    let streams = setup.table("streams");
+    assert_balanced(&streams);
+    assert!(streams.sums("trained")["yard"] > 0);
+    assert_eq!(states(&setup.table("events"), "door"), ["connecting", "playing", "stopped"]);
+}
+
+#[test]
+fn a_password_reaches_neither_the_page_nor_a_process() {
+    const PASSWORD: &str = "Canary-7f3a";
+    let login = Some(["viewer".into(), PASSWORD.into()]);
+    let door = Camera::start(&Options { login, ..Options::playing(&frames()) });
+    let url = door.url().replacen("://", "://viewer:${CAMERA_PASSWORD}@", 1);
+    let setup = Setup::new(&[camera("door", &url)]);
+    let sets = ["pipeline.isolate=true", "thumbnails=true"];
+    let shown = Shown::start(&setup, &sets, &[("CAMERA_PASSWORD", PASSWORD)]);
+    eventually("readiness", || shown.get("/readyz").0 == 200);
+    eventually("a picture", || shown.get("/state.json").1.contains("data:image/bmp"));
+    for path in ["/", "/state.json", "/metrics", "/healthz", "/readyz"] {
+        let (status, body) = shown.get(path);
+        assert!(status == 200 && !body.contains(PASSWORD), "{path}: {status}");
+    }
+    let children = decoders(shown.run.id());
+    assert_eq!(children.len(), 1);
+    for file in ["cmdline", "environ"] {
+        let bytes = fs::read(format!("/proc/{}/{file}", children[0])).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains(PASSWORD), "{file} of the decoder process: {text}");
+    }
+    // Training goes on without the camera's process.
+    support::processes::send(children[0], "KILL");
+    eventually("a new process", || shown.has("onward_reconnects_total{stream=\"door\"} 1"));
+    shown.run.signal("INT");
+    let done = shown.run.finish().ended_with(0);
+    let said = format!("{}{}", done.stdout, done.stderr);
+    assert!(!said.contains(PASSWORD), "{said}");
+    assert_balanced(&setup.table("streams"));
+    let written = support::files(&setup.run());
+    let config = fs::read_to_string(setup.run().join("config.toml")).unwrap();
+    assert!(config.contains("${CAMERA_PASSWORD}"), "{config}");
+    for (path, bytes) in written {
+        let found = bytes.windows(PASSWORD.len()).any(|it| it == PASSWORD.as_bytes());
+        assert!(!found, "{}", path.display());
+    }
+}
