@@ -150,7 +150,7 @@ impl<I> Sampler<I> {
         let far = BREAK * self.config.interval;
         let continues = gap.filter(|it| !discontinuity && (0.0..=far).contains(it));
         let clips = match continues {
-            Some(gap) => self.settle(time - gap + self.reach(gap), render),
+            Some(gap) => self.settle(time - gap / 2.0 - self.beyond(gap), render),
             None => self.settle_last(render),
         };
         if continues.is_none() {
@@ -190,11 +190,11 @@ impl<I> Sampler<I> {
         self.window.clear(Reason::Unfinished, &mut self.counts);
     }
 
-    /// How far a picture reaches towards one `gap` after it. Beyond the needed end of a prefix
+    /// How much less than half of `gap` a picture reaches: beyond the needed end of a prefix
     /// pictures are missing that the stream has.
-    fn reach(&self, gap: f64) -> f64 {
-        let gap = if self.mode == Mode::Dense { gap } else { gap.min(self.gaps.typical()) };
-        gap / 2.0
+    fn beyond(&self, gap: f64) -> f64 {
+        let dense = self.mode == Mode::Dense;
+        if dense { 0.0 } else { (gap - self.gaps.typical()).max(0.0) / 2.0 }
     }
 
     fn grid_from(&mut self, time: f64) -> Grid {
