@@ -67,7 +67,7 @@ pub(crate) struct Stream {
     pub(crate) untrained: u64,
     pub(crate) decoded_per_second: f64,
     pub(crate) clips_per_second: f64,
-    /// Its share of the clips that were trained on, 0..1.
+    /// Its share of the frames that were trained on, 0..1.
     pub(crate) share: f64,
     /// A small picture as `data:image/...;base64,...`, only when the config asks for it.
     pub(crate) thumbnail: Option<String>,
