@@ -56,6 +56,7 @@ fn every_config_of_the_repository_can_be_run() {
     assert!(configs.len() >= 4, "{configs:?}");
     for path in configs {
         let mut command = onward(&["check", "--set", "model.train.steps=0", "--set", "device=cpu"]);
+        command.env("CAMERA_USER", "viewer").env("CAMERA_PASSWORD", "of-nobody");
         command.arg(&path);
         let place = format!("error: {}", path.display());
         finish(command).ended_with(78).complains(&[&place, "model.train.steps: ", "at least 1"]);

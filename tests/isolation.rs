@@ -57,10 +57,11 @@ fn processes_that_are_killed_cost_one_reading_each() {
         assert_eq!(children.len(), 2, "a process a stream");
         let victim = children[round % 2];
         // Rust's own handler takes the first SIGSEGV that nothing in the process caused.
-        send(victim, signal);
-        send(victim, signal);
+        eventually("a death", || {
+            send(victim, signal);
+            !is_decoder(victim)
+        });
         run.wait_for("is ready");
-        assert!(!is_decoder(victim));
     }
     let done = run.finish().ended_with(0);
     let done = done.complains(&["street.mp4: decoding crashed", "tree.mp4: decoding crashed"]);
@@ -105,7 +106,7 @@ fn a_process_has_no_rights_and_no_secrets() {
     let camera = "\n[[pipeline.stream]]\nname = \"gate\"\nlive = true\n\
                   source = { uri = \"http://me:hunter2@127.0.0.1:9/a.mp4\" }\n";
     let setup = Setup::new(&[looped("tree", media("tree.mp4")), camera.into()]);
-    let mut run = verbose(&setup, &["pipeline.isolation.memory=3000", "model.train.steps=200"]);
+    let mut run = verbose(&setup, &["pipeline.isolation.memory=3000", "model.train.steps=1000000"]);
     run.wait_for("is ready");
     run.wait_for("is ready");
     let children = decoders(run.id());
@@ -120,8 +121,11 @@ fn a_process_has_no_rights_and_no_secrets() {
         assert!(limits[0].starts_with("3145728000"), "{limits:?}");
         assert!(limits[1].starts_with("0 "), "{limits:?}");
     }
+    // Nobody answers there, and the process may say so.
+    run.wait_for_all(&["127.0.0.1:9", "step 1/"]);
+    run.signal("INT");
     let done = run.finish().ended_with(0);
-    let done = done.complains(&["landlock", "seccomp, memory limit 3000 MiB", "127.0.0.1:9"]);
+    let done = done.complains(&["landlock", "seccomp, memory limit 3000 MiB"]);
     assert!(!done.to_string().contains("hunter2"), "{done}");
     assert!(Table::read(&setup.run(), "metrics").rows() > 0);
 }

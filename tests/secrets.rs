@@ -228,6 +228,7 @@ impl Canary {
         let mut running = Running::start(command);
         let failed = STREAMS.map(|it| format!("\"{it}\""));
         running.wait_for_all(&failed.each_ref().map(String::as_str));
+        running.wait_for_all(&["step 1/"]);
         self.places.add_command_lines(running.id());
         running.signal("INT");
         let done = running.finish().ended_with(0);

@@ -167,7 +167,10 @@ impl Ingest {
         for clip in batch {
             let stream = &mut self.streams[clip.stream];
             stream.trained += clip.owned;
-            stream.learn(clip.counts);
+            // The pool mixes clips, so that the newest totals need not come last.
+            if clip.counts.decoded > stream.latest.decoded {
+                stream.latest = clip.counts;
+            }
         }
     }
 
@@ -178,7 +181,7 @@ impl Ingest {
         streams
             .map(|it| {
                 if let Ok(counts) = it.pulses.try_recv() {
-                    it.learn(counts);
+                    it.latest = counts;
                 }
                 (it.latest, it.trained)
             })
@@ -210,15 +213,6 @@ impl Ingest {
     fn stop(&mut self) {
         self.stopper = None;
         self.streams.iter_mut().for_each(|it| it.stopper = None);
-    }
-}
-
-impl Running {
-    fn learn(&mut self, counts: Counts) {
-        // The pool mixes clips, so that the newest totals need not come last.
-        if counts.decoded >= self.latest.decoded {
-            self.latest = counts;
-        }
     }
 }
 

@@ -115,7 +115,6 @@ impl Reporter {
     /// Tells the last state, after which there is none. Nobody may listen any more.
     pub(crate) fn last(&mut self, state: State, reason: &str, counts: Counts) {
         let _ = self.events.try_send(self.event(state, reason, counts));
-        self.pulses.put(counts);
     }
 
     /// Whether the totals should be told again.

@@ -100,6 +100,9 @@ impl Task {
         };
         let reason = if let Outcome::Failed(why) = &outcome { why } else { reason };
         let counts = reader.counts();
+        if live {
+            reader.reporter.pulse(counts);
+        }
         reader.reporter.last(state, reason, counts);
         StreamEnd { outcome, counts, unsent: reader.unsent, problems: reader.problems }
     }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::columns::EMBEDDING;
 
 /// One piece of one table.
+#[expect(clippy::large_enum_variant, reason = "64 of them wait at most, and few are small")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// Rows of the table `metrics`.

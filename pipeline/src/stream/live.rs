@@ -50,7 +50,7 @@ impl Reader {
             let reason = format!("{problem}; trying again in {:.2} s", delay.as_secs_f64());
             if failed == 1 {
                 // An outage is logged once, however many attempts it takes.
-                tracing::warn!("stream {name:?}: {reason}");
+                tracing::warn!("stream {name:?}: {label}: {reason}");
             }
             let counts = self.counts();
             self.reporter.tell(State::Waiting, &reason, counts);

@@ -168,6 +168,8 @@ fn command() -> Command {
     command.env_clear().envs(env::vars_os().filter(|it| is_told(&it.0)));
     // Each arena reserves 64 MiB, which would count as memory of the process.
     command.env("MALLOC_ARENA_MAX", "4");
+    // GIO would look for a proxy in a database that it may not open.
+    command.env("GSETTINGS_BACKEND", "memory");
     command
 }
 

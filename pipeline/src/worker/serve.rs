@@ -60,15 +60,17 @@ impl Service {
         let ready: Vec<bool> = sockets.iter().map(|it| !it.revents().is_empty()).collect();
         let mut hung_up = ready[1..].iter();
         self.streams.retain(|_| hung_up.next() != Some(&true));
-        while ready[0] {
+        if !ready[0] {
+            return Ok(true);
+        }
+        loop {
             match self.control.receive() {
                 Ok(Some((order, socket))) => self.obey(order, socket.map(UnixStream::from))?,
-                Ok(None) => break,
+                Ok(None) => return Ok(true),
                 Err(it) if it.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
                 Err(it) => return Err(it),
             }
         }
-        Ok(true)
     }
 
     fn obey(&mut self, order: Order, socket: Option<UnixStream>) -> io::Result<()> {
