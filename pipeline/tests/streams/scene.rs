@@ -187,10 +187,13 @@ fn numbers(batches: &[Batch]) -> Vec<Vec<u64>> {
 
 const FILMED: [f64; 3] = [0.0, 1.0, 1.0];
 
+/// Brightness, contrast and saturation of a frame, by its number.
+type Light = fn(u64) -> [f64; 3];
+
 #[test]
 fn lightning_lamps_and_infrared_are_never_crossed() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&str, fn(u64) -> [f64; 3], &[u64]); 4] = [
+    let cases: [(&str, Light, &[u64]); 4] = [
         ("flash.mp4", |it| if it == 40 { [0.2, 1.0, 1.0] } else { FILMED }, &[40, 41]),
         ("glare.mp4", |it| if it == 40 { [0.8, 1.0, 1.0] } else { FILMED }, &[40, 41]),
         ("lamps.mp4", |it| if it < 40 { FILMED } else { [-0.25, 1.0, 1.0] }, &[40]),

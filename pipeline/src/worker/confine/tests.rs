@@ -51,7 +51,7 @@ fn inside(folder: &Path) {
     for path in [&allowed, &new, &PathBuf::from("/tmp/onward-new")] {
         assert!(denied(fs::write(path, "x")), "wrote {}", path.display());
     }
-    assert!(denied(fs::read_dir(&folder).map(drop)), "listed a folder");
+    assert!(denied(fs::read_dir(folder).map(drop)), "listed a folder");
     assert!(denied(fs::remove_file(&allowed)), "removed a file");
     let refused = Command::new("/bin/true").status().unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(libc::EPERM), "by seccomp, before landlock");
