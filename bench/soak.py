@@ -227,16 +227,17 @@ def slope(samples, column):
 
 
 def reconnects(db, cameras):
-    """Seconds from a camera's return to the first frame of its stream."""
+    """Seconds from a camera's return to the first frame of its stream, where its stream was gone:
+    one that was frozen for less than the stream's patience was not missed."""
     taken = []
     for idx, camera in enumerate(cameras):
         rows = db.execute(
-            "SELECT epoch_us(time) / 1e6 FROM events WHERE stream = ? AND state = 'playing' "
-            "ORDER BY time", [f"camera-{idx}"]).fetchall()
-        playing = [it for (it,) in rows]
+            "SELECT epoch_us(time) / 1e6, state FROM events WHERE stream = ? ORDER BY time",
+            [f"camera-{idx}"]).fetchall()
         for back in camera.back:
-            later = [it for it in playing if it >= back]
-            if later:
+            before = [state for time, state in rows if time < back]
+            later = [time for time, state in rows if time >= back and state == "playing"]
+            if later and before and before[-1] != "playing":
                 taken.append(later[0] - back)
     return np.array(taken)
 
@@ -258,6 +259,8 @@ def report(arguments, folder, code, seconds, cameras, struck, samples):
         "lag(epoch_us(time) / 1e6) OVER (ORDER BY step) AS gap FROM metrics WHERE name = 'loss')"
     ).fetchone()
     taken = reconnects(db, cameras)
+    np.savetxt(folder / "samples.csv", samples, delimiter=",", fmt="%.2f",
+               header="seconds,resident_mib,file_descriptors,threads")
     kinds = {kind: sum(it.kind == kind for it in struck) for kind in ("kill", "freeze", "size", "codec")}
     print(f"trainer: up for {seconds / 60:.0f} of {seconds / 60:.0f} minutes, exit status {code}, "
           f"{steps} steps, at most {gap:.1f} s between two readings of the loss")

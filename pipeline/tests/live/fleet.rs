@@ -93,11 +93,11 @@ fn clips_that_nobody_takes_are_dropped_oldest_first_and_counted() {
 
 #[test]
 fn a_decoder_that_cannot_keep_up_skips_to_key_pictures() {
-    let door = Camera::start(&Options::playing(&h264()));
+    let door = Camera::start(&Options { fps: 200, ..Options::playing(&h264()) });
     let mut config = config(vec![camera("door", door.url())]);
-    // The stream's own thread takes longer for a frame than the camera.
-    config.size = [768, 768];
-    config.clip = ClipConfig { hop: 0.04, camera_motion: true, ..ClipConfig::new(2, 0.2) };
+    // Every frame begins a clip, and the motion of one takes far longer than 5 ms.
+    config.size = [1024, 1024];
+    config.clip = ClipConfig { hop: 0.005, camera_motion: true, ..ClipConfig::new(2, 0.2) };
     let mut watch = Watch::over(&config);
     watch.until("something skipped", |it| it.clips.last().is_some_and(|it| it.0.counts.late > 0));
     let report = watch.finish().remove(0);
