@@ -19,7 +19,6 @@ pub(crate) struct Reporter {
     epoch: u64,
     connecting: Instant,
     playing: Option<Instant>,
-    given_up: bool,
     due: Instant,
 }
 
@@ -55,17 +54,7 @@ impl Pulses {
 impl Reporter {
     pub(crate) fn new(stream: usize, events: Sender<Event>, pulses: Pulses, stop: Stop) -> Self {
         let now = Instant::now();
-        Self {
-            stream,
-            events,
-            pulses,
-            stop,
-            epoch: 0,
-            connecting: now,
-            playing: None,
-            given_up: false,
-            due: now,
-        }
+        Self { stream, events, pulses, stop, epoch: 0, connecting: now, playing: None, due: now }
     }
 
     /// Number of the connection that plays, or will play next.
@@ -75,10 +64,6 @@ impl Reporter {
 
     pub(crate) fn is_playing(&self) -> bool {
         self.playing.is_some()
-    }
-
-    pub(crate) fn was_given_up(&self) -> bool {
-        self.given_up
     }
 
     pub(crate) fn connecting(&mut self, now: Instant) {
@@ -96,10 +81,6 @@ impl Reporter {
         let played = self.playing.take()?.elapsed();
         self.epoch += 1;
         Some(played)
-    }
-
-    pub(crate) fn give_up(&mut self) {
-        self.given_up = true;
     }
 
     /// Tells a change of state. Waits while a thousand wait already: this stream's events are

@@ -84,6 +84,7 @@ impl Task {
         let mut reader = Reader::new(self, outlet, reporter);
         let live = reader.config.is_live();
         let end = if live { reader.stay_connected() } else { reader.read_all() };
+        let given_up = matches!(&end, Err(Error::Item { problem: Problem::GivenUp { .. }, .. }));
         let outcome = match end {
             Ok(End::Exhausted) => Outcome::Ended,
             Ok(End::Stopped) => Outcome::Stopped,
@@ -95,7 +96,7 @@ impl Task {
         let (state, reason) = match &outcome {
             Outcome::Ended => (State::Ended, "read to its end"),
             Outcome::Stopped => (State::Stopped, "stopped"),
-            Outcome::Failed(_) if reader.reporter.was_given_up() => (State::GivenUp, ""),
+            Outcome::Failed(_) if given_up => (State::GivenUp, ""),
             Outcome::Failed(_) => (State::Failed, ""),
         };
         let reason = if let Outcome::Failed(why) = &outcome { why } else { reason };

@@ -33,7 +33,7 @@ pub(super) fn is_decoder(factory: &gst::ElementFactory) -> bool {
     class.contains("Decoder") && class.contains("Video")
 }
 
-pub(super) fn is_hardware(factory: &gst::ElementFactory) -> bool {
+fn is_hardware(factory: &gst::ElementFactory) -> bool {
     factory.metadata("klass").is_some_and(|it| it.contains("Hardware"))
 }
 

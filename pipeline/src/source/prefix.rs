@@ -12,6 +12,7 @@ use gstreamer::{self as gst, prelude::*};
 
 use super::{
     Opening,
+    decoders::is_decoder,
     groups::{Groups, Unit, Verdict, Why},
     nal::{Coding, Key},
 };
@@ -45,7 +46,10 @@ impl Prefixes {
         if opening.stream.sample == Sample::KeyframePairs {
             let (shared, opening) = (prefixes.clone(), opening.clone());
             pipeline.connect_deep_element_added(move |_, _, element| {
-                if let Some(pad) = element.static_pad("sink").filter(|_| decodes_video(element)) {
+                if let Some(pad) = element
+                    .static_pad("sink")
+                    .filter(|_| element.factory().is_some_and(|it| is_decoder(&it)))
+                {
                     shared.clone().install(&pad, &opening);
                 }
             });
@@ -110,11 +114,6 @@ impl Prefixes {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn decodes_video(element: &gst::Element) -> bool {
-    let class = element.factory().and_then(|it| it.metadata("klass").map(str::to_owned));
-    class.is_some_and(|it| it.contains("Decoder") && it.contains("Video"))
 }
 
 fn unit(pad: &gst::Pad, buffer: &gst::BufferRef) -> Unit {

@@ -42,7 +42,6 @@ impl Reader {
             failed = if played.is_some() { 1 } else { failed + 1 };
             let attempts = self.config.retry.attempts;
             if attempts > 0 && failed >= attempts {
-                self.reporter.give_up();
                 let last = Box::new(problem);
                 return Err(Problem::GivenUp { attempts: failed, last }.of(&name, &label));
             }
