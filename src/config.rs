@@ -5,11 +5,13 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
-use crate::clips;
+use crate::{checkpoint, clips};
 
 /// What stands for a secret where it is printed.
 const HIDDEN: &str = "***";
@@ -40,6 +42,9 @@ pub(crate) struct Config {
     pub(crate) model: model::Config,
     /// What is kept, and where.
     pub(crate) storage: storage::Config,
+    /// When the run writes down where it is.
+    #[serde(default)]
+    pub(crate) checkpoint: checkpoint::Config,
 }
 
 fn default_log_every() -> u64 {
@@ -140,6 +145,9 @@ impl Config {
         if self.log_every == 0 {
             return Err(bad("log_every".into(), "must be at least 1".into()));
         }
+        if let Some((key, message)) = self.checkpoint.wrong() {
+            return Err(bad(key.into(), message.into()));
+        }
         match self.pipeline.validate() {
             Err(pipeline::Error::Config { key, message }) => return Err(bad(key, message)),
             other => other?,
@@ -156,6 +164,17 @@ impl Config {
             Err(model::Error::Config { key, message }) => Err(bad(key, message)),
             Err(err) => Err(bad("device".into(), err.to_string())),
         }
+    }
+
+    /// All of it as TOML, with every default filled in and no password.
+    pub(crate) fn resolved(&self) -> anyhow::Result<String> {
+        toml::to_string_pretty(self).context("could not write the config as TOML")
+    }
+
+    /// Tells whether two runs had the same config.
+    pub(crate) fn hash(&self) -> anyhow::Result<String> {
+        let digest = Sha256::digest(self.resolved()?);
+        Ok(digest[..8].iter().map(|it| format!("{it:02x}")).collect())
     }
 
     /// Name of the run: the last part of its folder.

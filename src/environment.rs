@@ -19,14 +19,22 @@ struct Environment {
     operating_system: &'static str,
     architecture: &'static str,
     started: String,
+    /// Tells runs of the same name apart; one that goes on keeps it.
+    run_id: String,
+    /// The step that it went on from, when it did.
+    resumed_after_step: Option<u64>,
 }
 
 /// Writes `config.toml`, with every default filled in and no password, and `environment.json`
 /// into the run's folder.
-pub(crate) fn write(config: &Config, device: &str) -> anyhow::Result<()> {
+pub(crate) fn write(
+    config: &Config,
+    device: &str,
+    run_id: &str,
+    resumed_after_step: Option<u64>,
+) -> anyhow::Result<()> {
     let folder = &config.storage.dir;
-    let resolved = toml::to_string_pretty(config).context("could not write the config as TOML")?;
-    put(&folder.join("config.toml"), &resolved)?;
+    put(&folder.join("config.toml"), &config.resolved()?)?;
     let environment = Environment {
         version: env!("CARGO_PKG_VERSION"),
         device: device.into(),
@@ -36,6 +44,8 @@ pub(crate) fn write(config: &Config, device: &str) -> anyhow::Result<()> {
         operating_system: std::env::consts::OS,
         architecture: std::env::consts::ARCH,
         started: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+        run_id: run_id.into(),
+        resumed_after_step,
     };
     put(&folder.join("environment.json"), &serde_json::to_string_pretty(&environment)?)
 }
@@ -65,7 +75,7 @@ mod tests {
             "pipeline.stream.0.loop=false".to_owned(),
             format!("storage.dir={}", folder.path().display()),
         ];
-        write(&Config::load(&path, &sets).unwrap(), "cpu").unwrap();
+        write(&Config::load(&path, &sets).unwrap(), "cpu", "id", None).unwrap();
         let kept = fs::read_to_string(folder.path().join("config.toml")).unwrap();
         assert!(kept.contains("rtsp://192.0.2.7/door") && !kept.contains("hush"), "{kept}");
     }

@@ -1,8 +1,10 @@
 //! The `streams` table: what each stream did since its previous row.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use pipeline::{ClipInfo, Counts, Outcome, State, StreamReport};
+use serde::{Deserialize, Serialize};
 use storage::StreamRow;
 
 use crate::streams::{Stream, Streams};
@@ -14,8 +16,8 @@ pub(crate) struct Ledger {
     written: Instant,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Total {
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Total {
     counts: Counts,
     trained: u64,
     untrained: u64,
@@ -30,6 +32,18 @@ impl Default for Ledger {
 }
 
 impl Ledger {
+    /// Goes on from what the rows of a run before add up to.
+    pub(crate) fn resumed(before: &BTreeMap<String, Total>, names: &[&str]) -> Self {
+        let total = |name: &&str| before.get(*name).copied().unwrap_or_default();
+        Self { totals: names.iter().map(total).collect(), ..Self::default() }
+    }
+
+    /// What the rows so far add up to, by name of the stream.
+    pub(crate) fn totals(&self, streams: &Streams) -> BTreeMap<String, Total> {
+        let names = streams.all().iter().map(|it| it.name().to_owned());
+        names.zip(self.totals.iter().copied()).collect()
+    }
+
     /// Time since the last rows.
     pub(crate) fn age(&self) -> Duration {
         self.written.elapsed()

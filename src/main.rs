@@ -1,6 +1,7 @@
 //! `onward`: pretrains vision encoders, without labels, on video that never stops.
 
 mod check;
+mod checkpoint;
 mod clips;
 mod config;
 mod environment;
@@ -43,7 +44,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train as a config says, until its steps are done, its streams end, or Ctrl-C.
+    /// Train as a config says, until its steps are done, its streams end, or Ctrl-C. A run that
+    /// is there already goes on from its last checkpoint.
     Train {
         #[command(flatten)]
         run: Run,
@@ -51,6 +53,9 @@ enum Command {
         /// Without a password: let nobody in who may not see it.
         #[arg(long, value_name = "ADDRESS:PORT")]
         listen: Option<SocketAddr>,
+        /// Begin anew: a run that is there already is set aside, not gone on with.
+        #[arg(long)]
+        fresh: bool,
     },
     /// Open every stream once and say what a run would find, need and give.
     Check(Run),
@@ -109,7 +114,7 @@ fn decode() -> ExitCode {
 
 fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<()> {
     match &arguments.command {
-        Command::Train { run, listen } => train::run(run, *listen, progress),
+        Command::Train { run, listen, fresh } => train::run(run, *listen, *fresh, progress),
         Command::Check(run) => check::run(&run.load()?),
         Command::DecodeWorker => Ok(()),
     }

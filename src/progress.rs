@@ -46,8 +46,8 @@ impl Progress {
         self.lines.suspend(|| writeln!(io::stderr(), "error: {message}").ok());
     }
 
-    /// A line for a run of `steps` steps.
-    pub(crate) fn run(&self, steps: u64) -> RunLine {
+    /// A line for a run of `steps` steps, of which `first` are done.
+    pub(crate) fn run(&self, first: u64, steps: u64) -> RunLine {
         let bar = if self.quiet || !io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else {
@@ -61,6 +61,7 @@ impl Progress {
         };
         RunLine {
             bar,
+            first,
             steps,
             plain: !io::stderr().is_terminal(),
             shown: None,
@@ -72,6 +73,7 @@ impl Progress {
 /// The line that shows how a run is doing.
 pub(crate) struct RunLine {
     bar: ProgressBar,
+    first: u64,
     steps: u64,
     plain: bool,
     shown: Option<Instant>,
@@ -103,7 +105,8 @@ impl RunLine {
         let waiting = 100.0 * waiting;
         let text = format!("loss {loss:.4}  {clips_per_second:.1} clips/s  waiting {waiting:.0} %");
         if self.plain && self.is_due(step) {
-            let left = self.start.elapsed().mul_f64((self.steps - step) as f64 / step as f64);
+            let done = (step - self.first).max(1) as f64;
+            let left = self.start.elapsed().mul_f64((self.steps - step) as f64 / done);
             info!("step {step}/{}  {text}  ETA {}", self.steps, clock(left));
         }
         self.bar.set_message(text);

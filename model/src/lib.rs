@@ -19,6 +19,7 @@ mod encoder;
 mod gradients;
 mod head;
 mod init;
+mod kept;
 mod layers;
 pub mod loss;
 pub mod method;

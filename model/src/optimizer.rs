@@ -1,5 +1,7 @@
 //! AdamW with a learning-rate multiplier for some of the parameters, and the schedule.
 
+pub(crate) mod state;
+
 use burn::module::ParamGroup;
 use burn::optim::{AdamW, AdamWConfig, AdamWState, ModuleOptimizer, Optimizer};
 use burn::tensor::{Device, Tensor};

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::cholesky::Inverse;
+use crate::kept::Kept;
 use crate::loss::r2::{r2_pooled, r2_uniform};
 
 /// Steps whose features are kept: enough rows for a fit, and few enough that the network has not
@@ -20,11 +21,11 @@ const RIDGE: f64 = 1e-3;
 /// Features and targets of the last steps.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
-    kept: VecDeque<Kept>,
+    seen: VecDeque<Seen>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Seen {
     step: u64,
     features: Tensor<2>,
     targets: Tensor<2>,
@@ -42,8 +43,35 @@ pub(crate) struct Score {
 impl Probe {
     /// Keeps `features` `[rows, d]` and `targets` `[rows, k]` of a step, untracked.
     pub(crate) fn keep(&mut self, step: u64, features: Tensor<2>, targets: Tensor<2>) {
-        while self.kept.pop_front_if(|it| it.step + STEPS <= step).is_some() {}
-        self.kept.push_back(Kept { step, features, targets });
+        while self.seen.pop_front_if(|it| it.step + STEPS <= step).is_some() {}
+        self.seen.push_back(Seen { step, features, targets });
+    }
+
+    /// Puts all that it has seen under `name` into `kept`.
+    pub(crate) fn remember(&self, name: &str, kept: &mut Kept) {
+        for (idx, Seen { step, features, targets }) in self.seen.iter().enumerate() {
+            kept.put(&format!("{name}/{idx:06}/{step}/features"), features.clone());
+            kept.put(&format!("{name}/{idx:06}/{step}/targets"), targets.clone());
+        }
+    }
+
+    /// What was put under `name`, on `device`.
+    ///
+    /// # Errors
+    /// Half of a step is missing.
+    pub(crate) fn recall(name: &str, kept: &mut Kept, device: &Device) -> Result<Self, String> {
+        let own = |it: &&str| it.starts_with(&format!("{name}/")) && it.ends_with("/features");
+        let places: Vec<_> = kept.names().filter(own).map(str::to_owned).collect();
+        let mut seen = VecDeque::new();
+        for place in places {
+            let at = place.trim_end_matches("/features");
+            let step = at.rsplit('/').next().and_then(|it| it.parse().ok());
+            let step = step.ok_or_else(|| format!("{place:?} names no step"))?;
+            let features = kept.take(&place, device)?;
+            let targets = kept.take(&format!("{at}/targets"), device)?;
+            seen.push_back(Seen { step, features, targets });
+        }
+        Ok(Self { seen })
     }
 
     /// How well a fit to the steps before `step` tells these targets, those left out that do not
@@ -54,7 +82,7 @@ impl Probe {
         features: Tensor<2>,
         targets: Tensor<2>,
     ) -> Option<Score> {
-        let before = || self.kept.iter().filter(|it| it.step < step);
+        let before = || self.seen.iter().filter(|it| it.step < step);
         let x: Vec<_> = before().map(|it| it.features.clone()).collect();
         let y: Vec<_> = before().map(|it| it.targets.clone()).collect();
         if x.is_empty() {
@@ -108,7 +136,7 @@ impl Fit {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Distribution};
+    use burn::tensor::Distribution;
 
     use super::*;
 

@@ -1,11 +1,13 @@
 //! One training step, the same for every method. The caller owns the loop.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
+use crate::kept::{Kept, within};
 use crate::loss::{duality::Duality, pairs::unit_rows};
 use crate::method::{Futures, LearningRate, Losses, Method, Ratio, Setting, Warning};
 use crate::norm::Mode;
@@ -13,7 +15,7 @@ use crate::statistics::{Spread, spread};
 use crate::work::Work;
 use crate::{
     Clips, Config, EmbedConfig, EncoderChoice, Error, Input, Pool, Result, TrainConfig, device,
-    gradients,
+    gradients, optimizer, weights,
 };
 
 /// A method together with its optimizer, whichever method it is.
@@ -40,12 +42,25 @@ pub trait Trainer {
     /// The networks by name, and how many parameters each has.
     fn parameters(&self) -> Vec<(&'static str, usize)>;
 
-    /// Writes all weights into `folder`, which exists: `encoder.safetensors` is the frame
-    /// encoder with DINOv2's or torchvision's names, the teacher's where there is one.
+    /// Looks at all losses that nobody has looked at yet, which waits for the device.
+    ///
+    /// # Errors
+    /// One of them is not finite.
+    fn check(&mut self) -> Result<()>;
+
+    /// Writes all that later steps depend on into `folder`, which exists. Of the weights among
+    /// it, `encoder.safetensors` is the frame encoder with DINOv2's or torchvision's names, the
+    /// teacher's where there is one.
     ///
     /// # Errors
     /// A file cannot be written.
     fn save(&self, folder: &Path) -> Result<()>;
+
+    /// Reads what a trainer of the same config saved, and goes on as that one would have.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is of another config. The trainer is then of no use.
+    fn load(&mut self, folder: &Path) -> Result<()>;
 }
 
 /// What a step showed.
@@ -115,7 +130,25 @@ pub(crate) struct MethodTrainer<M: Method> {
     /// Losses that nobody has looked at yet, the oldest first.
     unread: Vec<Tensor<1>>,
     /// Kinds of warnings that were given.
-    warned: HashSet<&'static str>,
+    warned: BTreeSet<String>,
+}
+
+/// The file of the optimizer's moments.
+const OPTIMIZER: &str = "optimizer.safetensors";
+/// The file of what the method remembers beside its networks.
+const METHOD: &str = "method.safetensors";
+
+/// What of a trainer is no tensor.
+#[derive(Debug, Deserialize, Serialize)]
+struct Note {
+    step: u64,
+    warned: Vec<String>,
+}
+
+impl Note {
+    fn of(kept: &Kept) -> std::result::Result<Self, String> {
+        serde_json::from_str(&kept.note).map_err(|err| format!("its note: {err}"))
+    }
 }
 
 impl<M: Method> MethodTrainer<M> {
@@ -134,7 +167,7 @@ impl<M: Method> MethodTrainer<M> {
             student: Some(student),
             step: 0,
             unread: Vec::new(),
-            warned: HashSet::new(),
+            warned: BTreeSet::new(),
         }
     }
 
@@ -176,11 +209,7 @@ impl<M: Method> MethodTrainer<M> {
     }
 
     fn read(&mut self, seen: Seen, grad_norm: Tensor<1>) -> Result<Report> {
-        let unread = floats(Tensor::cat(std::mem::take(&mut self.unread), 0));
-        let first = self.step + 1 - unread.len() as u64;
-        if let Some(idx) = unread.iter().position(|it| !it.is_finite()) {
-            return Err(Error::Diverged { step: first + idx as u64, loss: unread[idx] });
-        }
+        self.check_losses()?;
         let mut values = seen.values();
         values.push(("grad_norm".into(), grad_norm.into_scalar()));
         for Ratio { name, term, over } in self.method.ratios() {
@@ -195,10 +224,31 @@ impl<M: Method> MethodTrainer<M> {
         let others = self.learning_rates.iter();
         values.extend(others.map(|(name, times)| ((*name).into(), (rate * times) as f32)));
         let mut warnings = self.method.warnings(&values, self.progress());
-        warnings.retain(|it| self.warned.insert(it.kind));
+        warnings.retain(|it| self.warned.insert(it.kind.to_owned()));
         let per_clip = seen.per_clip.into_iter();
         let per_clip = per_clip.map(|(name, it)| (name.to_owned(), floats(it))).collect();
         Ok(Report { values, per_clip, warnings })
+    }
+
+    fn check_losses(&mut self) -> Result<()> {
+        if self.unread.is_empty() {
+            return Ok(());
+        }
+        let unread = floats(Tensor::cat(std::mem::take(&mut self.unread), 0));
+        let first = self.step + 1 - unread.len() as u64;
+        match unread.iter().position(|it| !it.is_finite()) {
+            Some(idx) => Err(Error::Diverged { step: first + idx as u64, loss: unread[idx] }),
+            None => Ok(()),
+        }
+    }
+
+    /// What of the trainer is no network, and what the method remembers.
+    fn remembered(&self) -> Kept {
+        let warned = self.warned.iter().cloned().collect();
+        let note = serde_json::to_string(&Note { step: self.step, warned });
+        let mut kept = Kept::noted(note.expect("numbers and text"));
+        self.method.remember(&mut kept);
+        kept
     }
 
     fn choice(&self) -> EncoderChoice {
@@ -325,8 +375,30 @@ impl<M: Method> Trainer for MethodTrainer<M> {
         self.method.parameters(self.student())
     }
 
+    fn check(&mut self) -> Result<()> {
+        self.check_losses()
+    }
+
     fn save(&self, folder: &Path) -> Result<()> {
-        self.method.save(self.student(), folder)
+        self.method.save(self.student(), folder)?;
+        let path = folder.join(OPTIMIZER);
+        optimizer::state::save(&self.optimizer, self.student(), &path)?;
+        self.remembered().write(&folder.join(METHOD))
+    }
+
+    fn load(&mut self, folder: &Path) -> Result<()> {
+        let student = self.student.take().expect("no step is under way");
+        let student = weights::load(student, &folder.join("student.safetensors"))?;
+        let optimizer = std::mem::replace(&mut self.optimizer, AdamWConfig::new().init());
+        let path = folder.join(OPTIMIZER);
+        self.optimizer = optimizer::state::load(optimizer, &student, &path)?;
+        self.student = Some(student);
+        self.method.load_teacher(folder)?;
+        let path = folder.join(METHOD);
+        let mut kept = Kept::read(&path)?;
+        let Note { step, warned } = within(&path, Note::of(&kept))?;
+        (self.step, self.warned) = (step, warned.into_iter().collect());
+        within(&path, self.method.recall(&mut kept, &self.device))
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn load_store<M: Module>(
     Ok(network)
 }
 
-fn error(path: &Path, message: impl ToString) -> Error {
+pub(crate) fn error(path: &Path, message: impl ToString) -> Error {
     Error::Weights { path: path.into(), message: message.to_string() }
 }
 

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let begin = Instant::now();
     let mut ingest = start(&config, 0)?;
     while let Ok(batch) = ingest.batches().recv() {
-        ingest.trained(&batch.clips);
+        ingest.trained(&batch);
     }
     let reports = ingest.finish();
     let wall = begin.elapsed().as_secs_f64();

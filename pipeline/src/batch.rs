@@ -6,7 +6,8 @@ use crossbeam_channel::{Sender, select};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    BatchConfig, ClipInfo, clip::Clip, draw::Draw, ledger::BatcherEnd, pool::Pool, stop::Stop,
+    BatchConfig, ClipInfo, clip::Clip, draw::Draw, ledger::BatcherEnd, pool::Pool, standing::Mark,
+    stop::Stop,
 };
 
 /// Batches that wait for the caller: one to take at once, one so that the next is ready too.
@@ -34,6 +35,8 @@ pub struct Batch {
     /// picture turns clockwise. `valid` is 1, or 0 with zeros before it where too few points of
     /// the picture agree.
     pub motion: Option<Vec<f32>>,
+    /// All that decides which batches come next.
+    pub mark: Mark,
 }
 
 /// The batcher: everything that its thread owns.
@@ -42,6 +45,7 @@ pub(crate) struct Batcher {
     pub(crate) config: BatchConfig,
     pub(crate) size: [usize; 2],
     pub(crate) draw: Draw,
+    pub(crate) pool: Pool,
     pub(crate) random: ChaCha8Rng,
     pub(crate) batches: Sender<Batch>,
     pub(crate) stop: Stop,
@@ -51,28 +55,40 @@ impl Batcher {
     /// Runs until every stream has ended or the run is stopped.
     pub(crate) fn run(mut self) -> BatcherEnd {
         let mut end = BatcherEnd::default();
-        let mut pool = Pool::new(&self.config);
         loop {
-            let drawn = pool.draw(self.config.clips, &mut self.draw, &mut self.random);
+            let drawn = self.pool.draw(self.config.clips, &mut self.draw, &mut self.random);
             if drawn.len() < self.config.clips || self.stop.is_set() {
                 drawn.iter().for_each(|it| end.left.add(&it.info));
                 break;
             }
-            let batch = stack(&drawn, self.size);
-            let sent = select! {
+            let mut batch = stack(&drawn, self.size);
+            // Their frames are the batch's from now on.
+            self.pool.take_back(drawn);
+            batch.mark = self.mark();
+            let sent = batch.clips.clone();
+            let taken = select! {
                 send(self.batches, batch) -> sent => sent.is_ok(),
                 recv(self.stop.signal()) -> _ => false,
             };
-            let fate = if sent { &mut end.sent } else { &mut end.left };
-            drawn.iter().for_each(|it| fate.add(&it.info));
-            if !sent {
+            let fate = if taken { &mut end.sent } else { &mut end.left };
+            sent.iter().for_each(|it| fate.add(it));
+            if !taken {
                 break;
             }
-            pool.take_back(drawn);
         }
-        pool.rest().for_each(|it| end.left.add(&it.info));
+        self.pool.clips().iter().for_each(|it| end.left.add(&it.info));
         self.draw.into_rest().for_each(|it| end.left.add(&it.info));
         end
+    }
+
+    /// What the next batch depends on. Pictures are shared, so that it costs little.
+    fn mark(&self) -> Mark {
+        Mark {
+            words: self.random.get_word_pos(),
+            pool: self.pool.clips().to_vec(),
+            was_full: self.pool.was_full(),
+            reached: self.draw.reached().clone(),
+        }
     }
 }
 
@@ -88,5 +104,5 @@ fn stack(clips: &[Clip], [height, width]: [usize; 2]) -> Batch {
     let motion = motion.map(|it| it.concat());
     let cut = clips.iter().map(|it| it.cut).collect();
     let clips = clips.iter().map(|it| it.info.clone()).collect();
-    Batch { pixels, shape, times, clips, cut, motion }
+    Batch { pixels, shape, times, clips, cut, motion, mark: Mark::default() }
 }

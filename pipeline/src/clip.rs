@@ -7,6 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::standing::{Place, shared};
+
 /// One frame of the training size, `[height, width, 3]` RGB, 8 bits a channel.
 ///
 /// The pixels are shared because overlapping clips hold the same frame.
@@ -55,10 +57,12 @@ pub(crate) struct Clip {
     pub(crate) cut: Instant,
     /// Camera motion between neighbouring frames, `[t - 1, 5]`, where it is asked for.
     pub(crate) motion: Option<Vec<f32>>,
+    /// Where it was read.
+    pub(crate) place: Arc<Place>,
 }
 
 /// Where a clip comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct ClipInfo {
     /// Index of its stream: its place in [`Config::stream`](crate::Config::stream), and for one
     /// that was added later the next free number.
@@ -66,6 +70,7 @@ pub struct ClipInfo {
     /// How many clips its stream cut before it.
     pub number: u64,
     /// The file or URI, without credentials.
+    #[serde(with = "shared")]
     pub item: Arc<str>,
     /// Which reading of a looped archive, or which connection of a live stream, from 0.
     pub pass: u64,
@@ -83,7 +88,7 @@ pub struct ClipInfo {
 ///
 /// A frame of a clip that was never completed is counted with the last reason for which a
 /// clip that wanted it was dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Taken from the decoder.
     pub decoded: u64,

@@ -1,14 +1,17 @@
 //! Which stream the next clip comes from.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use crossbeam_channel::{Receiver, Select, select};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::{clip::Clip, stop::Stop};
+use crate::{clip::Clip, standing::Reached, stop::Stop};
 
 /// The clips of one stream, and how often it is drawn.
 #[derive(Debug)]
 pub(crate) struct Input {
+    stream: usize,
     pub(crate) clips: Receiver<Clip>,
     pub(crate) weight: f64,
     pub(crate) live: bool,
@@ -27,18 +30,32 @@ pub(crate) struct Draw {
     inputs: Vec<Input>,
     joining: Receiver<Input>,
     stop: Stop,
+    /// How far each stream's clips were drawn.
+    reached: BTreeMap<usize, Reached>,
+    /// Streams all of whose clips were drawn before: they are only read to their end again.
+    ended: Vec<Receiver<Clip>>,
 }
 
 impl Input {
-    pub(crate) fn new(clips: Receiver<Clip>, weight: f64, live: bool) -> Self {
-        Self { clips, weight, live, served: 0.0 }
+    pub(crate) fn new(stream: usize, clips: Receiver<Clip>, weight: f64, live: bool) -> Self {
+        Self { stream, clips, weight, live, served: 0.0 }
     }
 }
 
 impl Draw {
-    /// Draws among `inputs`, and those that come over `joining` later.
-    pub(crate) fn new(inputs: Vec<Input>, joining: Receiver<Input>, stop: Stop) -> Self {
-        Self { inputs, joining, stop }
+    /// Draws among the inputs that come over `joining`, of which so much was drawn before.
+    pub(crate) fn new(
+        joining: Receiver<Input>,
+        reached: BTreeMap<usize, Reached>,
+        ended: Vec<Receiver<Clip>>,
+        stop: Stop,
+    ) -> Self {
+        Self { inputs: Vec::new(), joining, stop, reached, ended }
+    }
+
+    /// How far each stream's clips were drawn.
+    pub(crate) fn reached(&self) -> &BTreeMap<usize, Reached> {
+        &self.reached
     }
 
     /// Whether a stream is live.
@@ -50,7 +67,11 @@ impl Draw {
     pub(crate) fn next(&mut self, random: &mut ChaCha8Rng) -> Option<Clip> {
         loop {
             self.joining.try_iter().for_each(|it| self.inputs.push(it));
-            if self.inputs.is_empty() || self.stop.is_set() {
+            if self.stop.is_set() {
+                return None;
+            }
+            if self.inputs.is_empty() {
+                self.await_ended();
                 return None;
             }
             let clip = if self.is_live() {
@@ -76,6 +97,7 @@ impl Draw {
             // Its own thread may have taken the clip back.
             if let Ok(clip) = self.inputs[next].clips.try_recv() {
                 self.serve(next);
+                self.note(&clip);
                 return Some(clip);
             }
         }
@@ -111,11 +133,12 @@ impl Draw {
         match self.inputs[idx].clips.try_recv() {
             Ok(clip) => {
                 self.serve(idx);
+                self.note(&clip);
                 Some(clip)
             }
             Err(crossbeam_channel::TryRecvError::Empty) => None,
             Err(crossbeam_channel::TryRecvError::Disconnected) => {
-                self.inputs.remove(idx);
+                self.forget(idx);
                 None
             }
         }
@@ -125,13 +148,41 @@ impl Draw {
         let idx = self.choose(random);
         select! {
             recv(self.inputs[idx].clips) -> clip => match clip {
-                Ok(clip) => return Some(clip),
-                Err(_) => drop(self.inputs.remove(idx)),
+                Ok(clip) => {
+                    self.note(&clip);
+                    return Some(clip);
+                }
+                Err(_) => self.forget(idx),
             },
             recv(self.joining) -> input => self.inputs.extend(input),
             recv(self.stop.signal()) -> _ => {}
         }
         None
+    }
+
+    fn note(&mut self, clip: &Clip) {
+        let reached = self.reached.entry(clip.info.stream).or_default();
+        if !Arc::ptr_eq(&reached.place, &clip.place) {
+            reached.place = clip.place.clone();
+        }
+        reached.counts = clip.info.counts;
+        reached.next = clip.info.number + 1;
+    }
+
+    /// Drops an input that has ended.
+    fn forget(&mut self, idx: usize) {
+        let input = self.inputs.remove(idx);
+        self.reached.entry(input.stream).or_default().ended = true;
+    }
+
+    /// Waits until those that had ended before are at their end again.
+    fn await_ended(&mut self) {
+        for clips in self.ended.drain(..) {
+            select! {
+                recv(clips) -> _ => {}
+                recv(self.stop.signal()) -> _ => return,
+            }
+        }
     }
 
     /// What still waits in the channels, once every stream's thread has ended.

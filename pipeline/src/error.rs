@@ -36,6 +36,19 @@ pub enum Error {
         /// What is wrong with the first.
         first: String,
     },
+    /// The pictures of a pool are not those that belong to it.
+    #[error(
+        "the pool of the checkpoint has {found} bytes of pictures and needs {wanted} bytes at \
+         {size:?}: its file is damaged, or pipeline.size was changed"
+    )]
+    Standing {
+        /// Bytes that are there.
+        found: usize,
+        /// Bytes that should be.
+        wanted: usize,
+        /// Height and width of a picture.
+        size: [usize; 2],
+    },
     /// A whole reading of a stream gave no clip.
     #[error(
         "stream {stream:?}: no clip of {frames} frames, {interval} s apart, fits: a clip is \

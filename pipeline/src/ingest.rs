@@ -8,15 +8,18 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::{
-    Batch, ClipInfo, Config, Counts, Error, Event, Outcome, Result, StreamConfig, StreamReport,
+    Batch, Config, Counts, Error, Event, Outcome, Result, StreamConfig, StreamReport,
     batch::{BATCHES_WAITING, Batcher},
+    clip::Clip,
     draw::{Draw, Input},
     ledger::{BatcherEnd, Fates, Owned, StreamEnd, report},
     outlet::Outlet,
+    pool::Pool,
     random,
     report::{Pulses, Reporter},
+    standing::{Mark, Reached, Standing, Total},
     stop::{Stop, Stopper, stop},
-    stream::Task,
+    stream::{Start, Task},
     worker::Fleet,
 };
 
@@ -39,9 +42,12 @@ pub struct Ingest {
     config: Config,
     seed: u64,
     streams: Vec<Running>,
+    mark: Mark,
     batches: Receiver<Batch>,
     events: (Sender<Event>, Receiver<Event>),
     joining: Sender<Input>,
+    /// Clips of streams that had ended before: there are none.
+    ended: Vec<Receiver<Clip>>,
     stopper: Option<Stopper>,
     batcher: Option<JoinHandle<BatcherEnd>>,
     /// The processes that decode, where they are asked for. The streams end first.
@@ -54,6 +60,8 @@ struct Running {
     name: String,
     latest: Counts,
     trained: u64,
+    /// Of them, those that a run before trained on.
+    trained_before: u64,
     pulses: Receiver<Counts>,
     stopper: Option<Stopper>,
     thread: Option<JoinHandle<StreamEnd>>,
@@ -69,6 +77,19 @@ struct Running {
 /// no thread. A source that cannot be read fails its own stream only, see
 /// [`StreamReport::outcome`].
 pub fn start(config: &Config, seed: u64) -> Result<Ingest> {
+    resume(config, seed, Standing::default())
+}
+
+/// Starts where another run stood, as [`Ingest::standing`] gave it: with archived streams alone
+/// the same configuration and seed give the batches that would have come there.
+///
+/// A stream goes on by its name. What became of a live one since then is not known; frames of
+/// its that were between the decoder and the pool are counted as unfinished. Clips of a stream
+/// that the configuration has no more leave the pool.
+///
+/// # Errors
+/// As [`start`].
+pub fn resume(config: &Config, seed: u64, standing: Standing) -> Result<Ingest> {
     config.validate()?;
     let (stopper, stop) = stop();
     let (batch_sender, batches) = bounded(BATCHES_WAITING);
@@ -77,21 +98,32 @@ pub fn start(config: &Config, seed: u64) -> Result<Ingest> {
         config: config.clone(),
         seed,
         streams: Vec::with_capacity(config.stream.len()),
+        mark: Mark::default(),
         batches,
         events: bounded(EVENTS_WAITING),
         joining,
+        ended: Vec::new(),
         stopper: Some(stopper),
         batcher: None,
         fleet: config.isolate.then(|| Fleet::new(config)),
     };
+    ingest.mark = standing.mark.renumbered(|idx| {
+        let name = &standing.streams.get(idx)?.name;
+        config.stream.iter().position(|it| it.name == *name)
+    });
     for stream in &config.stream {
-        ingest.add(stream)?;
+        let total = standing.number(&stream.name).map(|it| standing.streams[it].clone());
+        ingest.join(stream, total.unwrap_or_default())?;
     }
+    let Mark { words, pool, was_full, reached } = ingest.mark.clone();
+    let mut random = random::batcher(seed);
+    random.set_word_pos(words);
     let batcher = Batcher {
         config: config.batch.clone(),
         size: config.size,
-        draw: Draw::new(Vec::new(), joined, stop.clone()),
-        random: random::batcher(seed),
+        draw: Draw::new(joined, reached, mem::take(&mut ingest.ended), stop.clone()),
+        pool: Pool::new(&config.batch, pool, was_full),
+        random,
         batches: batch_sender,
         stop,
     };
@@ -114,29 +146,62 @@ impl Ingest {
     /// [`Error::Thread`] when the system gives no thread, [`Error::Busy`] when the batcher has
     /// not looked at the streams that were added before.
     pub fn add(&mut self, stream: &StreamConfig) -> Result<usize> {
+        self.join(stream, Total::default())
+    }
+
+    /// Adds a stream that goes on from `total`.
+    fn join(&mut self, stream: &StreamConfig, total: Total) -> Result<usize> {
         let idx = self.streams.len();
+        let live = stream.is_live();
+        let Reached { place, next, ended, counts } =
+            self.mark.reached.get(&idx).cloned().unwrap_or_default();
         let (stopper, stop): (Stopper, Stop) = stop();
         let door = self.fleet.as_mut().map_or(Ok(None), |it| it.door(stream))?;
         let (sender, clips) = bounded(CLIPS_WAITING);
         let pulses = Pulses::new();
         let running = Running {
             name: stream.name.clone(),
-            latest: Counts::default(),
-            trained: 0,
+            latest: total.counts,
+            trained: total.trained,
+            trained_before: total.trained,
             pulses: pulses.receiver(),
             stopper: Some(stopper),
             thread: None,
         };
         let outlet = Outlet::new(sender, &clips, stream.when_full(), stop.clone());
+        let start = if live {
+            let counts = self.lost(idx, total.counts, total.trained);
+            Start { counts, ..Start::default() }
+        } else {
+            let otherwise = self.lost(idx, counts, total.trained);
+            Start { counts: place.counts, from: place, drawn: next, otherwise }
+        };
+        // A connection that was lost unseen has had its number.
+        let epoch = if total.counts.decoded > 0 { total.counts.reconnects + 1 } else { 0 };
         let reporter = Reporter::new(idx, self.events.0.clone(), pulses, stop.clone());
-        let input = Input::new(clips, stream.weight, stream.is_live());
-        let busy = |_| Error::Busy { stream: stream.name.clone() };
-        self.joining.try_send(input).map_err(busy)?;
+        let reporter = reporter.from(if live { epoch } else { 0 });
+        if ended && !live {
+            self.ended.push(clips);
+        } else {
+            let input = Input::new(idx, clips, stream.weight, live);
+            let busy = |_| Error::Busy { stream: stream.name.clone() };
+            self.joining.try_send(input).map_err(busy)?;
+        }
         self.streams.push(running);
-        let task = Task::new(&self.config, stream, idx, (self.seed, stop)).through(door);
+        let task = Task::new(&self.config, stream, idx, (self.seed, stop)).from(start);
+        let task = task.through(door);
         let name = format!("stream-{}", stream.name);
         self.streams[idx].thread = Some(spawn(name, move || task.follow(outlet, reporter))?);
         Ok(idx)
+    }
+
+    /// The totals of a stream that cannot be read again: frames that a run before left between the
+    /// decoder and the pool are unfinished.
+    fn lost(&self, idx: usize, mut counts: Counts, trained: u64) -> Counts {
+        let pooled = self.mark.pool.iter().filter(|it| it.info.stream == idx);
+        let kept = trained + pooled.map(|it| it.info.owned).sum::<u64>();
+        counts.unfinished += counts.decoded.saturating_sub(kept + counts.skipped());
+        counts
     }
 
     /// Stops a stream; its clips that were cut are still trained on. What becomes of it is told
@@ -162,9 +227,10 @@ impl Ingest {
         self.streams.iter().map(|it| it.name.as_str()).collect()
     }
 
-    /// Says that the caller trained on these clips.
-    pub fn trained(&mut self, batch: &[ClipInfo]) {
-        for clip in batch {
+    /// Says that the caller trained on a batch.
+    pub fn trained(&mut self, batch: &Batch) {
+        self.mark = batch.mark.clone();
+        for clip in &batch.clips {
             let stream = &mut self.streams[clip.stream];
             stream.trained += clip.owned;
             // The pool mixes clips, so that the newest totals need not come last.
@@ -174,13 +240,25 @@ impl Ingest {
         }
     }
 
+    /// Where all streams stand after the last batch that was trained on.
+    pub fn standing(&mut self) -> Standing {
+        let totals = self.snapshot().into_iter().zip(&self.streams);
+        let totals = totals.map(|((counts, trained), stream)| {
+            let name = stream.name.clone();
+            Total { name, counts, trained }
+        });
+        Standing { streams: totals.collect(), mark: self.mark.clone() }
+    }
+
     /// For each stream its newest totals, and its trained frames. The totals of an archive are
     /// those that came with a trained clip, so that they depend on the seed alone.
     pub fn snapshot(&mut self) -> Vec<(Counts, u64)> {
         let streams = self.streams.iter_mut();
         streams
             .map(|it| {
-                if let Ok(counts) = it.pulses.try_recv() {
+                if let Ok(counts) = it.pulses.try_recv()
+                    && counts.decoded >= it.latest.decoded
+                {
                     it.latest = counts;
                 }
                 (it.latest, it.trained)
@@ -200,7 +278,7 @@ impl Ingest {
                 let end = stream.thread.and_then(|it| it.join().ok());
                 let end = end.unwrap_or_else(|| panicked(stream.latest));
                 let fates = Fates {
-                    sent: batcher.sent.of(idx),
+                    sent: stream.trained_before + batcher.sent.of(idx),
                     left: batcher.left.of(idx),
                     unread: unread.of(idx),
                     trained: stream.trained,

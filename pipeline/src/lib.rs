@@ -38,6 +38,7 @@ mod outlet;
 mod pool;
 mod random;
 mod report;
+mod standing;
 mod stop;
 
 mod error;
@@ -53,8 +54,9 @@ pub use config::{
 };
 pub use error::{Error, Problem, Result};
 pub use event::{Event, State};
-pub use ingest::{Ingest, start};
+pub use ingest::{Ingest, resume, start};
 pub use ledger::{Outcome, StreamReport};
 pub use probe::{Found, items, probe};
 pub use source::{MovingDigits, Sequences, Synthetic, Trajectory};
+pub use standing::{Mark, Packed, Standing};
 pub use worker::decode_worker;

@@ -19,9 +19,14 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(config: &BatchConfig) -> Self {
+    /// A pool that goes on with `clips`.
+    pub(crate) fn new(config: &BatchConfig, clips: Vec<Clip>, was_full: bool) -> Self {
         let BatchConfig { pool: size, reuse, .. } = *config;
-        Self { clips: Vec::with_capacity(size), size, reuse, was_full: false }
+        Self { clips, size, reuse, was_full }
+    }
+
+    pub(crate) fn was_full(&self) -> bool {
+        self.was_full
     }
 
     /// Up to `count` clips, fewer when the streams have ended.
@@ -54,8 +59,9 @@ impl Pool {
         }
     }
 
-    pub(crate) fn rest(&self) -> impl Iterator<Item = &Clip> {
-        self.clips.iter()
+    /// What is in it, in the order that decides which clip a number draws.
+    pub(crate) fn clips(&self) -> &[Clip] {
+        &self.clips
     }
 
     fn fill(&mut self, source: &mut Draw, random: &mut ChaCha8Rng) {

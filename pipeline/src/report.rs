@@ -57,6 +57,11 @@ impl Reporter {
         Self { stream, events, pulses, stop, epoch: 0, connecting: now, playing: None, due: now }
     }
 
+    /// Numbers connections from `epoch` on.
+    pub(crate) fn from(self, epoch: u64) -> Self {
+        Self { epoch, ..self }
+    }
+
     /// Number of the connection that plays, or will play next.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch

@@ -8,6 +8,7 @@ use crate::{
     gaps::Gaps,
     grid::{Grid, Match, Reach},
     picture::Begin,
+    standing::Place,
     window::{Reason, Window},
 };
 
@@ -65,6 +66,8 @@ pub(crate) struct Origin {
     pub(crate) pass: u64,
     /// Seconds between the first frame and the first clip.
     pub(crate) phase: f64,
+    /// Where that reading begins.
+    pub(crate) place: Arc<Place>,
 }
 
 impl<I> Sampler<I> {
@@ -74,7 +77,7 @@ impl<I> Sampler<I> {
         Self {
             config,
             stream,
-            origin: Origin { item: "".into(), pass: 0, phase: 0.0 },
+            origin: Origin { item: "".into(), pass: 0, phase: 0.0, place: Arc::default() },
             counts: Counts::default(),
             held: None,
             gaps: Gaps::default(),
@@ -252,7 +255,8 @@ impl<I> Sampler<I> {
                 owned,
                 counts: self.counts,
             };
-            clips.push(Clip { frames, info, cut: Instant::now(), motion: None });
+            let place = self.origin.place.clone();
+            clips.push(Clip { frames, info, cut: Instant::now(), motion: None, place });
         }
         clips
     }

@@ -17,7 +17,9 @@ use crate::{
     sampler::{Origin, Sampler, Shown},
     scale::{Scaler, View},
     source::{self, Item, Opening, Pictures},
+    standing::Place,
     stop::Stop,
+    tally::Tally,
     worker::Door,
 };
 
@@ -34,6 +36,20 @@ pub(crate) struct Task {
     scaler: Scaler,
     stop: Stop,
     door: Option<Arc<Door>>,
+    start: Start,
+}
+
+/// What a stream goes on from.
+#[derive(Debug, Default)]
+pub(crate) struct Start {
+    /// Its totals.
+    pub(crate) counts: Counts,
+    /// Where an archive is read from.
+    pub(crate) from: Arc<Place>,
+    /// Clips that were drawn before: they are cut again and left out.
+    pub(crate) drawn: u64,
+    /// Its totals if they cannot be cut again.
+    pub(crate) otherwise: Counts,
 }
 
 /// Why reading came to an end without an error.
@@ -56,6 +72,9 @@ struct Reader {
     reporter: Reporter,
     unsent: u64,
     problems: Vec<String>,
+    from: Arc<Place>,
+    drawn: u64,
+    otherwise: Counts,
     /// The last crash of the decoder in this reading.
     crash: Option<Problem>,
     warned: bool,
@@ -71,7 +90,12 @@ impl Task {
     ) -> Self {
         let scaler = Scaler::new(config.size, View::new(config.fit, stream));
         let (config, clip) = (stream.clone(), config.clip.clone());
-        Self { idx, seed, config, clip, scaler, stop, door: None }
+        Self { idx, seed, config, clip, scaler, stop, door: None, start: Start::default() }
+    }
+
+    /// Goes on from there.
+    pub(crate) fn from(self, start: Start) -> Self {
+        Self { start, ..self }
     }
 
     /// Has a process of its own decode, if there is a way to one.
@@ -111,15 +135,18 @@ impl Task {
 
 impl Reader {
     fn new(task: Task, outlet: Outlet, reporter: Reporter) -> Self {
-        let Task { idx, seed, config, clip, scaler, stop, door } = task;
+        let Task { idx, seed, config, clip, scaler, stop, door, start } = task;
+        let Start { counts, from, drawn, otherwise } = start;
         let config = Arc::new(config);
-        let (stream, tally) = (config.clone(), Arc::default());
+        let (stream, tally) = (config.clone(), Arc::new(Tally::of(&counts)));
+        let mut sampler = Sampler::new(clip.clone(), idx);
+        sampler.counts = counts;
         let opening = Opening { stream, clip: clip.clone(), stop, tally, door };
         Self {
             idx,
             seed,
             config,
-            sampler: Sampler::new(clip.clone(), idx),
+            sampler,
             clip,
             opening,
             scaler,
@@ -127,6 +154,9 @@ impl Reader {
             reporter,
             unsent: 0,
             problems: Vec::new(),
+            from,
+            drawn,
+            otherwise,
             crash: None,
             warned: false,
         }
@@ -200,6 +230,9 @@ impl Reader {
     fn send(&mut self, clips: Vec<Clip>) -> End {
         let mut end = End::Exhausted;
         for mut clip in clips {
+            if clip.info.number < self.drawn {
+                continue;
+            }
             if self.clip.camera_motion {
                 clip.motion = Some(motion::estimate(&clip.frames, self.scaler.size()));
             }

@@ -19,6 +19,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Counts on from a stream's totals.
+    pub(crate) fn of(counts: &Counts) -> Self {
+        let Counts { late, unneeded, abandoned, .. } = *counts;
+        let [late, unneeded, abandoned] = [late, unneeded, abandoned].map(AtomicU64::new);
+        Self { late, unneeded, abandoned, said_dense: AtomicBool::new(false) }
+    }
+
     /// Copies the counters into a stream's totals.
     pub(crate) fn write(&self, counts: &mut Counts) {
         counts.late = self.late.load(Ordering::Relaxed);

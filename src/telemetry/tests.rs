@@ -1,6 +1,6 @@
 use std::fs;
 
-use pipeline::{ClipInfo, Counts};
+use pipeline::{ClipInfo, Counts, Mark};
 use tempfile::TempDir;
 
 use super::*;
@@ -50,6 +50,7 @@ fn batch(folder: &TempDir, clips: &[(usize, &str, [f64; 2])]) -> Batch {
         clips: clips.iter().map(|it| info(it.0, it.1)).collect(),
         cut: Vec::new(),
         motion: None,
+        mark: Mark::default(),
     }
 }
 

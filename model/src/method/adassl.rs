@@ -492,4 +492,11 @@ impl Method for AdaSsl {
             None => Ok(()),
         }
     }
+
+    fn load_teacher(&mut self, folder: &Path) -> Result<()> {
+        if let Some(teacher) = self.teacher.take() {
+            self.teacher = Some(weights::load(teacher, &folder.join("teacher.safetensors"))?);
+        }
+        Ok(())
+    }
 }

@@ -131,4 +131,9 @@ impl Method for Byol {
     fn save_teacher(&self, folder: &Path) -> Result<()> {
         weights::save(&self.teacher, &folder.join("teacher.safetensors"))
     }
+
+    fn load_teacher(&mut self, folder: &Path) -> Result<()> {
+        self.teacher = weights::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
+        Ok(())
+    }
 }

@@ -20,6 +20,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use self::joint_embedding::{SimClrAbs, SimClrSq};
+use crate::kept::Kept;
 use crate::loss::{BarlowTwins, Dcl, Dclw, LeJepa, SimClr, Spectral, VicReg, VicRegCtr, VicRegExp};
 use crate::trainer::MethodTrainer;
 use crate::work::{Done, Work};
@@ -235,6 +236,22 @@ pub(crate) trait Method: Sync {
         Ok(())
     }
 
+    /// Reads what [`Method::save_teacher`] wrote.
+    fn load_teacher(&mut self, _folder: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    /// What later steps depend on beside the weights.
+    fn remember(&self, _kept: &mut Kept) {}
+
+    /// Takes back what was remembered, on a device that tracks nothing.
+    ///
+    /// # Errors
+    /// Something of it is missing.
+    fn recall(&mut self, _kept: &mut Kept, _device: &Device) -> Recalled {
+        Ok(())
+    }
+
     /// Writes all weights into `folder`.
     fn save(&self, student: &Self::Student, folder: &Path) -> Result<()> {
         let best = if self.has_teacher() { EncoderChoice::Teacher } else { EncoderChoice::Student };
@@ -243,6 +260,9 @@ pub(crate) trait Method: Sync {
         self.save_teacher(folder)
     }
 }
+
+/// What comes of recalling; the text says what is missing.
+pub(crate) type Recalled = std::result::Result<(), String>;
 
 /// `term / over` under a name of its own.
 pub(crate) struct Ratio {

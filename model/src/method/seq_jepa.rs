@@ -23,10 +23,11 @@ pub use looks::Actions;
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use super::pair::parts;
-use super::{Losses, Method};
+use super::{Losses, Method, Recalled};
+use crate::kept::Kept;
 use crate::loss::cosine::cosine_distance;
 use crate::loss::pairs::{paired, unit_rows};
 use crate::mlp::NormedMlp;
@@ -290,5 +291,21 @@ impl Method for SeqJepa {
 
     fn save_teacher(&self, folder: &Path) -> Result<()> {
         weights::save(&self.teacher, &folder.join("teacher.safetensors"))
+    }
+
+    fn load_teacher(&mut self, folder: &Path) -> Result<()> {
+        self.teacher = weights::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
+        Ok(())
+    }
+
+    fn remember(&self, kept: &mut Kept) {
+        self.action.remember("action", kept);
+        self.path.remember("path", kept);
+    }
+
+    fn recall(&mut self, kept: &mut Kept, device: &Device) -> Recalled {
+        self.action = Probe::recall("action", kept, device)?;
+        self.path = Probe::recall("path", kept, device)?;
+        Ok(())
     }
 }

@@ -18,11 +18,12 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{LearningRate, Losses, Method, Ratio, Setting, ensure, motion_group};
+use super::{LearningRate, Losses, Method, Ratio, Recalled, Setting, ensure, motion_group};
 use crate::config::is_positive;
+use crate::kept::Kept;
 use crate::loss::{Distillation, Side, distillation, mean_squared};
 use crate::work::{Done, Work, apart};
 use crate::{
@@ -378,6 +379,20 @@ impl Method for Tdv {
 
     fn save_teacher(&self, folder: &Path) -> Result<()> {
         weights::save(&self.teacher, &folder.join("teacher.safetensors"))
+    }
+
+    fn load_teacher(&mut self, folder: &Path) -> Result<()> {
+        self.teacher = weights::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
+        Ok(())
+    }
+
+    fn remember(&self, kept: &mut Kept) {
+        kept.put("centre", self.centre.clone());
+    }
+
+    fn recall(&mut self, kept: &mut Kept, device: &Device) -> Recalled {
+        self.centre = kept.take("centre", device)?;
+        Ok(())
     }
 }
 

@@ -14,13 +14,14 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::adassl::{self, Gaussian};
 use super::tdv::{self, Seen, Targets, Tdv};
-use super::{Futures, LearningRate, Losses, Method, Ratio, Setting, Warning, ensure};
+use super::{Futures, LearningRate, Losses, Method, Ratio, Recalled, Setting, Warning, ensure};
+use crate::kept::Kept;
 use crate::loss::pairs::unit_rows;
 use crate::random::{Draws, Stage};
 use crate::work::{Done, Work, apart};
@@ -194,5 +195,17 @@ impl Method for TdvAdaSsl {
 
     fn save_teacher(&self, folder: &Path) -> Result<()> {
         self.tdv.save_teacher(folder)
+    }
+
+    fn load_teacher(&mut self, folder: &Path) -> Result<()> {
+        self.tdv.load_teacher(folder)
+    }
+
+    fn remember(&self, kept: &mut Kept) {
+        self.tdv.remember(kept);
+    }
+
+    fn recall(&mut self, kept: &mut Kept, device: &Device) -> Recalled {
+        self.tdv.recall(kept, device)
     }
 }

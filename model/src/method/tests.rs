@@ -8,6 +8,7 @@
 //! tables      refuse what they do not know, and name what is wrong
 //! adassl      warns at its thresholds, and draws futures
 //! files       hold weights under the names that others read
+//! resumes     goes on bit for bit from what was saved
 //! ```
 
 mod adassl;
@@ -16,5 +17,6 @@ mod cases;
 mod files;
 mod gradients;
 mod reports;
+mod resumes;
 mod tables;
 mod teachers;

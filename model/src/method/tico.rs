@@ -9,12 +9,13 @@
 use std::path::Path;
 
 use burn::module::Module as _;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::seen;
 use super::pair::{self, Branch, Pairs, Views};
-use super::{Method, Setting, ensure};
+use super::{Method, Recalled, Setting, ensure};
+use crate::kept::Kept;
 use crate::loss::{TiCo as Constants, redundancy};
 use crate::mlp::{Last, Widths};
 use crate::norm::Mode;
@@ -135,5 +136,19 @@ impl Method for Tico {
 
     fn save_teacher(&self, folder: &Path) -> Result<()> {
         weights::save(&self.teacher, &folder.join("teacher.safetensors"))
+    }
+
+    fn load_teacher(&mut self, folder: &Path) -> Result<()> {
+        self.teacher = weights::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
+        Ok(())
+    }
+
+    fn remember(&self, kept: &mut Kept) {
+        kept.put("covariance", self.covariance.clone());
+    }
+
+    fn recall(&mut self, kept: &mut Kept, device: &Device) -> Recalled {
+        self.covariance = kept.take("covariance", device)?;
+        Ok(())
     }
 }

@@ -36,7 +36,7 @@ fn config(frames: usize, interval: f64, hop: f64) -> ClipConfig {
 
 fn cut_from(config: ClipConfig, phase: f64, shown: impl IntoIterator<Item = Shown>) -> Cut {
     let mut sampler = Sampler::new(config, 0);
-    sampler.begin(Origin { item: "item".into(), pass: 0, phase });
+    sampler.begin(Origin { item: "item".into(), pass: 0, phase, place: Arc::default() });
     let (mut clips, mut rendered) = (Vec::new(), 0);
     let mut render = |grey: &u8| {
         rendered += 1;
@@ -320,7 +320,7 @@ fn any_stream_at_all_is_accounted_for() {
 /// Pushes pictures of which some begin a run, and ends.
 fn cut_runs(config: ClipConfig, phase: f64, shown: &[(u32, Option<Begin>, bool)]) -> Cut {
     let mut sampler = Sampler::new(config, 0);
-    sampler.begin(Origin { item: "item".into(), pass: 0, phase });
+    sampler.begin(Origin { item: "item".into(), pass: 0, phase, place: Arc::default() });
     let (mut clips, mut rendered) = (Vec::new(), 0);
     let mut render = |grey: &u8| {
         rendered += 1;

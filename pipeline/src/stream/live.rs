@@ -7,7 +7,7 @@
 //!     └── the delay is over ┘ └──▶ given up, if told to
 //! ```
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use super::{End, Reader, backoff::Backoff};
 use crate::{
@@ -62,7 +62,8 @@ impl Reader {
     fn connect(&mut self, item: &Item) -> Result<End, Problem> {
         self.reporter.connecting(Instant::now());
         let epoch = self.reporter.epoch();
-        self.read_item(item, Origin { item: item.label(), pass: epoch, phase: 0.0 })
+        let place = Arc::default();
+        self.read_item(item, Origin { item: item.label(), pass: epoch, phase: 0.0, place })
     }
 
     /// The first frame of a connection came.

@@ -63,7 +63,7 @@ impl Watch {
                         assert!(self.take_events() || done(self), "{what}: ended: {self:?}");
                         continue;
                     };
-                    self.ingest.trained(&batch.clips);
+                    self.ingest.trained(&batch);
                     let times = batch.times.chunks(batch.shape[1]).map(<[f64]>::to_vec);
                     self.clips.extend(batch.clips.into_iter().zip(times));
                 }

@@ -11,4 +11,5 @@ mod mixing;
 mod motion;
 mod moving_digits;
 mod picture;
+mod resume;
 mod scene;

@@ -87,7 +87,7 @@ pub(crate) fn train(config: &Config, seed: u64, most: usize) -> (Vec<Batch>, Vec
     let mut batches = Vec::new();
     while batches.len() < most {
         let Ok(batch) = ingest.batches().recv() else { break };
-        ingest.trained(&batch.clips);
+        ingest.trained(&batch);
         batches.push(batch);
     }
     let reports = ingest.finish();

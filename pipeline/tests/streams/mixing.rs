@@ -125,7 +125,7 @@ fn stopping_early_balances_with_overlapping_clips() {
             let batch = ingest.batches().recv().unwrap();
             // Every other batch is taken and thrown away.
             if idx % 2 == 0 {
-                ingest.trained(&batch.clips);
+                ingest.trained(&batch);
                 trained += batch.clips.iter().map(|it| it.owned).sum::<u64>();
             }
         }
@@ -143,8 +143,8 @@ fn stopping_early_balances_with_overlapping_clips() {
 fn reporting_a_batch_twice_unbalances_the_books() {
     let mut ingest = start(&three([&[]; 3], false), 1).unwrap();
     while let Ok(batch) = ingest.batches().recv() {
-        ingest.trained(&batch.clips);
-        ingest.trained(&batch.clips);
+        ingest.trained(&batch);
+        ingest.trained(&batch);
     }
     assert!(ingest.finish().iter().all(|it| !it.is_balanced()));
 }

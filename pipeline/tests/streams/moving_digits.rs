@@ -69,7 +69,8 @@ fn stopping_in_the_middle_balances() {
     for taken in [0, 1, 7] {
         let mut ingest = start(&digits(&source), 0).unwrap();
         for _ in 0..taken {
-            ingest.trained(&ingest.batches().recv().unwrap().clips);
+            let batch = ingest.batches().recv().unwrap();
+            ingest.trained(&batch);
         }
         let report = ingest.finish().remove(0);
         assert!(report.is_balanced() && report.outcome == Outcome::Stopped, "{report:?}");

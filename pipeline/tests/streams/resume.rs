@@ -1,0 +1,157 @@
+//! A run that stops after any batch, and is written down, goes on with the batches that would
+//! have come.
+
+use std::path::Path;
+
+use pipeline::{
+    Batch, Config, Ingest, MovingDigits, Packed, Sample, SourceConfig, Standing, StreamConfig,
+    StreamReport, resume, start,
+};
+
+use crate::media::{config, h264, make, stream};
+
+const MEDIA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/media");
+
+/// A folder of files of different lengths, one of which cannot be read, two films, and digits.
+fn streams(folder: &Path) -> Vec<StreamConfig> {
+    for (name, frames) in [("a", 40), ("b", 75), ("d", 20)] {
+        let mux = format!("{} ! mp4mux ! OUT", h264(frames, [64, 48], "ball"));
+        make(&mux, &folder.join(format!("{name}.mp4")));
+    }
+    std::fs::write(folder.join("c.mp4"), "this is no film").unwrap();
+    let files = |path: String| SourceConfig::Files(path);
+    let digits = MovingDigits { sequences: 30, fps: 25.0, ..MovingDigits::default() };
+    let mut all = vec![
+        stream("folder", files(folder.display().to_string())),
+        stream("street", files(format!("{MEDIA}/street.mp4"))),
+        stream("groups", files(format!("{MEDIA}/tree.mp4"))),
+        stream("digits", SourceConfig::MovingDigits(digits)),
+    ];
+    all[1].weight = 2.5;
+    all[2].sample = Sample::KeyframePairs;
+    all
+}
+
+fn of(streams: Vec<StreamConfig>, repeat: bool, reuse: u32) -> Config {
+    let mut config = config(streams);
+    config.stream.iter_mut().for_each(|it| it.repeat = repeat);
+    config.size = [16, 24];
+    config.clip.frames = 2;
+    config.clip.interval = 0.08;
+    config.clip.hop = 0.2;
+    config.clip.cut_threshold = 0.1;
+    config.batch.clips = 3;
+    config.batch.pool = 10;
+    config.batch.reuse = reuse;
+    config
+}
+
+/// All of a batch but when its clips were cut.
+fn told(batch: &Batch) -> String {
+    let times: Vec<_> = batch.times.iter().map(|it| it.to_bits()).collect();
+    format!("{:?} {times:?} {:?} {:?}", batch.clips, batch.motion, batch.pixels)
+}
+
+/// Trains on `count` batches, or on all of them.
+fn train(ingest: &mut Ingest, count: Option<usize>) -> Vec<String> {
+    let mut seen = Vec::new();
+    while count != Some(seen.len())
+        && let Ok(batch) = ingest.batches().recv()
+    {
+        ingest.trained(&batch);
+        seen.push(told(&batch));
+    }
+    seen
+}
+
+/// Through a text and bytes, as a file would hold them.
+fn written_down(standing: &Standing, size: [usize; 2]) -> Standing {
+    let (packed, pictures) = standing.pack();
+    let text = serde_json::to_string(&packed).unwrap();
+    serde_json::from_str::<Packed>(&text).unwrap().unpack(&pictures.concat(), size).unwrap()
+}
+
+/// All but the problems, which are said anew when they are met anew.
+fn totals(reports: Vec<StreamReport>) -> Vec<StreamReport> {
+    let silent = |it| StreamReport { problems: Vec::new(), ..it };
+    reports.into_iter().map(silent).collect()
+}
+
+#[test]
+fn finite_archives_go_on_bit_for_bit_and_end_with_the_same_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = of(streams(folder.path()), false, 0);
+    let mut whole = start(&config, 5).unwrap();
+    let wanted = train(&mut whole, None);
+    let report = totals(whole.finish());
+    assert!(wanted.len() > 30, "{} batches", wanted.len());
+    for stop in [1, 2, wanted.len() / 3, wanted.len() / 2, wanted.len() - 1, wanted.len()] {
+        let mut first = start(&config, 5).unwrap();
+        assert_eq!(train(&mut first, Some(stop)), wanted[..stop]);
+        let standing = written_down(&first.standing(), config.size);
+        drop(first);
+        let mut second = resume(&config, 5, standing).unwrap();
+        let rest = train(&mut second, None);
+        assert_eq!(rest.len(), wanted.len() - stop, "after {stop}");
+        assert!(rest == wanted[stop..], "other batches after {stop}");
+        assert_eq!(totals(second.finish()), report, "after {stop}");
+    }
+}
+
+#[test]
+fn looped_archives_go_on_bit_for_bit_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = of(streams(folder.path()), true, 1);
+    let mut whole = start(&config, 9).unwrap();
+    let wanted = train(&mut whole, Some(160));
+    assert!(wanted.iter().any(|it| it.contains("pass: 1")), "more than one reading");
+    let mut standing = Standing::default();
+    for stops in [0, 37, 38, 90, 160].windows(2) {
+        let mut ingest = resume(&config, 9, standing).unwrap();
+        let seen = train(&mut ingest, Some(stops[1] - stops[0]));
+        assert!(seen == wanted[stops[0]..stops[1]], "other batches after {}", stops[0]);
+        standing = written_down(&ingest.standing(), config.size);
+        assert!(ingest.finish().iter().all(StreamReport::is_balanced));
+    }
+}
+
+#[test]
+fn a_stream_that_is_gone_leaves_the_pool_and_a_new_one_joins() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = of(streams(folder.path()), true, 0);
+    let mut first = start(&config, 3).unwrap();
+    train(&mut first, Some(20));
+    let standing = first.standing();
+    config.stream.remove(0);
+    config.stream.push(StreamConfig::new("new", config.stream[0].source.clone()));
+    config.stream[3].repeat = true;
+    let mut second = resume(&config, 3, standing).unwrap();
+    let mut streams = std::collections::BTreeSet::new();
+    for _ in 0..40 {
+        let batch = second.batches().recv().unwrap();
+        streams.extend(batch.clips.iter().map(|it| it.stream));
+        second.trained(&batch);
+    }
+    assert_eq!(streams.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    for report in second.finish() {
+        assert!(report.is_balanced(), "{report:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_is_said_and_costs_no_clip_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = of(streams(folder.path()), true, 0);
+    config.stream.truncate(1);
+    let mut first = start(&config, 3).unwrap();
+    let batch = first.batches().recv().unwrap();
+    first.trained(&batch);
+    let standing = first.standing();
+    drop(first);
+    std::fs::remove_file(folder.path().join("b.mp4")).unwrap();
+    let mut second = resume(&config, 3, standing).unwrap();
+    train(&mut second, Some(20));
+    let report = second.finish().remove(0);
+    assert!(report.problems.iter().any(|it| it.contains("b.mp4 is gone")), "{report:?}");
+    assert!(report.is_balanced(), "{report:?}");
+}

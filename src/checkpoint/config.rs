@@ -1,0 +1,46 @@
+//! The `[checkpoint]` table.
+
+use serde::{Deserialize, Serialize};
+
+/// When a run writes down where it is, and how much of that is kept.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Seconds between two checkpoints; 0 turns this off. What a crash costs is the work since the
+    /// last one.
+    pub(crate) every_seconds: f64,
+    /// Steps between two checkpoints; 0 turns this off. There is always one at the end.
+    pub(crate) every_steps: u64,
+    /// How many of the newest are kept, at least 1. With 2 a damaged one costs no run.
+    pub(crate) keep_last: usize,
+    /// Those whose step is a multiple of this are kept for ever; 0 keeps none.
+    pub(crate) keep_every: u64,
+    /// Also keeps the best one by this measure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_best: Option<Measure>,
+}
+
+/// What tells a good checkpoint without labels.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Measure {
+    /// The effective rank of the stored embeddings (Garrido et al., 2023, "RankMe").
+    Rankme,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { every_seconds: 600.0, every_steps: 0, keep_last: 2, keep_every: 0, keep_best: None }
+    }
+}
+
+impl Config {
+    /// The key of the first wrong value, and what is wrong with it.
+    pub(crate) fn wrong(&self) -> Option<(&'static str, &'static str)> {
+        let every = self.every_seconds;
+        if !(every.is_finite() && every >= 0.0) {
+            return Some(("checkpoint.every_seconds", "must be 0 (off) or more"));
+        }
+        (self.keep_last == 0).then_some(("checkpoint.keep_last", "must be at least 1"))
+    }
+}

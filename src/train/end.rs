@@ -1,0 +1,71 @@
+//! How a run ends, whatever ended it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use pipeline::{Outcome, StreamReport};
+use storage::{Events, Record, TableSummary};
+use tracing::warn;
+
+use super::Run;
+
+/// What a run left behind.
+pub(crate) struct Ended {
+    pub(crate) steps: u64,
+    pub(crate) streams: Vec<StreamReport>,
+    pub(crate) tables: Vec<TableSummary>,
+    pub(crate) checkpoint: Option<PathBuf>,
+}
+
+impl Run<'_> {
+    /// Writes a checkpoint, stops the streams, and writes what is left to write, whatever ended the
+    /// training.
+    pub(super) fn end(mut self, trained: anyhow::Result<()>) -> anyhow::Result<Ended> {
+        // Weights that nothing was learned into, or that are no numbers, are worth no file.
+        let worth = self.step > 0 && !trained.as_ref().is_err_and(is_divergence);
+        // Before the last rows, which a run that goes on from here will write again.
+        let saved = worth.then(|| self.checkpoint()).transpose();
+        let Self { store, ingest, ledger, mut streams, step, .. } = self;
+        let events = ingest.events().clone();
+        let reports = ingest.finish();
+        for report in reports.iter().filter(|it| !it.is_balanced()) {
+            warn!("stream {:?}: its frames do not add up: {report:?}", report.name);
+        }
+        let rows = store.write(Record::Streams(ledger.last(step, &reports)));
+        let last = events.try_iter().map(|it| streams.take(it)).collect();
+        let last = store.write(Record::Events(Events { step, rows: last }));
+        let tables = store.finish().context("the tables are incomplete");
+        // The writer's own error says why writing to it failed, so it goes first.
+        if let Err(err) = trained
+            && !is_stopped(&err)
+        {
+            return Err(err);
+        }
+        let tables = tables?;
+        rows.and(last)?;
+        Ok(Ended { steps: step, streams: reports, tables, checkpoint: saved? })
+    }
+}
+
+fn is_divergence(err: &anyhow::Error) -> bool {
+    matches!(err.downcast_ref(), Some(model::Error::Diverged { .. }))
+}
+
+/// Whether the writer thread ended first; then it knows why.
+fn is_stopped(err: &anyhow::Error) -> bool {
+    matches!(err.downcast_ref(), Some(storage::Error::Stopped))
+}
+
+impl Ended {
+    /// An error when nothing was learned, or no stream is left because all failed.
+    fn verdict(&self) -> anyhow::Result<()> {
+        let failed = |it: &StreamReport| matches!(it.outcome, Outcome::Failed(_));
+        if self.streams.iter().all(failed) {
+            bail!("no stream is left: all {} failed, see above", self.streams.len());
+        }
+        if self.steps == 0 && self.streams.iter().all(|it| it.outcome != Outcome::Stopped) {
+            bail!("the streams ended before they filled one batch; lower pipeline.batch.clips");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! `onward train`: streams in, tables and weights out.
+
+mod begin;
+mod end;
+mod events;
+mod step;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{TryRecvError, select, tick};
+use model::Trainer;
+use pipeline::Ingest;
+use storage::Store;
+use tracing::info;
+
+use crate::checkpoint::{self, Parts};
+use crate::interrupt::Requests;
+use crate::ledger::Ledger;
+use crate::progress::{Progress, RunLine};
+use crate::reports::Stopwatch;
+use crate::streams::Streams;
+use crate::telemetry::Telemetry;
+use crate::view::View;
+use crate::{Config, clips, interrupt, print, summary};
+
+use begin::{Begun, From};
+pub(crate) use end::Ended;
+use events::event;
+use step::Origin;
+
+/// How often a run looks up while it waits for clips.
+const LOOK_UP: Duration = Duration::from_secs(1);
+/// The longest that the ledger goes without a row while no step is made.
+const LEDGER_EVERY: Duration = Duration::from_secs(60);
+
+/// Trains as a config says, and prints what came of it.
+pub(crate) fn run(
+    arguments: &crate::Run,
+    listen: Option<SocketAddr>,
+    fresh: bool,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let config = &arguments.load()?;
+    let requests = interrupt::listen()?;
+    let from = begin::look(config, fresh)?;
+    if let From::Checkpoint(found) = &from
+        && found.state.step >= config.model.train.steps
+    {
+        let (step, run) = (found.state.step, config.storage.dir.display());
+        info!("{run} has done its {step} steps: raise model.train.steps to go on, or use --fresh");
+        return Ok(());
+    }
+    let begun = Instant::now();
+    let mut run = Run::begin(arguments, config, from, listen, progress)?;
+    let trained = run.train(&requests);
+    run.line.finish();
+    let taken = begun.elapsed();
+    let ended = run.end(trained)?;
+    if !progress.is_quiet() {
+        print::out(&summary::text(config, &ended, taken))?;
+    }
+    ended.verdict()
+}
+
+struct Run<'a> {
+    arguments: &'a crate::Run,
+    config: &'a Config,
+    run_id: String,
+    device: model::Device,
+    telemetry: Telemetry,
+    trainer: Box<dyn Trainer>,
+    store: Store,
+    ingest: Ingest,
+    streams: Streams,
+    ledger: Ledger,
+    view: Option<View>,
+    line: RunLine,
+    step: u64,
+    /// Where the clips of the steps since the last reading of the loss came from.
+    recent: VecDeque<Origin>,
+    /// When the last checkpoint was written, or the run began.
+    saved: Instant,
+}
+
+impl<'a> Run<'a> {
+    fn begin(
+        arguments: &'a crate::Run,
+        config: &'a Config,
+        from: From,
+        listen: Option<SocketAddr>,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
+        let device = config.device.open()?;
+        let telemetry = Telemetry::load(&config.pipeline)?;
+        let input = clips::input(&config.pipeline, telemetry.columns().len());
+        let mut trainer = model::trainer(&config.model, input, config.seed, &device)?;
+        let on = model::device_name(&device);
+        let begun = begin::begin(config, from, trainer.as_mut(), &on)?;
+        let Begun { run_id, step, store, ingest, ledger, events } = begun;
+        info!("training on {on}; the tables go to {}", config.storage.dir.display());
+        let view = listen.map(|it| View::open(it, config, &ingest)).transpose()?;
+        let run = Self {
+            arguments,
+            config,
+            run_id,
+            device,
+            telemetry,
+            trainer,
+            store,
+            ingest,
+            streams: Streams::new(&config.pipeline),
+            ledger,
+            view,
+            line: progress.run(step, config.model.train.steps),
+            step,
+            recent: VecDeque::new(),
+            saved: Instant::now(),
+        };
+        run.store(events)?;
+        Ok(run)
+    }
+
+    /// Steps until they are done, the streams have ended, or somebody interrupts.
+    fn train(&mut self, requests: &Requests) -> anyhow::Result<()> {
+        let mut watch = Stopwatch::start();
+        let look_up = tick(LOOK_UP);
+        let mut asked = Instant::now();
+        while self.step < self.config.model.train.steps {
+            if requests.stop.try_recv() == Err(TryRecvError::Disconnected) {
+                info!("interrupted: saving after step {}", self.step);
+                break;
+            }
+            select! {
+                recv(self.ingest.batches()) -> batch => {
+                    let Ok(batch) = batch else { break };
+                    self.alive();
+                    self.step(batch, asked.elapsed(), &mut watch)?;
+                    if self.is_due() {
+                        self.checkpoint()?;
+                    }
+                    asked = Instant::now();
+                }
+                recv(self.ingest.events()) -> event => {
+                    let rows = event.into_iter().map(|it| self.take(it)).collect();
+                    self.store(rows)?;
+                }
+                recv(requests.stop) -> _ => {}
+                recv(requests.reload) -> _ => self.reload()?,
+                recv(look_up) -> _ => self.look_up()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the run should write down where it is; its end does so in any case.
+    fn is_due(&self) -> bool {
+        let checkpoint::Config { every_seconds, every_steps, .. } = self.config.checkpoint;
+        let by_time = every_seconds > 0.0 && self.saved.elapsed().as_secs_f64() >= every_seconds;
+        let by_steps = every_steps > 0 && self.step.is_multiple_of(every_steps);
+        (by_time || by_steps) && self.step < self.config.model.train.steps
+    }
+
+    /// Writes down where the run is, together with all rows until now.
+    fn checkpoint(&mut self) -> anyhow::Result<PathBuf> {
+        self.trainer.check()?;
+        let folder = checkpoint::path(&self.config.storage.dir, self.step);
+        self.store(vec![event("checkpoint", folder.display().to_string())])?;
+        let parts = Parts {
+            run_id: &self.run_id,
+            step: self.step,
+            config: self.config,
+            standing: &self.ingest.standing(),
+            ledger: self.ledger.totals(&self.streams),
+            seal: self.store.seal()?,
+            trainer: self.trainer.as_ref(),
+            rankme: None,
+        };
+        let folder = checkpoint::write(&self.config.storage.dir, parts)?;
+        checkpoint::prune(&self.config.storage.dir, &self.config.checkpoint)?;
+        self.saved = Instant::now();
+        Ok(folder)
+    }
+}

@@ -1,0 +1,327 @@
+//! A run that is killed goes on from its last checkpoint, and nobody can tell from its results.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use support::{Done, Setup, Table, assert_balanced, assert_finished, finish, looped, media, once};
+
+/// What is measured with a clock.
+const TIMED: [&str; 4] = ["clips_per_second", "waiting_share", "clip_age_seconds", "step_seconds"];
+
+const STEPS: i64 = 12;
+
+/// A drawn stream.
+const SHAPES: &str = "\n[[pipeline.stream]]\nname = \"shapes\"\n\
+                      source = { synthetic = { frames = 60 } }\nloop = true\n";
+
+fn setup() -> Setup {
+    Setup::new(&[
+        looped("street", media("street.mp4")),
+        looped("tree", media("tree.mp4")),
+        SHAPES.into(),
+    ])
+}
+
+/// Trains for so many steps with a checkpoint every third one; dies where `fault` says.
+fn train(setup: &Setup, steps: i64, fault: Option<&str>, sets: &[&str]) -> Done {
+    let steps = format!("model.train.steps={steps}");
+    let always = [steps.as_str(), "checkpoint.every_steps=3", "model.train.warmup=2"];
+    let mut command = setup.command("train", &[&always[..], sets].concat());
+    if let Some(fault) = fault {
+        command.env("ONWARD_FAULT", fault);
+    }
+    finish(command)
+}
+
+/// All that a run leaves that does not depend on a clock.
+#[derive(PartialEq)]
+struct Left {
+    metrics: Vec<(i64, String, u64)>,
+    embeddings: Vec<(i64, String, Vec<u32>)>,
+    streams: Vec<(i64, String, Vec<i64>)>,
+    tensors: BTreeMap<String, Vec<u8>>,
+}
+
+fn left(run: &Path) -> Left {
+    let metrics = Table::read(run, "metrics");
+    let rows = metrics.counts("step").into_iter().zip(metrics.text("name"));
+    let rows = rows.zip(metrics.reals("value"));
+    let rows = rows.filter(|it| !TIMED.contains(&it.0.1.as_str()));
+    let metrics = rows.map(|((step, name), value)| (step, name, value.to_bits())).collect();
+    let table = Table::read(run, "embeddings");
+    let rows = table.counts("step").into_iter().zip(table.text("item")).zip(table.vectors());
+    let bits = |it: Vec<f32>| it.into_iter().map(f32::to_bits).collect();
+    let embeddings = rows.map(|((step, item), it)| (step, item, bits(it))).collect();
+    Left { metrics, embeddings, streams: ledger(run), tensors: tensors(&newest(run)) }
+}
+
+/// The counts of the ledger, without the row that a stream's end adds: how much is then still
+/// on its way depends on the threads.
+fn ledger(run: &Path) -> Vec<(i64, String, Vec<i64>)> {
+    let table = Table::read(run, "streams");
+    let names =
+        ["decoded", "trained", "off_grid", "cut", "uneven", "unfinished", "passes", "clips"];
+    let columns: Vec<Vec<i64>> = names.iter().map(|it| table.counts(it)).collect();
+    let rows = table.counts("step").into_iter().zip(table.text("stream")).enumerate();
+    let rows = rows.map(|(idx, (step, name))| {
+        (step, name, columns.iter().map(|it| it[idx]).collect::<Vec<_>>())
+    });
+    let rows: Vec<_> = rows.zip(table.text("state")).filter(|it| it.1 == "running").collect();
+    rows.into_iter().map(|it| it.0).collect()
+}
+
+fn newest(run: &Path) -> PathBuf {
+    let listed = fs::read_dir(run.join("checkpoints")).unwrap().map(|it| it.unwrap().path());
+    listed.max().unwrap()
+}
+
+/// Every tensor of a checkpoint, as bytes by name.
+fn tensors(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for file in ["encoder", "student", "teacher", "optimizer", "method"] {
+        let Ok(bytes) = fs::read(folder.join(format!("{file}.safetensors"))) else { continue };
+        for (name, tensor) in SafeTensors::deserialize(&bytes).unwrap().iter() {
+            all.insert(format!("{file}: {name}"), tensor.data().to_vec());
+        }
+    }
+    assert!(all.len() > 20, "{} tensors in {}", all.len(), folder.display());
+    all
+}
+
+fn assert_same(seen: &Left, wanted: &Left, what: &str) {
+    let unequal = seen.metrics.iter().zip(&wanted.metrics).find(|(a, b)| a != b);
+    assert!(unequal.is_none(), "{what}: a metric differs: {unequal:?}");
+    assert_eq!(seen.metrics.len(), wanted.metrics.len(), "{what}: rows of metrics");
+    assert!(seen.embeddings == wanted.embeddings, "{what}: the embeddings differ");
+    assert_eq!(seen.streams, wanted.streams, "{what}: the ledger differs");
+    for (name, bytes) in &wanted.tensors {
+        assert!(seen.tensors[name] == *bytes, "{what}: {name} differs");
+    }
+}
+
+/// A run of all steps that nobody killed.
+fn whole(sets: &[&str]) -> Left {
+    let setup = setup();
+    train(&setup, STEPS, None, sets).ended_with(0);
+    left(&setup.run())
+}
+
+#[test]
+fn a_run_killed_before_any_step_ends_as_if_it_had_not_been() {
+    let wanted = whole(&[]);
+    for step in [1, 3, 4, 7, 11, 12] {
+        let setup = setup();
+        let done = train(&setup, STEPS, Some(&format!("step:{step}")), &[]);
+        assert_eq!(done.code, None, "step {step}: a signal ended it\n{done}");
+        let done = train(&setup, STEPS, None, &[]).ended_with(0);
+        let last = (step - 1) / 3 * 3;
+        if last > 0 {
+            done.complains(&[&format!("going on after step {last}")]);
+        }
+        assert_same(&left(&setup.run()), &wanted, &format!("killed at step {step}"));
+        assert_balanced(&setup.table("streams"));
+        assert_finished(&setup.run());
+        let told = setup.table("events").text("kind");
+        assert!(told.iter().any(|it| it == "resume"), "{told:?}");
+    }
+}
+
+#[test]
+fn a_run_killed_at_any_point_of_a_checkpoint_ends_as_if_it_had_not_been() {
+    let wanted = whole(&[]);
+    for fault in [
+        "checkpoint before sync:1",
+        "checkpoint before sync:8",
+        "checkpoint sealed:2",
+        "checkpoint before rename:1",
+        "checkpoint before rename:3",
+        "checkpoint after rename:1",
+        "checkpoint after rename:2",
+        "checkpoint removed by name:1",
+    ] {
+        let setup = setup();
+        let done = train(&setup, STEPS, Some(fault), &[]);
+        assert_eq!(done.code, None, "{fault}: a signal ended it\n{done}");
+        train(&setup, STEPS, None, &[]).ended_with(0);
+        assert_same(&left(&setup.run()), &wanted, fault);
+        assert_finished(&setup.run());
+    }
+}
+
+#[test]
+fn a_run_killed_again_and_again_ends_as_if_it_had_not_been() {
+    let (wanted, setup) = (whole(&[]), setup());
+    for step in [5, 2, 4, 5, 3] {
+        train(&setup, STEPS, Some(&format!("step:{step}")), &[]);
+    }
+    train(&setup, STEPS, None, &[]).ended_with(0);
+    assert_same(&left(&setup.run()), &wanted, "five kills");
+}
+
+#[test]
+fn every_method_goes_on_as_if_nothing_had_been() {
+    for method in [
+        "adassl",
+        "barlow-twins",
+        "byol",
+        "dcl",
+        "dclw",
+        "lejepa",
+        "seq-jepa",
+        "simclr",
+        "simclr-abs",
+        "simclr-sq",
+        "simsiam",
+        "spectral",
+        "tdv",
+        "tdv-adassl",
+        "tdv-sigreg",
+        "tico",
+        "vicreg",
+        "vicreg-ctr",
+        "vicreg-exp",
+    ] {
+        let name = format!("model.method={{ name = \"{method}\" }}");
+        let sets = [name.as_str(), "pipeline.clip.frames=4"];
+        let [uninterrupted, killed] = [(); 2].map(|()| setup());
+        train(&uninterrupted, 5, None, &sets).ended_with(0);
+        train(&killed, 5, Some("step:5"), &sets);
+        train(&killed, 5, None, &sets).ended_with(0).complains(&["going on after step 3"]);
+        assert_same(&left(&killed.run()), &left(&uninterrupted.run()), method);
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_by_hand_goes_on_and_longer_than_it_was_to() {
+    let (wanted, setup) = (whole(&[]), setup());
+    // With fewer steps, as if somebody had stopped it there.
+    train(&setup, 7, None, &[]).ended_with(0);
+    let sets = ["checkpoint.keep_last=4", "log_every=2"];
+    let done = train(&setup, STEPS, None, &sets).ended_with(0);
+    done.complains(&["going on after step 7", "model.train.steps: 7 before, 12 now"]);
+    let seen = left(&setup.run());
+    // The rows of the last step of a run are extra.
+    let of = |left: &Left| -> Vec<_> {
+        left.metrics.iter().filter(|it| it.1 == "loss" && it.0 != 7).cloned().collect()
+    };
+    assert_eq!(of(&seen), of(&wanted));
+    let done = train(&setup, STEPS, None, &[]).ended_with(0);
+    done.complains(&["has done its 12 steps", "--fresh"]);
+}
+
+/// Changes one bit in the middle of a file.
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::write(path, bytes).unwrap();
+}
+
+fn cut(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_is_set_aside_and_the_one_before_it_is_used() {
+    let wanted = whole(&[]);
+    let setup = setup();
+    train(&setup, STEPS, Some("step:8"), &[]);
+    let original = setup.path("runs/original");
+    fs::rename(setup.run(), &original).unwrap();
+    let files = fs::read_dir(original.join("checkpoints/step-00000006")).unwrap();
+    let files: Vec<_> = files.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files.len(), 8, "{files:?}");
+    for (name, damage) in files.iter().flat_map(|it| [(it, flip as fn(&Path)), (it, cut)]) {
+        copy(&original, &setup.run());
+        damage(&setup.run().join("checkpoints/step-00000006").join(name));
+        let done = train(&setup, STEPS, None, &[]).ended_with(0);
+        done.complains(&["step-00000006 is damaged", "going on after step 3"]);
+        assert_same(&left(&setup.run()), &wanted, name);
+        assert!(setup.run().join("superseded/step-00000006-1").is_dir());
+        fs::remove_dir_all(setup.run()).unwrap();
+    }
+    copy(&original, &setup.run());
+    for step in [3, 6] {
+        flip(&setup.run().join(format!("checkpoints/step-{step:08}/student.safetensors")));
+    }
+    let before = support::files(&setup.run());
+    train(&setup, STEPS, None, &[]).ended_with(1).complains(&["all 2 checkpoints", "--fresh"]);
+    assert!(support::files(&setup.run()) == before, "something was touched");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn another_model_is_refused_by_its_keys_and_nothing_is_touched() {
+    let setup = setup();
+    train(&setup, 4, None, &[]).ended_with(0);
+    let before = support::files(&setup.run());
+    let sets = ["model.encoder.dim=48", "model.train.learning_rate=1e-2", "log_every=5"];
+    let done = train(&setup, 8, None, &sets).ended_with(1);
+    let done = done.complains(&[
+        "model.encoder.dim: 24 before, 48 now",
+        "model.train.learning_rate: 0.001 before, 0.01 now",
+        "--fresh",
+    ]);
+    assert!(!done.stderr.contains("\n  log_every"), "{done}");
+    assert!(support::files(&setup.run()) == before, "something was touched");
+}
+
+#[test]
+fn a_checkpoint_of_another_format_is_refused() {
+    let setup = setup();
+    train(&setup, 4, None, &[]).ended_with(0);
+    let folder = newest(&setup.run());
+    let path = folder.join("state.json");
+    let text = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 7");
+    fs::write(&path, text.replace(env!("CARGO_PKG_VERSION"), "9.8.7")).unwrap();
+    let mut sum = std::process::Command::new("bash");
+    sum.args(["-c", "sha256sum * > /tmp/$$; grep -v SHA256SUMS /tmp/$$ > SHA256SUMS; rm /tmp/$$"]);
+    assert!(sum.current_dir(&folder).status().unwrap().success());
+    let done = train(&setup, 8, None, &[]).ended_with(1);
+    done.complains(&["was written by onward 9.8.7 in format 7", "--fresh"]);
+}
+
+#[test]
+fn a_fresh_run_sets_the_one_before_aside() {
+    let setup = setup();
+    train(&setup, 4, None, &[]).ended_with(0);
+    let before = support::files(&setup.run());
+    let mut command = setup.command("train", &["model.train.steps=6", "model.encoder.dim=48"]);
+    command.arg("--fresh");
+    finish(command).ended_with(0).complains(&["the run that was there is now"]);
+    assert_eq!(left(&setup.run()).metrics.last().unwrap().0, 6);
+    let kept = support::files(&setup.path("runs/first.1"));
+    let bytes = |all: Vec<(PathBuf, Vec<u8>)>| all.into_iter().map(|it| it.1).collect::<Vec<_>>();
+    assert!(bytes(kept) == bytes(before), "what was set aside is what was there");
+}
+
+#[test]
+fn finite_streams_end_where_they_would_have_ended() {
+    let streams = [once("street", media("street.mp4")), once("tree", media("tree.mp4"))];
+    let [uninterrupted, killed] = [(); 2].map(|()| Setup::new(&streams));
+    let done = train(&uninterrupted, 100_000, None, &[]).ended_with(0);
+    let steps = left(&uninterrupted.run()).metrics.last().unwrap().0;
+    assert!((20..1000).contains(&steps), "{steps} steps\n{done}");
+    train(&killed, 100_000, Some(&format!("step:{}", steps - 1)), &[]);
+    train(&killed, 100_000, None, &[]).ended_with(0);
+    assert_same(&left(&killed.run()), &left(&uninterrupted.run()), "finite streams");
+    let sums = |setup: &Setup| setup.table("streams").sums("decoded");
+    assert_eq!(sums(&killed), sums(&uninterrupted));
+}
