@@ -175,6 +175,27 @@ fn vectors(dim: usize, values: Vec<f32>) -> std::result::Result<FixedSizeListArr
     FixedSizeListArray::try_new(item, dim, Arc::new(Float32Array::from(values)), None)
 }
 
+/// Numbers in a vector, of a column of vectors.
+pub(crate) fn width(field: &Field) -> Option<i32> {
+    match field.data_type() {
+        DataType::FixedSizeList(_, width) => Some(*width),
+        _ => None,
+    }
+}
+
+/// The columns in words, for an error.
+pub(crate) fn describe(schema: &Schema) -> String {
+    let columns: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| match width(field) {
+            Some(width) => format!("{} of {width}", field.name()),
+            None => field.name().clone(),
+        })
+        .collect();
+    columns.join(", ")
+}
+
 /// Microseconds, because Spark refuses nanoseconds.
 fn utc(times: impl Iterator<Item = Option<SystemTime>>) -> TimestampMicrosecondArray {
     times.map(|it| it.map(micros)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")

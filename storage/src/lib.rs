@@ -1,25 +1,50 @@
 //! Keeps what a run produces as Parquet tables, written by one thread, and reads telemetry.
 //!
 //! ```text
-//! Record -> bounded channel -> writer thread -> RecordBatch -> part-00000.parquet.tmp
-//!                                                                 | fsync, rename, fsync
-//!                                              views.sql <- part-00000.parquet
+//! Record -> bounded channel -> writer thread -> RecordBatch -> .part-00000.parquet.tmp
+//!                                                    |            | fsync, rename, fsync
+//!              every row until its part is closed: wal/        part-00000.parquet
+//!                                                                 |
+//!                                             views.sql, dataset.json
 //! ```
 //!
 //! A Parquet file without its footer cannot be read, so a table is a series of parts: each is
 //! written under a temporary name and renamed when it is whole. A reader that opens
-//! `<dir>/<table>/*.parquet` at any moment, also after a crash, finds whole parts only.
+//! `<dir>/<table>/*.parquet` at any moment, also after a crash, finds whole parts only. What a
+//! crash leaves of an open part is in a write-ahead file.
+//!
+//! A checkpoint keeps a [`Seal`]. [`resume`] goes on after it, so that every row of the finished
+//! table was written exactly once; [`recover`] is for a run that nobody resumes, and [`compact`]
+//! makes few large parts of many small ones.
 
 mod config;
 mod record;
+mod run;
+mod seal;
 
 mod columns;
 mod part;
-mod publish;
+mod store;
 mod table;
-mod views;
+mod wal;
 mod writer;
 
+mod catalog;
+mod dataset;
+mod features;
+mod views;
+
+mod footer;
+mod lock;
+mod parts;
+mod publish;
+
+mod aside;
+mod recover;
+mod resume;
+
+#[doc(hidden)]
+pub mod fault;
 pub mod telemetry;
 
 use std::io;
@@ -30,10 +55,14 @@ use parquet::errors::ParquetError;
 
 pub use columns::bytes_per_embedding;
 pub use config::Config;
+pub use lock::{Lock, lock};
 pub use record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, Vectors};
+pub use recover::{Recovered, recover};
+pub use run::{Run, SCHEMA_VERSION};
+pub use seal::Seal;
+pub use store::{Store, resume, start};
 pub use table::TableSummary;
 pub use telemetry::Telemetry;
-pub use writer::{Store, start};
 
 /// What can go wrong, in words that say what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +85,46 @@ pub enum Error {
         /// The first part that was found.
         path: PathBuf,
     },
+    /// Another process holds the run's [`Lock`].
+    #[error(
+        "{path:?} is in use by another process: wait until it has ended, or end it, and try again"
+    )]
+    Busy {
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// A part is not there, though the checkpoint or a later part says that it was written.
+    #[error(
+        "{path:?} is missing: put it back, or resume from a checkpoint that came before it; \
+         without it the table would have a hole"
+    )]
+    Missing {
+        /// The part.
+        path: PathBuf,
+    },
+    /// A part holds rows that another part holds, too.
+    #[error("{path:?} holds rows that the part before it holds too: move one of them away")]
+    Twice {
+        /// The later of the two.
+        path: PathBuf,
+    },
+    /// A part holds rows from before and from after the checkpoint.
+    #[error(
+        "{path:?} holds rows from before and after the checkpoint, because the tables were \
+         compacted across it: resume from a later checkpoint"
+    )]
+    Merged {
+        /// The part.
+        path: PathBuf,
+    },
+    /// A closed part cannot be read.
+    #[error("could not read {path:?}: it is damaged; put a copy of it in its place")]
+    Unreadable {
+        /// The part.
+        path: PathBuf,
+        /// The Parquet reader's reason.
+        source: ParquetError,
+    },
     /// The file system refused.
     #[error(
         "could not {action} {path:?}: check that the folder is still there and writable, and \
@@ -72,7 +141,7 @@ pub enum Error {
     /// A part could not be written to the end.
     #[error(
         "could not write {path:?}: check that its disk has room; the parts that were closed \
-         before can be read"
+         before can be read, and the rows since are in the write-ahead file"
     )]
     Part {
         /// The part under its temporary name.

@@ -1,7 +1,7 @@
 //! One file of a table, from its first row to its name.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -12,7 +12,9 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use crate::fault::point;
 use crate::publish::{failed, publish, temporary};
+use crate::run::Metadata;
 use crate::{Error, Result};
 
 /// Rows wait in memory for their row group; at this size it goes to disk, whatever a part's limits
@@ -29,19 +31,23 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Begins the file that will be `path`.
-    pub(crate) fn create(path: PathBuf, schema: SchemaRef) -> Result<Self> {
+    /// Begins the file that will be `path`, over what a crash may have left under its temporary
+    /// name: nobody can read that.
+    pub(crate) fn create(path: PathBuf, schema: SchemaRef, metadata: &Metadata) -> Result<Self> {
         let written = temporary(&path);
-        // Never `File::create`: two runs that share a folder would tear each other's parts.
-        let file = File::create_new(&written).map_err(failed("create", &written))?;
-        let properties = properties(&schema);
+        point("part.create");
+        let file = File::create(&written).map_err(failed("create", &written))?;
+        point("part.created");
+        let properties = properties(&schema, metadata);
         let writer = ArrowWriter::try_new(file, schema, Some(properties))
             .map_err(|source| Error::Part { path: written, source })?;
         Ok(Self { path, opened: Instant::now(), rows: 0, writer, published: false })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        point("part.write");
         self.writer.write(batch).map_err(|source| self.broken(source))?;
+        point("part.written");
         self.rows += batch.num_rows();
         if self.writer.memory_size() < ROW_GROUP_BYTES {
             return Ok(());
@@ -59,7 +65,9 @@ impl Part {
 
     /// Makes it visible under its own name. Returns its size in bytes.
     pub(crate) fn publish(mut self) -> Result<u64> {
+        point("part.finish");
         self.writer.finish().map_err(|source| self.broken(source))?;
+        point("part.finished");
         let file = self.writer.inner();
         publish(file, &self.path)?;
         self.published = true;
@@ -86,9 +94,10 @@ impl Drop for Part {
 
 /// zstd everywhere. The bytes of floats are split into streams, which compress by a fifth better;
 /// a dictionary of floats would only be in the way.
-fn properties(schema: &Schema) -> WriterProperties {
-    let mut properties =
-        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default()));
+fn properties(schema: &Schema, metadata: &Metadata) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_key_value_metadata(Some(metadata.entries()));
     for field in schema.fields() {
         let Some(path) = floats(field.name(), field.data_type()) else { continue };
         properties = properties
@@ -117,9 +126,4 @@ fn floats(name: &str, data_type: &DataType) -> Option<ColumnPath> {
 
 fn numbers(list: &str) -> ColumnPath {
     ColumnPath::new(vec![list.to_owned(), "list".to_owned(), "item".to_owned()])
-}
-
-/// The name of a table's part number `index`.
-pub(crate) fn path(table: &Path, index: u64) -> PathBuf {
-    table.join(format!("part-{index:05}.parquet"))
 }

@@ -88,7 +88,7 @@ pub struct Streams {
 
 /// What one stream did since its previous row, so that a column's sum is the run's total.
 ///
-/// `decoded` is the sum of the nine counts below it, up to `unfinished`.
+/// `decoded` is the sum of the ten counts below it, up to `unfinished`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamRow {
     /// The stream's name in the configuration.

@@ -1,14 +1,19 @@
 //! One table: a folder of parts that are closed by rows and by age.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
-use crate::part::{self, Part};
-use crate::{Config, Error, Result};
+use crate::columns::describe;
+use crate::part::Part;
+use crate::resume::Kept;
+use crate::run::Metadata;
+use crate::wal::{self, Wal};
+use crate::{Config, Error, Result, parts};
 
 /// What a run left of one table, counting closed parts only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,24 +30,36 @@ pub struct TableSummary {
 
 /// A table and its open part.
 pub(crate) struct Table {
+    /// The run's folder.
     dir: PathBuf,
     rows_per_part: usize,
     age: Duration,
+    metadata: Metadata,
     schema: Option<SchemaRef>,
-    open: Option<Part>,
+    open: Option<Open>,
+    /// Number of the part that is open, or comes next.
+    next: u64,
     summary: TableSummary,
 }
 
+/// An open part, and its rows where they survive a crash.
+struct Open {
+    part: Part,
+    wal: Wal,
+}
+
 impl Table {
-    /// The table `name` under the run's folder `dir`.
-    pub(crate) fn new(name: &'static str, dir: &Path, config: &Config) -> Self {
+    /// A table under the run's folder `dir`, which goes on after what is kept of it.
+    pub(crate) fn new(dir: &Path, config: &Config, metadata: &Metadata, kept: Kept) -> Self {
         Self {
-            dir: dir.join(name),
+            dir: dir.to_owned(),
             rows_per_part: config.rows_per_part,
             age: config.age(),
-            schema: None,
+            metadata: metadata.clone(),
+            schema: kept.schema,
             open: None,
-            summary: TableSummary { table: name, rows: 0, bytes: 0, parts: 0 },
+            next: kept.next,
+            summary: kept.summary,
         }
     }
 
@@ -50,10 +67,14 @@ impl Table {
         &self.summary
     }
 
-    /// Name and width of each column of vectors, once there is a row.
-    pub(crate) fn vectors(&self) -> Vec<(String, i32)> {
-        let fields = self.schema.iter().flat_map(|it| it.fields());
-        fields.filter_map(|it| Some((it.name().clone(), width(it.data_type())?))).collect()
+    /// Number of the part that is open, or comes next.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The columns, once there is a row.
+    pub(crate) fn schema(&self) -> Option<&SchemaRef> {
+        self.schema.as_ref()
     }
 
     /// Appends rows, and closes the part when it holds enough of them.
@@ -62,28 +83,55 @@ impl Table {
             return Ok(());
         }
         self.keep_schema(batch)?;
-        let mut part = match self.open.take() {
+        let mut open = match self.open.take() {
             Some(it) => it,
-            None => Part::create(part::path(&self.dir, self.summary.parts), batch.schema())?,
+            None => self.begin(batch.schema())?,
         };
-        // Out of `open` while it is written: a part that failed once is never published.
-        part.write(batch)?;
-        let full = part.rows() >= self.rows_per_part;
-        self.open = Some(part);
+        // Out of `open` while it is written: a part that failed once is never published, and what
+        // its write-ahead file holds stays there.
+        open.wal.write(batch)?;
+        open.part.write(batch)?;
+        let full = open.part.rows() >= self.rows_per_part;
+        self.open = Some(open);
         if full { self.close() } else { Ok(()) }
     }
 
-    /// When the open part will be old enough to close; nothing while there is none.
+    /// The write-ahead file comes first: an unfinished part without one has no rows.
+    fn begin(&self, schema: SchemaRef) -> Result<Open> {
+        let Self { dir, next, summary: TableSummary { table, .. }, .. } = self;
+        let wal = wal::path(dir, table, *next);
+        let wal = Wal::create(wal, Arc::new(self.metadata.put_into(&schema)))?;
+        let metadata = self.metadata.clone().with_features(&schema);
+        let part = Part::create(parts::path(&dir.join(table), *next, *next), schema, &metadata)?;
+        Ok(Open { part, wal })
+    }
+
+    /// When something must be done: rows saved or the part closed. Nothing while none is open.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.open.as_ref()?.opened().checked_add(self.age)
+        let Open { part, wal } = self.open.as_ref()?;
+        part.opened().checked_add(self.age).into_iter().chain(wal.due()).min()
+    }
+
+    /// Does what is due by `now`.
+    pub(crate) fn keep_up(&mut self, now: Instant) -> Result<()> {
+        let Some(Open { part, wal }) = &mut self.open else { return Ok(()) };
+        if part.opened().checked_add(self.age).is_some_and(|due| due <= now) {
+            return self.close();
+        }
+        if wal.due().is_some_and(|due| due <= now) {
+            return wal.save();
+        }
+        Ok(())
     }
 
     /// Publishes the open part, if there is one.
     pub(crate) fn close(&mut self) -> Result<()> {
-        let Some(part) = self.open.take() else { return Ok(()) };
+        let Some(Open { part, wal }) = self.open.take() else { return Ok(()) };
         let rows = part.rows() as u64;
         let bytes = part.publish()?;
-        tracing::debug!(table = self.summary.table, part = self.summary.parts, rows, bytes);
+        wal.remove()?;
+        tracing::debug!(table = self.summary.table, part = self.next, rows, bytes);
+        self.next += 1;
         self.summary.rows += rows;
         self.summary.bytes += bytes;
         self.summary.parts += 1;
@@ -105,24 +153,4 @@ impl Table {
             }
         }
     }
-}
-
-/// Numbers in a vector, of a column of vectors.
-fn width(data_type: &DataType) -> Option<i32> {
-    match data_type {
-        DataType::FixedSizeList(_, width) => Some(*width),
-        _ => None,
-    }
-}
-
-fn describe(schema: &Schema) -> String {
-    let columns: Vec<String> = schema
-        .fields()
-        .iter()
-        .map(|field| match width(field.data_type()) {
-            Some(width) => format!("{} of {width}", field.name()),
-            None => field.name().clone(),
-        })
-        .collect();
-    columns.join(", ")
 }

@@ -6,32 +6,20 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::Result;
-use crate::publish::replace;
+use crate::catalog::Listed;
+use crate::columns::width;
 
-/// One view.
-pub(crate) struct View {
-    /// The table, which has parts: DuckDB refuses a view over no files.
-    pub(crate) table: &'static str,
-    /// Name and width of each of its columns of vectors.
-    pub(crate) vectors: Vec<(String, i32)>,
-}
-
-/// Writes `<dir>/views.sql` anew. `dir` is absolute, because DuckDB resolves paths against its
-/// working directory.
-pub(crate) fn write(dir: &Path, views: &[View]) -> Result<()> {
-    replace(&dir.join("views.sql"), &sql(dir, views))
-}
-
-fn sql(dir: &Path, views: &[View]) -> String {
+/// The text of `views.sql`. The tables have parts: DuckDB refuses a view over no files. `dir` is
+/// absolute, because DuckDB resolves paths against its working directory.
+pub(crate) fn sql(dir: &Path, tables: &[Listed]) -> String {
     let mut sql = String::from(
         "-- DuckDB views over the parts of this run; a view appears with its table's first part.\n\
          -- From this run's folder: duckdb -init views.sql\n",
     );
     let dir = pattern(&dir.to_string_lossy());
-    for View { table, vectors } in views {
+    for Listed { table, schema } in tables {
+        let vectors = schema.fields().iter().filter_map(|it| Some((it.name(), width(it)?)));
         let casts: Vec<String> = vectors
-            .iter()
             .map(|(name, width)| format!("\"{name}\"::FLOAT[{width}] AS \"{name}\""))
             .collect();
         let columns = match &casts[..] {
@@ -63,10 +51,27 @@ fn pattern(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::iter::once;
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+
     use super::*;
 
-    fn statements(dir: &str, views: &[View]) -> Vec<String> {
-        let sql = sql(Path::new(dir), views);
+    fn listed(table: &'static str, vectors: &[(&str, i32)]) -> Listed {
+        let item = Arc::new(Field::new("item", DataType::Float32, false));
+        let vectors = vectors.iter().map(|(name, width)| {
+            Field::new(*name, DataType::FixedSizeList(item.clone(), *width), false)
+        });
+        let step = Field::new("step", DataType::Int64, false);
+        Listed {
+            table,
+            schema: Arc::new(Schema::new(once(step).chain(vectors).collect::<Vec<_>>())),
+        }
+    }
+
+    fn statements(dir: &str, tables: &[Listed]) -> Vec<String> {
+        let sql = sql(Path::new(dir), tables);
         sql.lines().filter(|line| !line.starts_with("--")).map(str::to_owned).collect()
     }
 
@@ -74,7 +79,7 @@ mod tests {
     fn only_tables_with_parts_are_listed() {
         assert!(statements("/r", &[]).is_empty());
         assert_eq!(
-            statements("/r", &[View { table: "metrics", vectors: Vec::new() }]),
+            statements("/r", &[listed("metrics", &[])]),
             ["CREATE OR REPLACE VIEW metrics AS SELECT * FROM \
               read_parquet('/r/metrics/*.parquet');"]
         );
@@ -83,8 +88,7 @@ mod tests {
     #[test]
     fn vectors_are_cast_to_an_array() {
         let vectors = [("embedding", 384), ("aggregate", 640)];
-        let vectors: Vec<_> = vectors.map(|(name, width)| (name.to_owned(), width)).into();
-        let lines = statements("/r", &[View { table: "embeddings", vectors }]);
+        let lines = statements("/r", &[listed("embeddings", &vectors)]);
         let columns = "* REPLACE (\"embedding\"::FLOAT[384] AS \"embedding\", \
                        \"aggregate\"::FLOAT[640] AS \"aggregate\") FROM";
         assert!(lines[0].contains(columns), "{lines:?}");
@@ -92,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_path_is_neither_sql_nor_a_glob() {
-        let lines = statements("/o'hare/[1]*", &[View { table: "metrics", vectors: Vec::new() }]);
+        let lines = statements("/o'hare/[1]*", &[listed("metrics", &[])]);
         assert!(lines[0].contains("('/o''hare/[[]1][*]/metrics/*.parquet')"), "{lines:?}");
     }
 }

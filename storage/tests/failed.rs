@@ -15,13 +15,13 @@ use std::thread;
 use crossbeam_channel::{TryRecvError, bounded};
 use storage::{Config, Embeddings, Error, Record, Store};
 
-use run::{config, embeddings, metrics, parts, read, wait_for, with_vectors};
+use run::{config, embeddings, metrics, named, parts, read, wait_for, with_vectors};
 
 #[test]
 fn a_reader_never_sees_half_a_part() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config { rows_per_part: 60, ..config(dir.path()) };
-    let store = storage::start(&config, "first").unwrap();
+    let store = storage::start(&config, &named("first")).unwrap();
     let path = dir.path().to_owned();
     let (writing, written) = bounded::<()>(0);
     let reader = thread::Builder::new().name("reader".to_owned()).spawn(move || {
@@ -47,13 +47,15 @@ fn a_reader_never_sees_half_a_part() {
 
 #[test]
 fn the_folder_of_an_earlier_run_is_left_as_it_is() {
-    for left in ["metrics/part-00000.parquet", "streams/part-00003.parquet.tmp"] {
+    for left in
+        ["metrics/part-00000.parquet", "streams/.part-00003.parquet.tmp", "wal/events-00000.wal"]
+    {
         let dir = tempfile::tempdir().unwrap();
         let left = dir.path().join(left);
         fs::create_dir_all(left.parent().unwrap()).unwrap();
         fs::write(&left, "old").unwrap();
         fs::write(dir.path().join("views.sql"), "old").unwrap();
-        let error = storage::start(&config(dir.path()), "second").err().unwrap();
+        let error = storage::start(&config(dir.path()), &named("second")).err().unwrap();
         assert!(matches!(error, Error::Occupied { .. }), "{error:?}");
         let message = error.to_string();
         assert!(message.contains(left.to_str().unwrap()), "{message}");
@@ -68,40 +70,49 @@ fn a_file_where_the_folder_should_be_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("taken");
     fs::write(&file, "").unwrap();
-    let error = storage::start(&config(&file), "first").err().unwrap();
-    assert!(error.to_string().contains("taken/metrics"), "{error}");
+    let error = storage::start(&config(&file), &named("first")).err().unwrap();
+    assert!(error.to_string().contains("taken"), "{error}");
     assert!(error.source().is_some());
 }
 
 #[test]
-fn a_second_run_cannot_write_into_the_same_part() {
+fn a_folder_that_is_being_written_is_refused_to_everyone_else() {
     let dir = tempfile::tempdir().unwrap();
-    let first = storage::start(&config(dir.path()), "first").unwrap();
-    let second = storage::start(&config(dir.path()), "second").unwrap();
+    let first = storage::start(&config(dir.path()), &named("first")).unwrap();
+    let seal = first.seal().unwrap();
+    for refused in [
+        storage::start(&config(dir.path()), &named("second")).map(drop),
+        storage::resume(&config(dir.path()), &named("second"), &seal).map(drop),
+        storage::recover(dir.path()).map(drop),
+        storage::lock(dir.path()).map(drop),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, Error::Busy { .. }), "{error:?}");
+        let message = error.to_string();
+        assert!(message.contains(dir.path().to_str().unwrap()), "{message}");
+        assert!(message.contains("wait until it has ended"), "{message}");
+    }
     first.write(metrics(1)).unwrap();
-    let open = dir.path().join("metrics/part-00000.parquet.tmp");
-    wait_for("the first run's part", || open.exists());
-    second.write(metrics(1)).unwrap();
-    let error = second.finish().unwrap_err();
-    assert!(error.to_string().contains(open.to_str().unwrap()), "{error}");
     first.finish().unwrap();
     assert_eq!(read(&parts(dir.path(), "metrics")[0]).unwrap().num_rows(), 2);
+    storage::lock(dir.path()).unwrap();
 }
 
 #[test]
 fn a_table_whose_folder_vanishes_takes_no_other_table_with_it() {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&Config { rows_per_part: 2, ..config(dir.path()) }, "x").unwrap();
+    let store =
+        storage::start(&Config { rows_per_part: 2, ..config(dir.path()) }, &named("x")).unwrap();
     store.write(metrics(1)).unwrap();
     store.write(Record::Embeddings(embeddings(1, 1, 4))).unwrap();
     wait_for("the metrics", || !parts(dir.path(), "metrics").is_empty());
-    wait_for("the embeddings", || dir.path().join("embeddings/part-00000.parquet.tmp").exists());
+    wait_for("the embeddings", || dir.path().join("embeddings/.part-00000.parquet.tmp").exists());
     fs::remove_dir_all(dir.path().join("metrics")).unwrap();
     write_until_stopped(&store, || metrics(2));
 
     let error = store.finish().unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error:?}");
-    assert!(error.to_string().contains("metrics/part-00001.parquet"), "{error}");
+    assert!(error.to_string().contains("metrics/.part-00001.parquet"), "{error}");
     let embeddings = parts(dir.path(), "embeddings");
     assert_eq!(read(&embeddings[0]).unwrap().num_rows(), 1);
 }
@@ -109,7 +120,7 @@ fn a_table_whose_folder_vanishes_takes_no_other_table_with_it() {
 #[test]
 fn vectors_of_another_width_are_refused_and_the_first_ones_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     store.write(Record::Embeddings(embeddings(1, 6, 4))).unwrap();
     store.write(Record::Embeddings(embeddings(2, 6, 8))).unwrap();
     let message = store.finish().unwrap_err().to_string();
@@ -127,7 +138,7 @@ fn other_vectors_beside_the_embeddings_are_refused_too() {
         with_vectors(first(), "action", 8),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let store = storage::start(&config(dir.path()), "first").unwrap();
+        let store = storage::start(&config(dir.path()), &named("first")).unwrap();
         store.write(Record::Embeddings(first())).unwrap();
         store.write(Record::Embeddings(second)).unwrap();
         let error = store.finish().unwrap_err();
@@ -140,7 +151,7 @@ fn other_vectors_beside_the_embeddings_are_refused_too() {
 /// What writing a record panics with.
 fn panics(record: Embeddings) -> String {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     let write = AssertUnwindSafe(|| store.write(Record::Embeddings(record)));
     *catch_unwind(write).unwrap_err().downcast::<String>().unwrap()
 }
@@ -167,7 +178,7 @@ fn vectors_of_a_wrong_shape_or_name_are_a_mistake_of_the_caller() {
 #[should_panic(expected = "pts has 2 rows, stream has 3")]
 fn columns_of_different_lengths_are_a_mistake_of_the_caller() {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     let mut record = embeddings(1, 3, 4);
     record.pts.pop();
     store.write(Record::Embeddings(record)).unwrap();

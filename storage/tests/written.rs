@@ -16,12 +16,14 @@ use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::ColumnChunkMetaData;
 use storage::{Config, EventRow, Events, Record, Streams, TableSummary};
 
-use run::{config, embeddings, metrics, noon, parts, read, row, schema, wait_for, with_vectors};
+use run::{
+    config, embeddings, metrics, named, noon, parts, read, row, schema, wait_for, with_vectors,
+};
 
 #[test]
 fn metrics_come_back_one_row_a_value() {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     for step in [1, 2] {
         store.write(metrics(step)).unwrap();
     }
@@ -44,7 +46,7 @@ fn metrics_come_back_one_row_a_value() {
 #[test]
 fn embeddings_come_back_as_the_vectors_they_were() {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     let written = embeddings(7, 5, 3);
     store.write(Record::Embeddings(written.clone())).unwrap();
     store.finish().unwrap();
@@ -66,7 +68,7 @@ fn embeddings_come_back_as_the_vectors_they_were() {
 #[test]
 fn vectors_beside_the_embeddings_have_columns_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     let written = with_vectors(with_vectors(embeddings(7, 5, 3), "aggregate", 4), "action", 2);
     store.write(Record::Embeddings(written.clone())).unwrap();
     store.finish().unwrap();
@@ -96,7 +98,7 @@ fn vectors_beside_the_embeddings_have_columns_of_their_own() {
 #[test]
 fn the_ledger_comes_back_with_every_count_in_its_column() {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     let rows = vec![row("camera", None), row("archive", Some("no such file"))];
     store.write(Record::Streams(Streams { step: 3, time: noon(), rows })).unwrap();
     store.finish().unwrap();
@@ -119,7 +121,7 @@ fn the_ledger_comes_back_with_every_count_in_its_column() {
 #[test]
 fn events_come_back_with_what_they_are_about() {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     let state = EventRow {
         time: noon(),
         kind: "state".to_owned(),
@@ -200,7 +202,7 @@ fn floats_are_split_into_byte_streams_and_all_is_zstd() {
 fn a_part_closes_at_its_rows_and_a_record_is_not_split() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config { rows_per_part: 10, ..config(dir.path()) };
-    let store = storage::start(&config, "first").unwrap();
+    let store = storage::start(&config, &named("first")).unwrap();
     for step in 0..7 {
         store.write(Record::Embeddings(embeddings(step, 4, 2))).unwrap();
     }
@@ -217,7 +219,7 @@ fn a_part_closes_at_its_rows_and_a_record_is_not_split() {
 fn a_part_closes_at_its_age_though_nothing_more_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config { seconds_per_part: 0.05, ..config(dir.path()) };
-    let store = storage::start(&config, "first").unwrap();
+    let store = storage::start(&config, &named("first")).unwrap();
     store.write(metrics(1)).unwrap();
     wait_for("the first part", || !parts(dir.path(), "metrics").is_empty());
     store.write(metrics(2)).unwrap();
@@ -230,9 +232,9 @@ fn a_part_closes_at_its_age_though_nothing_more_is_written() {
 fn a_part_stays_open_until_its_age() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config { seconds_per_part: 3600.0, ..config(dir.path()) };
-    let store = storage::start(&config, "first").unwrap();
+    let store = storage::start(&config, &named("first")).unwrap();
     store.write(metrics(1)).unwrap();
-    let open = dir.path().join("metrics/part-00000.parquet.tmp");
+    let open = dir.path().join("metrics/.part-00000.parquet.tmp");
     wait_for("the open part", || open.exists());
     assert!(parts(dir.path(), "metrics").is_empty());
     store.finish().unwrap();
@@ -243,7 +245,7 @@ fn a_part_stays_open_until_its_age() {
 #[test]
 fn a_part_of_many_vectors_goes_to_disk_in_pieces() {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     for step in 0..10 {
         store.write(Record::Embeddings(embeddings(step, 1000, 1024))).unwrap();
     }
@@ -258,7 +260,7 @@ fn a_part_of_many_vectors_goes_to_disk_in_pieces() {
 #[test]
 fn a_store_that_is_dropped_saves_what_it_was_given() {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     store.write(metrics(1)).unwrap();
     drop(store);
     assert_eq!(read(&parts(dir.path(), "metrics")[0]).unwrap().num_rows(), 2);
@@ -269,7 +271,7 @@ fn views_list_a_table_from_its_first_part_on() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config { rows_per_part: 1, ..config(dir.path()) };
     let views = || fs::read_to_string(dir.path().join("views.sql")).unwrap();
-    let store = storage::start(&config, "first").unwrap();
+    let store = storage::start(&config, &named("first")).unwrap();
     assert!(!views().contains("VIEW"), "{}", views());
     store.write(metrics(1)).unwrap();
     wait_for("the metrics", || views().contains("VIEW metrics"));
@@ -285,14 +287,14 @@ fn views_list_a_table_from_its_first_part_on() {
 fn a_record_without_rows_leaves_no_part() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config { seconds_per_part: Duration::MAX.as_secs_f64(), ..config(dir.path()) };
-    let store = storage::start(&config, "first").unwrap();
+    let store = storage::start(&config, &named("first")).unwrap();
     store.write(Record::Embeddings(embeddings(1, 0, 3))).unwrap();
     assert_eq!(store.finish().unwrap()[1].parts, 0);
 }
 
 fn whole_run() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let store = storage::start(&config(dir.path()), "first").unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     store.write(metrics(1)).unwrap();
     store.write(Record::Embeddings(embeddings(1, 50, 3))).unwrap();
     let rows = vec![row("camera", None)];

@@ -15,11 +15,16 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use storage::{Config, Embeddings, Metrics, Record, StreamRow, Vectors};
+use storage::{Config, Embeddings, Metrics, Record, Run, StreamRow, Vectors};
 
 /// A configuration whose parts never grow too old within a test.
 pub(crate) fn config(dir: &Path) -> Config {
     Config { dir: dir.to_owned(), seconds_per_part: 3600.0, ..Config::default() }
+}
+
+/// A run of that name.
+pub(crate) fn named(name: &str) -> Run {
+    Run { name: name.to_owned(), id: format!("{name}-1"), config_hash: "5eed".to_owned() }
 }
 
 /// A moment with a fraction of a second.

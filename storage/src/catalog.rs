@@ -1,0 +1,37 @@
+//! What stands beside the tables and says what they are: `views.sql` for DuckDB, `dataset.json`
+//! for everybody.
+
+use std::path::Path;
+
+use arrow::datatypes::SchemaRef;
+
+use crate::columns::TABLES;
+use crate::footer::Footer;
+use crate::publish::replace;
+use crate::{Result, dataset, parts, views};
+
+/// A table that has parts.
+pub(crate) struct Listed {
+    /// Its name.
+    pub(crate) table: &'static str,
+    /// Its columns.
+    pub(crate) schema: SchemaRef,
+}
+
+/// Writes both files of the run's folder `dir`, an absolute path, anew.
+pub(crate) fn write(dir: &Path, tables: &[Listed]) -> Result<()> {
+    replace(&dir.join("views.sql"), &views::sql(dir, tables))?;
+    replace(&dir.join("dataset.json"), &dataset::json(tables))
+}
+
+/// The same from what is on disk.
+pub(crate) fn refresh(dir: &Path) -> Result<()> {
+    let dir = std::fs::canonicalize(dir).map_err(crate::publish::failed("find", dir))?;
+    let mut tables = Vec::new();
+    for table in TABLES {
+        if let Some(part) = parts::list(&dir.join(table))?.first() {
+            tables.push(Listed { table, schema: Footer::read(&part.path)?.schema });
+        }
+    }
+    write(&dir, &tables)
+}

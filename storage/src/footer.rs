@@ -1,0 +1,48 @@
+//! What a closed part says of itself.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use crate::publish::failed;
+use crate::run::Metadata;
+use crate::{Error, Result};
+
+/// A closed part, opened.
+pub(crate) struct Footer {
+    /// Rows in it.
+    pub(crate) rows: u64,
+    /// Its size on disk.
+    pub(crate) bytes: u64,
+    /// Its columns.
+    pub(crate) schema: SchemaRef,
+    /// Which run wrote it.
+    pub(crate) metadata: Metadata,
+    reader: ParquetRecordBatchReaderBuilder<File>,
+}
+
+impl Footer {
+    /// Reads the footer of `path`.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(failed("open", path))?;
+        let bytes = file.metadata().map_err(failed("read the size of", path))?.len();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+            .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+        Ok(Self {
+            rows: u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0),
+            bytes,
+            schema: Arc::new(Schema::new(reader.schema().fields().clone())),
+            metadata: Metadata::of_footer(reader.metadata()),
+            reader,
+        })
+    }
+
+    /// The rows.
+    pub(crate) fn rows(self, path: &Path) -> Result<ParquetRecordBatchReader> {
+        let reader = self.reader.build();
+        reader.map_err(|source| Error::Unreadable { path: path.to_owned(), source })
+    }
+}
