@@ -4,6 +4,7 @@ mod check;
 mod checkpoint;
 mod clips;
 mod config;
+mod embed;
 mod environment;
 mod interrupt;
 mod ledger;
@@ -59,6 +60,8 @@ enum Command {
     },
     /// Open every stream once and say what a run would find, need and give.
     Check(Run),
+    /// Write what a checkpoint's encoder sees in the streams of a config, each read once.
+    Embed(embed::Arguments),
     /// Decode for a run that is isolated; `train` starts it.
     #[command(hide = true)]
     DecodeWorker,
@@ -116,6 +119,7 @@ fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<()> {
     match &arguments.command {
         Command::Train { run, listen, fresh } => train::run(run, *listen, *fresh, progress),
         Command::Check(run) => check::run(&run.load()?),
+        Command::Embed(arguments) => embed::run(arguments, progress),
         Command::DecodeWorker => Ok(()),
     }
 }

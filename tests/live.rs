@@ -195,3 +195,48 @@ fn a_password_reaches_neither_the_page_nor_a_process() {
         assert!(!found, "{}", path.display());
     }
 }
+
+#[test]
+fn a_killed_run_goes_on_and_says_how_much_of_each_camera_nobody_saw() {
+    let door = Camera::start(&Options::playing(&frames()));
+    let setup = Setup::new(&[
+        camera("door", door.url()),
+        support::looped("tree", support::media("tree.mp4")),
+    ]);
+    let sets = ["checkpoint.every_steps=5", "embed_every=1", "log_every=1"];
+    let mut first = Shown::start(&setup, &sets, &[]);
+    eventually("two checkpoints", || setup.run().join("checkpoints/step-00000010").is_dir());
+    let unseen = "onward_frames_total{stream=\"door\",fate=\"trained\"} 0";
+    eventually("a frame of the camera that was trained on", || !first.has(unseen));
+    let newest = || fs::read_dir(setup.run().join("checkpoints")).unwrap().count();
+    eventually("both kept", || newest() >= 2);
+    first.run.signal("KILL");
+    assert_eq!(first.run.finish().code, None);
+    let sets = ["model.train.steps=60", "checkpoint.every_steps=5", "embed_every=1", "log_every=1"];
+    let steps = |setup: &Setup| setup.table("metrics").counts("step").into_iter().max().unwrap();
+    let before = steps(&setup);
+    let more = format!("model.train.steps={}", before + 40);
+    setup.train(&[&sets[1..], &[more.as_str()]].concat()).ended_with(0);
+    assert_eq!(steps(&setup), before + 40);
+    let events = setup.table("events");
+    let rows = events.text("kind").into_iter().zip(events.text("stream"));
+    let rows = rows.zip(events.text("message")).filter(|it| it.0.0 == "resume");
+    let told: Vec<_> = rows.map(|((_, stream), message)| (stream, message)).collect();
+    let of_door: Vec<_> = told.iter().filter(|it| it.0 == "door").collect();
+    assert!(
+        matches!(&of_door[..], [it] if it.1.contains(" s of it were not trained on")),
+        "{told:?}"
+    );
+    assert!(told.iter().all(|it| it.0 != "tree"), "an archive loses nothing: {told:?}");
+    assert_balanced(&setup.table("streams"));
+    // Each connection has a number of its own, before the kill and after it.
+    let embeddings = setup.table("embeddings");
+    let rows = embeddings.text("stream").into_iter().zip(embeddings.counts("pass"));
+    let mut passes: Vec<i64> = rows.filter(|it| it.0 == "door").map(|it| it.1).collect();
+    assert!(passes.last() > passes.first(), "{passes:?}");
+    passes.dedup();
+    assert!(passes.is_sorted(), "{passes:?}");
+    let losses = setup.table("metrics").metric("loss");
+    let steps: Vec<i64> = losses.iter().map(|it| it.0).collect();
+    assert_eq!(steps, (1..=before + 40).collect::<Vec<_>>(), "every step once");
+}

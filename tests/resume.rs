@@ -38,6 +38,12 @@ fn train(setup: &Setup, steps: i64, fault: Option<&str>, sets: &[&str]) -> Done 
     finish(command)
 }
 
+/// The same, which must end in being killed there.
+fn die(setup: &Setup, steps: i64, fault: &str, sets: &[&str]) {
+    let done = train(setup, steps, Some(fault), sets);
+    assert_eq!(done.code, None, "{fault}: a signal ended it\n{done}");
+}
+
 /// All that a run leaves that does not depend on a clock.
 #[derive(PartialEq)]
 struct Left {
@@ -116,8 +122,7 @@ fn a_run_killed_before_any_step_ends_as_if_it_had_not_been() {
     let wanted = whole(&[]);
     for step in [1, 3, 4, 7, 11, 12] {
         let setup = setup();
-        let done = train(&setup, STEPS, Some(&format!("step:{step}")), &[]);
-        assert_eq!(done.code, None, "step {step}: a signal ended it\n{done}");
+        die(&setup, STEPS, &format!("step:{step}"), &[]);
         let done = train(&setup, STEPS, None, &[]).ended_with(0);
         let last = (step - 1) / 3 * 3;
         if last > 0 {
@@ -145,8 +150,7 @@ fn a_run_killed_at_any_point_of_a_checkpoint_ends_as_if_it_had_not_been() {
         "checkpoint removed by name:1",
     ] {
         let setup = setup();
-        let done = train(&setup, STEPS, Some(fault), &[]);
-        assert_eq!(done.code, None, "{fault}: a signal ended it\n{done}");
+        die(&setup, STEPS, fault, &[]);
         train(&setup, STEPS, None, &[]).ended_with(0);
         assert_same(&left(&setup.run()), &wanted, fault);
         assert_finished(&setup.run());
@@ -157,7 +161,7 @@ fn a_run_killed_at_any_point_of_a_checkpoint_ends_as_if_it_had_not_been() {
 fn a_run_killed_again_and_again_ends_as_if_it_had_not_been() {
     let (wanted, setup) = (whole(&[]), setup());
     for step in [5, 2, 4, 5, 3] {
-        train(&setup, STEPS, Some(&format!("step:{step}")), &[]);
+        die(&setup, STEPS, &format!("step:{step}"), &[]);
     }
     train(&setup, STEPS, None, &[]).ended_with(0);
     assert_same(&left(&setup.run()), &wanted, "five kills");
@@ -190,7 +194,7 @@ fn every_method_goes_on_as_if_nothing_had_been() {
         let sets = [name.as_str(), "pipeline.clip.frames=4"];
         let [uninterrupted, killed] = [(); 2].map(|()| setup());
         train(&uninterrupted, 5, None, &sets).ended_with(0);
-        train(&killed, 5, Some("step:5"), &sets);
+        die(&killed, 5, "step:5", &sets);
         train(&killed, 5, None, &sets).ended_with(0).complains(&["going on after step 3"]);
         assert_same(&left(&killed.run()), &left(&uninterrupted.run()), method);
     }
@@ -231,7 +235,7 @@ fn cut(path: &Path) {
 fn a_damaged_checkpoint_is_set_aside_and_the_one_before_it_is_used() {
     let wanted = whole(&[]);
     let setup = setup();
-    train(&setup, STEPS, Some("step:8"), &[]);
+    die(&setup, STEPS, "step:8", &[]);
     let original = setup.path("runs/original");
     fs::rename(setup.run(), &original).unwrap();
     let files = fs::read_dir(original.join("checkpoints/step-00000006")).unwrap();
@@ -319,7 +323,7 @@ fn finite_streams_end_where_they_would_have_ended() {
     let done = train(&uninterrupted, 100_000, None, &[]).ended_with(0);
     let steps = left(&uninterrupted.run()).metrics.last().unwrap().0;
     assert!((20..1000).contains(&steps), "{steps} steps\n{done}");
-    train(&killed, 100_000, Some(&format!("step:{}", steps - 1)), &[]);
+    die(&killed, 100_000, &format!("step:{}", steps - 1), &[]);
     train(&killed, 100_000, None, &[]).ended_with(0);
     assert_same(&left(&killed.run()), &left(&uninterrupted.run()), "finite streams");
     let sums = |setup: &Setup| setup.table("streams").sums("decoded");

@@ -95,7 +95,7 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    fn of(rows: Tensor<2>) -> Self {
+    pub(crate) fn of(rows: Tensor<2>) -> Self {
         let dim = rows.dims()[1];
         Self { dim, values: rows.into_data().try_to_vec().expect("float32 rows") }
     }

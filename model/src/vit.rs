@@ -70,6 +70,22 @@ impl Vit {
         let tokens = embed(images, &self.patch_embed, cls, positions, self.grid);
         self.norm.forward(self.blocks.iter().fold(tokens, |x, block| block.forward(x)))
     }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// The same after each of `layers`, counted from 1, all of them out of the final layer norm.
+    pub(crate) fn layers(&self, images: Tensor<4>, layers: &[usize]) -> Vec<Tensor<3>> {
+        let (cls, positions) = (&self.cls_token, &self.pos_embed);
+        let mut x = embed(images, &self.patch_embed, cls, positions, self.grid);
+        let mut after = Vec::with_capacity(self.depth());
+        for block in &self.blocks {
+            x = block.forward(x);
+            after.push(x.clone());
+        }
+        layers.iter().map(|it| self.norm.forward(after[it - 1].clone())).collect()
+    }
 }
 
 /// A pre-norm transformer block.

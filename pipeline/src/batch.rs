@@ -57,7 +57,9 @@ impl Batcher {
         let mut end = BatcherEnd::default();
         loop {
             let drawn = self.pool.draw(self.config.clips, &mut self.draw, &mut self.random);
-            if drawn.len() < self.config.clips || self.stop.is_set() {
+            let enough =
+                drawn.len() == self.config.clips || (self.config.remainder && !drawn.is_empty());
+            if !enough || self.stop.is_set() {
                 drawn.iter().for_each(|it| end.left.add(&it.info));
                 break;
             }

@@ -111,6 +111,9 @@ pub struct BatchConfig {
     /// is drawn so often.
     #[serde(default)]
     pub reuse: u32,
+    /// Whether the clips that are left when all streams have ended make a last, smaller batch.
+    #[serde(skip)]
+    pub remainder: bool,
 }
 
 fn cut_threshold() -> f64 {
@@ -141,7 +144,7 @@ impl Config {
 impl BatchConfig {
     /// Batches of `clips` clips, drawn once each from a pool of `pool`.
     pub fn new(clips: usize, pool: usize) -> Self {
-        Self { clips, pool, reuse: 0 }
+        Self { clips, pool, reuse: 0, remainder: false }
     }
 }
 

@@ -31,10 +31,13 @@ pub(crate) struct Change {
 impl Change {
     /// Whether the run may go on with it.
     pub(crate) fn may(&self) -> bool {
-        FREE.iter().any(|free| {
-            let below = self.key.strip_prefix(free);
-            below.is_some_and(|it| it.is_empty() || it.starts_with(['.', '[']))
-        })
+        FREE.iter().any(|it| self.is_about(it))
+    }
+
+    /// Whether it is of this key, or of one below it.
+    pub(crate) fn is_about(&self, key: &str) -> bool {
+        let below = self.key.strip_prefix(key);
+        below.is_some_and(|it| it.is_empty() || it.starts_with(['.', '[']))
     }
 }
 

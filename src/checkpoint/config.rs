@@ -1,5 +1,7 @@
 //! The `[checkpoint]` table.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// When a run writes down where it is, and how much of that is kept.
@@ -35,6 +37,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether the run should write down where it is, `since` the last time, after `step` steps.
+    pub(crate) fn is_due(&self, step: u64, since: Duration) -> bool {
+        let by_time = self.every_seconds > 0.0 && since.as_secs_f64() >= self.every_seconds;
+        by_time || (self.every_steps > 0 && step.is_multiple_of(self.every_steps))
+    }
+
     /// The key of the first wrong value, and what is wrong with it.
     pub(crate) fn wrong(&self) -> Option<(&'static str, &'static str)> {
         let every = self.every_seconds;

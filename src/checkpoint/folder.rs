@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -11,6 +11,9 @@ use sha2::{Digest as _, Sha256};
 use storage::fault::point;
 
 const SUMS: &str = "SHA256SUMS";
+
+/// Bytes that are read at once.
+const CHUNK: usize = 1 << 20;
 
 /// Fills a folder under another name, makes it last, and gives it its own.
 pub(crate) fn create(
@@ -133,14 +136,17 @@ fn files(folder: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
 
 fn sum(path: &Path) -> anyhow::Result<String> {
     let mut hasher = Sha256::new();
-    let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hasher));
-    read.with_context(|| format!("could not read {}", path.display()))?;
-    Ok(hexadecimal(&hasher.finalize()))
-}
-
-/// Two digits a byte.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
+    let mut chunk = vec![0; CHUNK];
+    let unreadable = || format!("could not read {}", path.display());
+    let mut file = File::open(path).with_context(unreadable)?;
+    loop {
+        let read = file.read(&mut chunk).with_context(unreadable)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&chunk[..read]);
+    }
+    Ok(hasher.finalize().iter().map(|it| format!("{it:02x}")).collect())
 }
 
 fn sync(path: &Path) -> anyhow::Result<()> {

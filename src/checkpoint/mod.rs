@@ -13,6 +13,7 @@ pub(crate) mod changes;
 mod config;
 mod folder;
 mod keep;
+mod rank;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,6 +32,7 @@ use crate::ledger::Total;
 pub(crate) use config::Config;
 pub(crate) use folder::{aside, verify};
 pub(crate) use keep::prune;
+pub(crate) use rank::Recent;
 
 /// What of the files' form an older or newer program may not know.
 const FORMAT: u32 = 1;
@@ -66,7 +68,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) run_id: &'a str,
     pub(crate) step: u64,
     pub(crate) config: &'a crate::Config,
-    pub(crate) trainer: &'a dyn Trainer,
+    /// None of a run that learns nothing.
+    pub(crate) trainer: Option<&'a dyn Trainer>,
     pub(crate) standing: &'a Standing,
     pub(crate) ledger: BTreeMap<String, Total>,
     pub(crate) seal: Seal,
@@ -90,7 +93,7 @@ pub(crate) fn path(run: &Path, step: u64) -> PathBuf {
 pub(crate) fn write(run: &Path, parts: Parts<'_>) -> anyhow::Result<PathBuf> {
     let folder = path(run, parts.step);
     folder::create(&folder, |folder| {
-        parts.trainer.save(folder)?;
+        parts.trainer.map_or(Ok(()), |it| it.save(folder))?;
         let (packed, pictures) = parts.standing.pack();
         folder::put(&folder.join(POOL), |file| {
             pictures.iter().try_for_each(|it| std::io::Write::write_all(file, it))

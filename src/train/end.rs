@@ -58,7 +58,7 @@ fn is_stopped(err: &anyhow::Error) -> bool {
 
 impl Ended {
     /// An error when nothing was learned, or no stream is left because all failed.
-    fn verdict(&self) -> anyhow::Result<()> {
+    pub(super) fn verdict(&self) -> anyhow::Result<()> {
         let failed = |it: &StreamReport| matches!(it.outcome, Outcome::Failed(_));
         if self.streams.iter().all(failed) {
             bail!("no stream is left: all {} failed, see above", self.streams.len());

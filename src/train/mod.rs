@@ -81,6 +81,8 @@ struct Run<'a> {
     step: u64,
     /// Where the clips of the steps since the last reading of the loss came from.
     recent: VecDeque<Origin>,
+    /// What the embeddings of late say of the weights.
+    embedded: checkpoint::Recent,
     /// When the last checkpoint was written, or the run began.
     saved: Instant,
 }
@@ -117,6 +119,7 @@ impl<'a> Run<'a> {
             line: progress.run(step, config.model.train.steps),
             step,
             recent: VecDeque::new(),
+            embedded: checkpoint::Recent::default(),
             saved: Instant::now(),
         };
         run.store(events)?;
@@ -138,7 +141,9 @@ impl<'a> Run<'a> {
                     let Ok(batch) = batch else { break };
                     self.alive();
                     self.step(batch, asked.elapsed(), &mut watch)?;
-                    if self.is_due() {
+                    let due = self.config.checkpoint.is_due(self.step, self.saved.elapsed());
+                    // Its end writes one in any case.
+                    if due && self.step < self.config.model.train.steps {
                         self.checkpoint()?;
                     }
                     asked = Instant::now();
@@ -155,14 +160,6 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Whether the run should write down where it is; its end does so in any case.
-    fn is_due(&self) -> bool {
-        let checkpoint::Config { every_seconds, every_steps, .. } = self.config.checkpoint;
-        let by_time = every_seconds > 0.0 && self.saved.elapsed().as_secs_f64() >= every_seconds;
-        let by_steps = every_steps > 0 && self.step.is_multiple_of(every_steps);
-        (by_time || by_steps) && self.step < self.config.model.train.steps
-    }
-
     /// Writes down where the run is, together with all rows until now.
     fn checkpoint(&mut self) -> anyhow::Result<PathBuf> {
         self.trainer.check()?;
@@ -175,8 +172,8 @@ impl<'a> Run<'a> {
             standing: &self.ingest.standing(),
             ledger: self.ledger.totals(&self.streams),
             seal: self.store.seal()?,
-            trainer: self.trainer.as_ref(),
-            rankme: None,
+            trainer: Some(self.trainer.as_ref()),
+            rankme: self.config.checkpoint.keep_best.and_then(|_| self.embedded.rankme()),
         };
         let folder = checkpoint::write(&self.config.storage.dir, parts)?;
         checkpoint::prune(&self.config.storage.dir, &self.config.checkpoint)?;

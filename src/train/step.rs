@@ -28,6 +28,7 @@ impl Run<'_> {
     ) -> anyhow::Result<()> {
         let config = self.config;
         self.step += 1;
+        storage::fault::point("step");
         let step = self.step;
         let log =
             step.is_multiple_of(config.log_every) || step == 1 || step == config.model.train.steps;
@@ -50,6 +51,7 @@ impl Run<'_> {
         watch.step(&batch, waited);
         let Some(report) = report else { return Ok(()) };
         if let Some(embedded) = embedded {
+            self.embedded.push(&embedded.frames);
             let record = reports::embeddings(step, &self.streams, &batch, embedded, &report);
             self.store.write(record)?;
         }

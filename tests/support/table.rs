@@ -62,6 +62,11 @@ impl Table {
         self.batches.iter().flat_map(column).collect()
     }
 
+    /// Numbers in each vector of a column of them.
+    pub(crate) fn width(&self, name: &str) -> i32 {
+        self.batches[0][name].as_fixed_size_list().value_length()
+    }
+
     /// The column `embedding`.
     pub(crate) fn vectors(&self) -> Vec<Vec<f32>> {
         let vectors = |it: &RecordBatch| {
