@@ -204,7 +204,7 @@ fn a_killed_run_goes_on_and_says_how_much_of_each_camera_nobody_saw() {
         support::looped("tree", support::media("tree.mp4")),
     ]);
     let sets = ["checkpoint.every_steps=5", "embed_every=1", "log_every=1"];
-    let mut first = Shown::start(&setup, &sets, &[]);
+    let first = Shown::start(&setup, &sets, &[]);
     eventually("two checkpoints", || setup.run().join("checkpoints/step-00000010").is_dir());
     let unseen = "onward_frames_total{stream=\"door\",fate=\"trained\"} 0";
     eventually("a frame of the camera that was trained on", || !first.has(unseen));

@@ -69,9 +69,9 @@ fn rotate(matrix: &mut [Vec<f64>], p: usize, q: usize) {
     for row in matrix.iter_mut() {
         (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
     }
-    for column in 0..matrix.len() {
-        let (a, b) = (matrix[p][column], matrix[q][column]);
-        (matrix[p][column], matrix[q][column]) = (c * a - s * b, s * a + c * b);
+    let [above, below] = matrix.get_disjoint_mut([p, q]).expect("two rows");
+    for (a, b) in above.iter_mut().zip(below) {
+        (*a, *b) = (c * *a - s * *b, s * *a + c * *b);
     }
 }
 
