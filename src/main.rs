@@ -1,5 +1,6 @@
 //! `onward`: pretrains vision encoders, without labels, on video that never stops.
 
+mod allocator;
 mod check;
 mod checkpoint;
 mod clips;
@@ -11,6 +12,7 @@ mod ledger;
 mod picture;
 mod print;
 mod progress;
+mod replay;
 mod reports;
 mod serve;
 mod streams;
@@ -62,6 +64,8 @@ enum Command {
     Check(Run),
     /// Write what a checkpoint's encoder sees in the streams of a config, each read once.
     Embed(embed::Arguments),
+    /// Repeat the steps after a checkpoint, and say where the first number that is not finite arose.
+    Replay(replay::Arguments),
     /// Decode for a run that is isolated; `train` starts it.
     #[command(hide = true)]
     DecodeWorker,
@@ -87,6 +91,7 @@ impl Run {
 const BAD_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
+    allocator::settle();
     let arguments = Arguments::parse();
     if let Command::DecodeWorker = arguments.command {
         return decode();
@@ -120,6 +125,7 @@ fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<()> {
         Command::Train { run, listen, fresh } => train::run(run, *listen, *fresh, progress),
         Command::Check(run) => check::run(&run.load()?),
         Command::Embed(arguments) => embed::run(arguments, progress),
+        Command::Replay(arguments) => replay::run(arguments),
         Command::DecodeWorker => Ok(()),
     }
 }

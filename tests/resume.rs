@@ -167,30 +167,33 @@ fn a_run_killed_again_and_again_ends_as_if_it_had_not_been() {
     assert_same(&left(&setup.run()), &wanted, "five kills");
 }
 
+/// Every method, small.
+const METHODS: [&str; 19] = [
+    "name = 'adassl', dim = 4, hidden = 16, projector = '16-8', editor = '16-8'",
+    "name = 'barlow-twins', projector = '16-8'",
+    "name = 'byol', projector = '16-8', predictor = '16-8'",
+    "name = 'dcl', projector = '16-8'",
+    "name = 'dclw', projector = '16-8'",
+    "name = 'lejepa', projector = '16-8', loss = { directions = 16 }",
+    "name = 'seq-jepa', action_dim = 8, depth = 1, heads = 2, predictor = 16",
+    "name = 'simclr', projector = '16-8'",
+    "name = 'simclr-abs', projector = '16-8'",
+    "name = 'simclr-sq', projector = '16-8'",
+    "name = 'simsiam', projector = '16-8', predictor = '4-8'",
+    "name = 'spectral', projector = '16-8'",
+    "name = 'tdv', head = { hidden = 16, bottleneck = 8, prototypes = 12 }",
+    "name = 'tdv-adassl', dim = 4, tdv = { head = { hidden = 16, bottleneck = 8, prototypes = 12 } }",
+    "name = 'tdv-sigreg', projector = '16-8', directions = 16",
+    "name = 'tico', projector = '16-8'",
+    "name = 'vicreg', projector = '16-8'",
+    "name = 'vicreg-ctr', projector = '16-8'",
+    "name = 'vicreg-exp', projector = '16-8'",
+];
+
 #[test]
 fn every_method_goes_on_as_if_nothing_had_been() {
-    for method in [
-        "adassl",
-        "barlow-twins",
-        "byol",
-        "dcl",
-        "dclw",
-        "lejepa",
-        "seq-jepa",
-        "simclr",
-        "simclr-abs",
-        "simclr-sq",
-        "simsiam",
-        "spectral",
-        "tdv",
-        "tdv-adassl",
-        "tdv-sigreg",
-        "tico",
-        "vicreg",
-        "vicreg-ctr",
-        "vicreg-exp",
-    ] {
-        let name = format!("model.method={{ name = \"{method}\" }}");
+    for method in METHODS {
+        let name = format!("model.method={{ {method} }}");
         let sets = [name.as_str(), "pipeline.clip.frames=4"];
         let [uninterrupted, killed] = [(); 2].map(|()| setup());
         train(&uninterrupted, 5, None, &sets).ended_with(0);
@@ -216,6 +219,23 @@ fn a_run_that_was_stopped_by_hand_goes_on_and_longer_than_it_was_to() {
     assert_eq!(of(&seen), of(&wanted));
     let done = train(&setup, STEPS, None, &[]).ended_with(0);
     done.complains(&["has done its 12 steps", "--fresh"]);
+}
+
+#[test]
+fn a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room() {
+    let (wanted, setup) = (whole(&[]), setup());
+    die(&setup, STEPS, "step:5", &[]);
+    let run = setup.command("train", &["model.train.steps=100000", "checkpoint.every_steps=3"]);
+    let mut limited = std::process::Command::new("bash");
+    // Without the trap the limit is a signal; with it, it is an error as a full disk is.
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 30; exec \"$@\"", "bash"]);
+    limited.arg(run.get_program()).args(run.get_args()).args(["--set", "model.train.warmup=2"]);
+    let done = finish(limited).ended_with(1);
+    let done = done.complains(&["going on after step 3", "disk has room"]);
+    assert_eq!(newest(&setup.run()).file_name().unwrap(), "step-00000003", "{done}");
+    train(&setup, STEPS, None, &[]).ended_with(0).complains(&["going on after step 3"]);
+    assert_same(&left(&setup.run()), &wanted, "a full disk");
+    assert_finished(&setup.run());
 }
 
 /// Changes one bit in the middle of a file.

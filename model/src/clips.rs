@@ -1,5 +1,7 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
+use crate::NotFinite;
+
 /// Mean and standard deviation of ImageNet's channels, which the papers normalise by.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
@@ -123,6 +125,16 @@ impl Clips {
     /// A number for the video of each clip, `[n]`.
     pub(crate) fn videos(&self) -> &[usize] {
         &self.videos
+    }
+
+    /// What beside the bytes is not finite.
+    pub(crate) fn not_finite(&self) -> Vec<NotFinite> {
+        let times = NotFinite::of("the times of the clips".into(), self.times.clone());
+        let motion = self.motion.clone();
+        let motion = motion.and_then(|it| NotFinite::of("the camera motion".into(), it));
+        let telemetry = self.telemetry.clone();
+        let telemetry = telemetry.and_then(|it| NotFinite::of("the telemetry".into(), it));
+        times.into_iter().chain(motion).chain(telemetry).collect()
     }
 
     /// The device of the frames.

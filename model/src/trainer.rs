@@ -12,6 +12,7 @@ use crate::loss::{duality::Duality, pairs::unit_rows};
 use crate::method::{Futures, LearningRate, Losses, Method, Ratio, Setting, Warning};
 use crate::norm::Mode;
 use crate::statistics::{Spread, spread};
+use crate::trace::{self, NotFinite};
 use crate::work::Work;
 use crate::{
     Clips, Config, EmbedConfig, EncoderChoice, Error, Input, Pool, Result, TrainConfig, device,
@@ -25,6 +26,11 @@ pub trait Trainer {
     /// # Errors
     /// With `read`, any loss since the last read was not finite.
     fn step(&mut self, clips: &Clips, read: bool) -> Result<Option<Report>>;
+
+    /// One optimizer step that looks at all its numbers in the order in which they arise: the
+    /// weights and the clips, the losses, the gradients, and the weights after it. Gives those that
+    /// are not finite, up to the first kind that has any.
+    fn trace(&mut self, clips: &Clips) -> Vec<NotFinite>;
 
     /// Embeddings of the first frame of every clip, and other vectors that the method has of a
     /// clip. The first is the frame encoder's.
@@ -208,6 +214,18 @@ impl<M: Method> MethodTrainer<M> {
         (seen, sum.grads())
     }
 
+    /// Takes a step along the gradients, and gives their joint norm.
+    fn learn(&mut self, mut grads: GradientsParams) -> Tensor<1> {
+        let max_norm = self.train.grad_clip;
+        let norm = gradients::clip(self.student(), &mut grads, max_norm, &self.device);
+        let rate = self.train.learning_rate_at(self.step);
+        let student = self.student.take().expect("no step is under way");
+        let student = self.optimizer.step(rate, student, grads);
+        self.method.after_step(&student, self.progress());
+        self.student = Some(student);
+        norm
+    }
+
     fn read(&mut self, seen: Seen, grad_norm: Tensor<1>) -> Result<Report> {
         self.check_losses()?;
         let mut values = seen.values();
@@ -330,16 +348,30 @@ fn floats(values: Tensor<1>) -> Vec<f32> {
 impl<M: Method> Trainer for MethodTrainer<M> {
     fn step(&mut self, clips: &Clips, read: bool) -> Result<Option<Report>> {
         self.step += 1;
-        let (seen, mut grads) = self.gradients(clips, read);
-        let max_norm = self.train.grad_clip;
-        let norm = gradients::clip(self.student(), &mut grads, max_norm, &self.device);
-        let rate = self.train.learning_rate_at(self.step);
-        let student = self.student.take().expect("no step is under way");
-        let student = self.optimizer.step(rate, student, grads);
-        self.method.after_step(&student, self.progress());
-        self.student = Some(student);
+        let (seen, grads) = self.gradients(clips, read);
+        let norm = self.learn(grads);
         self.unread.push(seen.loss());
         if read { self.read(seen, norm).map(Some) } else { Ok(None) }
+    }
+
+    fn trace(&mut self, clips: &Clips) -> Vec<NotFinite> {
+        self.step += 1;
+        let mut found = trace::weights(self.student(), "before the step");
+        found.extend(clips.not_finite());
+        if !found.is_empty() {
+            return found;
+        }
+        let (seen, grads) = self.gradients(clips, true);
+        let wrong = seen.values().into_iter().filter(|it| !it.1.is_finite());
+        found.extend(wrong.map(|(name, _)| NotFinite { what: name, wrong: 1, of: 1 }));
+        if found.is_empty() {
+            found = trace::gradients(self.student(), &grads);
+        }
+        if found.is_empty() {
+            self.learn(grads);
+            found = trace::weights(self.student(), "after the step");
+        }
+        found
     }
 
     fn embed(&self, clips: &Clips) -> Embeddings {

@@ -20,6 +20,9 @@ pub(crate) struct Config {
     /// Also keeps the best one by this measure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) keep_best: Option<Measure>,
+    /// Keeps the batches since the last checkpoint as files in `replay/`, so that `onward replay`
+    /// can repeat steps over cameras, too. Archives need no such files. Frames are then on disk.
+    pub(crate) keep_batches: bool,
 }
 
 /// What tells a good checkpoint without labels.
@@ -32,7 +35,14 @@ pub(crate) enum Measure {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { every_seconds: 600.0, every_steps: 0, keep_last: 2, keep_every: 0, keep_best: None }
+        Self {
+            every_seconds: 600.0,
+            every_steps: 0,
+            keep_last: 2,
+            keep_every: 0,
+            keep_best: None,
+            keep_batches: false,
+        }
     }
 }
 

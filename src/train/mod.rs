@@ -24,7 +24,7 @@ use crate::reports::Stopwatch;
 use crate::streams::Streams;
 use crate::telemetry::Telemetry;
 use crate::view::View;
-use crate::{Config, clips, interrupt, print, summary};
+use crate::{Config, clips, interrupt, print, replay, summary};
 
 use begin::{Begun, From};
 pub(crate) use end::Ended;
@@ -162,7 +162,7 @@ impl<'a> Run<'a> {
 
     /// Writes down where the run is, together with all rows until now.
     fn checkpoint(&mut self) -> anyhow::Result<PathBuf> {
-        self.trainer.check()?;
+        self.trainer.check().map_err(|err| self.failed(err))?;
         let folder = checkpoint::path(&self.config.storage.dir, self.step);
         self.store(vec![event("checkpoint", folder.display().to_string())])?;
         let parts = Parts {
@@ -177,6 +177,7 @@ impl<'a> Run<'a> {
         };
         let folder = checkpoint::write(&self.config.storage.dir, parts)?;
         checkpoint::prune(&self.config.storage.dir, &self.config.checkpoint)?;
+        replay::forget(&self.config.storage.dir, self.step)?;
         self.saved = Instant::now();
         Ok(folder)
     }

@@ -9,8 +9,8 @@ use tracing::{debug, warn};
 
 use super::Run;
 use super::events::event;
-use crate::clips;
 use crate::reports::{self, Stopwatch};
+use crate::{clips, replay};
 
 /// A step and the clips that it trained on.
 pub(super) struct Origin {
@@ -37,13 +37,13 @@ impl Run<'_> {
         if let Some(view) = &mut self.view {
             view.picture(&batch);
         }
+        if config.checkpoint.keep_batches {
+            replay::keep(&config.storage.dir, step, &batch)?;
+        }
         let clips = clips::upload(&mut batch, &self.telemetry, &self.device);
         // Before the step: the embeddings and the losses of a row are of the same weights.
         let embedded = embed.then(|| self.trainer.embed(&clips));
-        let report = match self.trainer.step(&clips, log || embed) {
-            Err(err @ model::Error::Diverged { .. }) => return Err(self.diverged(err)),
-            other => other?,
-        };
+        let report = self.trainer.step(&clips, log || embed).map_err(|err| self.failed(err))?;
         self.ingest.trained(&batch);
         self.ledger.trained(&batch.clips);
         self.line.advance(step);
@@ -93,6 +93,14 @@ impl Run<'_> {
         self.recent.push_back(Origin { step: self.step, clips, times });
     }
 
+    /// Says what the trainer's error means; of a loss that is no number, keeps what there is.
+    pub(super) fn failed(&self, err: model::Error) -> anyhow::Error {
+        match err {
+            model::Error::Diverged { .. } => self.diverged(err),
+            other => other.into(),
+        }
+    }
+
     /// Saves the weights and where the clips of the last steps came from.
     fn diverged(&self, err: model::Error) -> anyhow::Error {
         let folder = self.config.storage.dir.join(format!("diverged/step-{:08}", self.step));
@@ -103,8 +111,10 @@ impl Run<'_> {
         let err = anyhow::Error::new(err);
         match saved {
             Ok(()) => err.context(format!(
-                "training diverged; {} holds the weights and the origin of the last clips",
-                folder.display()
+                "training diverged; {} holds the weights and the origin of the last clips; `onward \
+                 replay {}` says where it began",
+                folder.display(),
+                self.config.storage.dir.display()
             )),
             Err(why) => err.context(format!("training diverged, and saving it failed: {why:#}")),
         }

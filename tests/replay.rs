@@ -1,0 +1,69 @@
+//! The steps before a loss that is no number are repeated, and what went wrong first is named.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs;
+
+use support::{Done, Setup, finish, looped, media, onward};
+
+const SETS: [&str; 8] = [
+    "model.train.steps=1000",
+    "model.train.learning_rate=1e30",
+    "model.train.warmup=0",
+    "model.train.weight_decay=0",
+    "model.train.grad_clip=1e30",
+    "log_every=50",
+    "checkpoint.every_steps=1",
+    "checkpoint.keep_last=1",
+];
+
+/// A run whose loss soon is no number, with a checkpoint of every step before that.
+fn diverged(sets: &[&str]) -> (Setup, u64) {
+    let setup = Setup::new(&[looped("street", media("street.mp4"))]);
+    let done = setup.train(&[&SETS, sets].concat()).ended_with(1);
+    let done = done.complains(&["training diverged", "onward replay"]);
+    let (_, step) = done.stderr.split_once("at step ").unwrap();
+    let step = step.split(';').next().unwrap().parse().unwrap();
+    (setup, step)
+}
+
+fn replay(setup: &Setup) -> Done {
+    finish(onward(&["replay", setup.run().to_str().unwrap()]))
+}
+
+#[test]
+fn the_first_numbers_that_are_not_finite_are_named_with_their_clips() {
+    let (setup, step) = diverged(&[]);
+    let before = support::files(&setup.run());
+    let done = replay(&setup).ended_with(0);
+    let said = done.stdout.lines().next().unwrap().to_owned();
+    let at: u64 = said.split([' ', ':']).nth(1).unwrap().parse().unwrap();
+    // A step's weights or gradients go wrong before the loss that shows it.
+    assert!(at <= step && at + 1 >= step, "{said} and the loss of step {step}\n{done}");
+    let done = done.prints(&["the first numbers that are not finite", "its clips"]);
+    assert!(done.stdout.contains("street.mp4 at "), "{done}");
+    assert!(support::files(&setup.run()) == before, "a replay writes nothing");
+}
+
+#[test]
+fn batches_that_were_kept_are_repeated_without_their_streams() {
+    let (setup, _) = diverged(&["checkpoint.keep_batches=true"]);
+    let again = replay(&setup).ended_with(0).stdout;
+    let kept = fs::read_dir(setup.run().join("replay")).unwrap().count();
+    assert!(kept >= 1, "the batch after the last checkpoint");
+    // The config that a replay reads has another source now, so that the files must serve it.
+    let (other, _) = diverged(&[]);
+    assert_eq!(again, replay(&other).ended_with(0).stdout, "the same numbers either way");
+}
+
+#[test]
+fn steps_in_which_all_is_well_are_counted() {
+    let setup = Setup::new(&[looped("street", media("street.mp4"))]);
+    setup.train(&["model.train.steps=3"]).ended_with(0);
+    let mut command = onward(&["replay", setup.run().to_str().unwrap(), "--steps", "4"]);
+    command.arg("--quiet");
+    finish(command).ended_with(0).prints(&["4 steps repeated, up to step 7", "every number is"]);
+    let done = finish(onward(&["replay", setup.path("none").to_str().unwrap()])).ended_with(1);
+    done.complains(&["is no run and no whole checkpoint"]);
+}
