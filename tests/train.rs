@@ -7,8 +7,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use support::{Done, onward};
-use support::{Setup, Table, assert_balanced, assert_finished, files, finish, looped, media, once};
+use support::onward;
+use support::{Setup, Table, assert_balanced, assert_finished, finish, looped, media, once};
 
 /// What is measured with a clock, and so differs from run to run.
 const CLOCKED: [&str; 4] =
@@ -264,18 +264,4 @@ fn the_checkpoint_holds_the_teacher_with_dinov2_names() {
     // Patches, [CLS], positions, one block, the last norm.
     assert_eq!(weights.len(), (24 * 192 + 24) + 24 + 17 * 24 + (12 * 24 * 24 + 13 * 24) + 48);
     assert!(weights.iter().all(|it| it.is_finite()));
-}
-
-#[test]
-fn the_folder_of_an_earlier_run_is_refused_and_left_as_it_is() {
-    let setup = Setup::new(&[looped("tree", media("tree.mp4"))]);
-    setup.train(&[]).ended_with(0);
-    let before = files(&setup.run());
-    let refused: Done = setup.train(&["seed=2"]);
-    refused.ended_with(1).complains(&[
-        "earlier run",
-        "storage.dir",
-        &setup.run().display().to_string(),
-    ]);
-    assert!(files(&setup.run()) == before, "a file of the earlier run changed");
 }
