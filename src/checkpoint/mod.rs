@@ -14,6 +14,7 @@ mod config;
 mod folder;
 mod keep;
 mod rank;
+pub(crate) mod room;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -14,7 +14,7 @@ use crossbeam_channel::{TryRecvError, select, tick};
 use model::Trainer;
 use pipeline::Ingest;
 use storage::Store;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::checkpoint::{self, Parts};
 use crate::interrupt::Requests;
@@ -99,6 +99,9 @@ impl<'a> Run<'a> {
         let telemetry = Telemetry::load(&config.pipeline)?;
         let input = clips::input(&config.pipeline, telemetry.columns().len());
         let mut trainer = model::trainer(&config.model, input, config.seed, &device)?;
+        if let Some(warning) = checkpoint::room::preflight(config, trainer.as_ref()) {
+            warn!("{warning}");
+        }
         let on = model::device_name(&device);
         let begun = begin::begin(config, from, trainer.as_mut(), &on)?;
         let Begun { run_id, step, store, ingest, ledger, events } = begun;
@@ -178,6 +181,10 @@ impl<'a> Run<'a> {
         let folder = checkpoint::write(&self.config.storage.dir, parts)?;
         checkpoint::prune(&self.config.storage.dir, &self.config.checkpoint)?;
         replay::forget(&self.config.storage.dir, self.step)?;
+        if let Some(warning) = checkpoint::room::ahead(&folder) {
+            warn!("{warning}");
+            self.store(vec![event("warning", warning)])?;
+        }
         self.saved = Instant::now();
         Ok(folder)
     }
