@@ -61,7 +61,12 @@ impl Aside {
         sync_parent(file)
     }
 
-    /// Moves the folder of a table.
+    /// Whether something of a table is in it.
+    pub(crate) fn holds(&self, table: &str) -> bool {
+        self.moving.join(table).exists()
+    }
+
+    /// Moves the folder of a table, of which nothing is in it yet.
     pub(crate) fn take_folder(&self, table: &str, from: &Path) -> Result<()> {
         rename(from, &self.moving.join(table))?;
         sync_folder(&self.moving)?;

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::publish::failed;
 use crate::run::Metadata;
@@ -41,8 +42,17 @@ impl Footer {
     }
 
     /// The rows.
-    pub(crate) fn rows(self, path: &Path) -> Result<ParquetRecordBatchReader> {
-        let reader = self.reader.build();
-        reader.map_err(|source| Error::Unreadable { path: path.to_owned(), source })
+    pub(crate) fn batches(self, path: &Path) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+        let Self { schema, reader, .. } = self;
+        let path = path.to_owned();
+        let unreadable = move |source| Error::Unreadable { path: path.clone(), source };
+        let reader = reader.build().map_err(&unreadable)?;
+        Ok(reader.map(move |batch| {
+            let batch = batch.and_then(|it| {
+                // Without the metadata of the file, which is no part of the rows.
+                RecordBatch::try_new(schema.clone(), it.columns().to_vec())
+            });
+            batch.map_err(|error| unreadable(error.into()))
+        }))
     }
 }

@@ -38,8 +38,11 @@ mod footer;
 mod lock;
 mod parts;
 mod publish;
+mod room;
 
 mod aside;
+mod compact;
+mod merge;
 mod recover;
 mod resume;
 
@@ -54,10 +57,12 @@ use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 
 pub use columns::bytes_per_embedding;
+pub use compact::{Compacted, CompactedTable, compact};
 pub use config::Config;
 pub use lock::{Lock, lock};
 pub use record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, Vectors};
 pub use recover::{Recovered, recover};
+pub use room::room;
 pub use run::{Run, SCHEMA_VERSION};
 pub use seal::Seal;
 pub use store::{Store, resume, start};
@@ -124,6 +129,15 @@ pub enum Error {
         path: PathBuf,
         /// The Parquet reader's reason.
         source: ParquetError,
+    },
+    /// A merged part does not hold the rows that it should.
+    #[error(
+        "{path:?} does not hold the rows of the parts that it was merged from: the table was left \
+         as it is; check the disk and the memory of this machine, and try again"
+    )]
+    Differs {
+        /// The merged part.
+        path: PathBuf,
     },
     /// The file system refused.
     #[error(

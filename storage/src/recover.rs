@@ -27,17 +27,19 @@ pub struct Recovered {
 }
 
 /// Makes the rows of a run that was killed readable where it left off, for a run that nobody
-/// resumes. Does nothing to a run that ended well.
+/// resumes. It leaves the tables of a run that ended well as they are.
 ///
 /// # Errors
 /// [`Error::Busy`] while the run is being written, [`Error::Missing`] when a part is not there, and
 /// [`Error::File`] or [`Error::Part`] when the folder cannot be written.
 pub fn recover(dir: &Path) -> Result<Recovered> {
     let _lock = lock::lock(dir)?;
-    locked(dir)
+    let recovered = locked(dir)?;
+    Aside::pending(dir)?.map(Aside::done).transpose()?;
+    Ok(recovered)
 }
 
-/// [`recover`] for who holds the lock.
+/// [`recover`] for who holds the lock, and completes what is set aside.
 pub(crate) fn locked(dir: &Path) -> Result<Recovered> {
     let mut found = Recovered::default();
     for table in TABLES {
@@ -57,12 +59,8 @@ pub(crate) fn locked(dir: &Path) -> Result<Recovered> {
         // Nobody can read them, and their rows were in the write-ahead files.
         parts::unfinished(&folder)?.iter().try_for_each(|it| remove(it))?;
     }
-    if let Some(aside) = Aside::pending(dir)? {
-        aside.done()?;
-    }
-    if found.parts > 0 {
-        catalog::refresh(dir)?;
-    }
+    // Also when there was nothing to do: a crash may have come just before this.
+    catalog::refresh(dir)?;
     Ok(found)
 }
 

@@ -25,7 +25,8 @@ use crate::fault::point;
 use crate::publish::{failed, remove, sync_parent};
 use crate::{Result, parts};
 
-/// How long rows may wait for the disk: what a power cut can take. A kill takes nothing.
+/// How long rows may wait for the disk: what a power cut can take. A kill takes the
+/// record that is being written at most.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 
 /// Bytes before a frame's stream.

@@ -84,6 +84,7 @@ fn a_folder_that_is_being_written_is_refused_to_everyone_else() {
         storage::start(&config(dir.path()), &named("second")).map(drop),
         storage::resume(&config(dir.path()), &named("second"), &seal).map(drop),
         storage::recover(dir.path()).map(drop),
+        storage::compact(dir.path(), &[]).map(drop),
         storage::lock(dir.path()).map(drop),
     ] {
         let error = refused.unwrap_err();

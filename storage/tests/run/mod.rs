@@ -3,6 +3,8 @@
 // Each test program uses its own share of this, and a test may unwrap.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod sequence;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

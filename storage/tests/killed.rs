@@ -1,0 +1,337 @@
+//! A run that is killed, at any instant and at every point, goes on to the same tables; and a
+//! reader never notices.
+
+// Clippy knows a test by its attribute, and not the functions that tests share.
+#![allow(clippy::unwrap_used)]
+
+mod run;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::hint;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use run::sequence::{Expected, TABLES, checkpoint, config, go_on, record};
+use run::{named, parts, wait_for};
+use tempfile::TempDir;
+
+/// What the child is to do, and the folder it does it in.
+const JOB: &str = "ONWARD_TEST_JOB";
+const FOLDER: &str = "ONWARD_TEST_FOLDER";
+
+#[test]
+#[ignore = "the process that the other tests start and kill"]
+fn child() {
+    let dir = PathBuf::from(env::var_os(FOLDER).expect("only the other tests start this"));
+    let say = |done| writeln!(std::io::stdout(), "\n{done} records").unwrap();
+    match env::var(JOB).unwrap().as_str() {
+        "write" => go_on(&dir, say),
+        "resume" => {
+            let resumed = storage::resume(&config(&dir), &named("sequence"), &checkpoint(&dir).0);
+            resumed.unwrap().finish().unwrap();
+        }
+        "idle" => {
+            let store = storage::start(&config(&dir), &named("sequence")).unwrap();
+            (0..3).for_each(|it| store.write(record(it)).unwrap());
+            wait_for("the end", || false);
+        }
+        "recover" => {
+            storage::recover(&dir).unwrap();
+        }
+        "compact" => {
+            storage::compact(&dir, &[checkpoint(&dir).0]).unwrap();
+        }
+        other => panic!("{other} is no job"),
+    }
+}
+
+fn command(job: &str, dir: &Path) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "child", "--nocapture", "--test-threads=1"]);
+    command.env(JOB, job).env(FOLDER, dir).env_remove(storage::fault::VARIABLE);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a child to its end, or to a point where it dies. Whether it died there.
+fn dies(job: &str, dir: &Path, fault: Option<(&str, u64)>) -> bool {
+    let mut command = command(job, dir);
+    if let Some((point, count)) = fault {
+        command.env(storage::fault::VARIABLE, format!("{point}:{count}"));
+    }
+    let output = command.output().unwrap();
+    let killed = output.status.signal() == Some(9);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(killed || output.status.success(), "{job} at {fault:?}: {text}");
+    killed
+}
+
+/// A folder in memory where there is one: a kill takes nothing from the page cache.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Names of all points in the sources, so that none is left out.
+fn points() -> Vec<String> {
+    let mut pending = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut points = Vec::new();
+    while let Some(folder) = pending.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()) {
+            if path.is_dir() {
+                pending.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(path).unwrap();
+            let found = text.split("point(\"").skip(1).filter_map(|it| it.split_once("\")"));
+            points.extend(found.map(|it| it.0.to_owned()));
+        }
+    }
+    points.sort();
+    points.dedup();
+    assert!(points.len() > 20, "{points:?}");
+    points
+}
+
+/// Every file below a folder with its bytes, by its path in it; not those that hold the folder's
+/// own path.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut pending = vec![dir.to_owned()];
+    let mut files = BTreeMap::new();
+    while let Some(folder) = pending.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()) {
+            if path.is_dir() {
+                pending.push(path);
+            } else if !path.ends_with("views.sql") {
+                let name = path.strip_prefix(dir).unwrap().to_owned();
+                files.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+fn copy(dir: &Path) -> TempDir {
+    let copy = folder();
+    for (name, bytes) in files(dir) {
+        let path = copy.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    copy
+}
+
+/// Nothing is left of what only an open part needs.
+fn is_tidy(dir: &Path) {
+    let stray = |it: &PathBuf| {
+        let name = it.to_string_lossy().into_owned();
+        !name.starts_with("superseded") && (name.ends_with(".tmp") || name.ends_with(".wal"))
+    };
+    let stray: Vec<PathBuf> = files(dir).into_keys().filter(stray).collect();
+    assert!(stray.is_empty(), "{stray:?}");
+}
+
+/// What a dead run leaves: readers find its rows up to some moment, and its write-ahead files
+/// hold the next ones. Returns how many those are.
+fn check_the_dead(dir: &Path, expected: &Expected) -> usize {
+    let visible = expected.begins_with(dir);
+    let copy = copy(dir);
+    let recovered = storage::recover(copy.path()).unwrap();
+    // A kill may tear the record that is being written, and no other.
+    assert!(recovered.ignored < 8192, "{} bytes are lost", recovered.ignored);
+    let found = expected.begins_with(copy.path());
+    assert_eq!(found, visible + recovered.rows as usize);
+    is_tidy(copy.path());
+    recovered.rows as usize
+}
+
+/// Small, seeded, and good enough to choose instants.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// Lets a child go on until it has said so many lines, and then a moment more.
+fn kill_after(child: &mut Child, lines: &mut Lines<BufReader<ChildStdout>>, random: &mut Random) {
+    for _ in 0..random.below(48) {
+        if lines.next().is_none() {
+            break;
+        }
+    }
+    for _ in 0..random.below(400_000) {
+        hint::spin_loop();
+    }
+    child.kill().unwrap();
+}
+
+/// One run, killed again and again until it gets to its end. Returns kills and recovered rows.
+fn life(expected: &Expected, random: &mut Random) -> (u64, usize) {
+    let dir = folder();
+    let (mut kills, mut recovered) = (0, 0);
+    loop {
+        let mut child = command("write", dir.path()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        kill_after(&mut child, &mut lines, random);
+        drop(lines);
+        let status = child.wait().unwrap();
+        if status.signal() != Some(9) {
+            assert!(status.success(), "{status}");
+            break;
+        }
+        kills += 1;
+        if dir.path().join("lock").exists() {
+            recovered += check_the_dead(dir.path(), expected);
+        }
+    }
+    expected.equals(dir.path());
+    expected.holds_what_is_aside(dir.path());
+    is_tidy(dir.path());
+    (kills, recovered)
+}
+
+fn many_lives(seed: u64) {
+    let expected = Expected::write();
+    let mut random = Random(seed);
+    let (mut kills, mut recovered, mut lives) = (0, 0, 0);
+    while kills < 110 {
+        let life = life(&expected, &mut random);
+        kills += life.0;
+        recovered += life.1;
+        lives += 1;
+    }
+    assert!(lives > 1 && recovered > 0, "{kills} kills, {lives} lives, {recovered} rows recovered");
+}
+
+#[test]
+fn killed_at_any_instant_a_run_goes_on_to_the_same_tables() {
+    many_lives(0x5eed);
+}
+
+#[test]
+fn killed_at_other_instants_too() {
+    many_lives(0xfeed);
+}
+
+#[test]
+fn killed_at_every_point_of_writing_a_run_goes_on_to_the_same_tables() {
+    let expected = Expected::write();
+    // Compaction has its own test, and this run is too short for a write-ahead file to be saved.
+    let others = |it: &&String| !it.starts_with("compact.") && !it.starts_with("wal.save");
+    for point in points().iter().filter(others) {
+        let mut killed = 0;
+        for count in [1, 2, 4, 9, 22, 60, 150] {
+            let dir = folder();
+            if !dies("write", dir.path(), Some((point, count))) {
+                break;
+            }
+            killed += 1;
+            if dir.path().join("lock").exists() {
+                check_the_dead(dir.path(), &expected);
+            }
+            dies("write", dir.path(), Some((point, count + 1)));
+            expected.begins_with(dir.path());
+            assert!(!dies("write", dir.path(), None));
+            expected.equals(dir.path());
+            expected.holds_what_is_aside(dir.path());
+            is_tidy(dir.path());
+        }
+        assert!(killed > 0, "no run passed the point {point}");
+    }
+}
+
+#[test]
+fn killed_while_it_saves_the_rows_of_open_parts_a_run_has_them() {
+    let expected = Expected::write();
+    for point in ["wal.save", "wal.saved"] {
+        for count in [2, 3] {
+            let dir = folder();
+            assert!(dies("idle", dir.path(), Some((point, count))));
+            let recovered = check_the_dead(dir.path(), &expected);
+            assert_eq!(recovered, 7, "{point}:{count}");
+            assert!(!dies("write", dir.path(), None));
+            expected.equals(dir.path());
+        }
+    }
+}
+
+/// A run that died between two checkpoints, with parts that came after the first, and open ones.
+fn dead() -> TempDir {
+    let dir = folder();
+    assert!(dies("write", dir.path(), Some(("part.write", 59))));
+    let (_, done) = checkpoint(dir.path());
+    assert_eq!(done, 40);
+    for table in TABLES {
+        let open = fs::read_dir(dir.path().join("wal")).unwrap();
+        let open = open.filter(|it| it.as_ref().unwrap().path().to_string_lossy().contains(table));
+        assert!(parts(dir.path(), table).len() > 1 && open.count() == 1, "{table}");
+    }
+    dir
+}
+
+/// Does `job` on copies of `dead`, killed at each passing of each point; done once more, it must
+/// end with the same files as if it had not been.
+fn killed_at_every_passing(job: &str, dead: &Path, check: impl Fn(&Path)) {
+    let reference = copy(dead);
+    assert!(!dies(job, reference.path(), None));
+    let reference = files(reference.path());
+    let mut kills = 0;
+    for point in points() {
+        for count in 1.. {
+            let dir = copy(dead);
+            if !dies(job, dir.path(), Some((&point, count))) {
+                break;
+            }
+            kills += 1;
+            check(dir.path());
+            assert!(!dies(job, dir.path(), None));
+            check(dir.path());
+            let files = files(dir.path());
+            let names = |it: &BTreeMap<PathBuf, Vec<u8>>| it.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(names(&files), names(&reference), "{point}:{count}");
+            let other = files.iter().find(|(name, bytes)| reference[*name] != **bytes);
+            assert!(other.is_none(), "{point}:{count}: {:?}", other.unwrap().0);
+        }
+    }
+    assert!(kills > 50, "{kills} kills");
+}
+
+#[test]
+fn killed_while_it_resumes_a_run_resumes_to_the_same_files() {
+    let expected = Expected::write();
+    let dead = dead();
+    killed_at_every_passing("resume", dead.path(), |dir| {
+        expected.begins_with(dir);
+    });
+}
+
+#[test]
+fn killed_while_it_recovers_a_run_recovers_to_the_same_files() {
+    let expected = Expected::write();
+    let dead = dead();
+    killed_at_every_passing("recover", dead.path(), |dir| {
+        expected.begins_with(dir);
+    });
+}
+
+#[test]
+fn killed_while_it_compacts_a_run_compacts_to_the_same_files_and_goes_on() {
+    let expected = Expected::write();
+    let dead = dead();
+    killed_at_every_passing("compact", dead.path(), |dir| {
+        expected.begins_with(dir);
+    });
+    assert!(!dies("compact", dead.path(), None));
+    assert!(TABLES.iter().all(|it| parts(dead.path(), it).len() == 2));
+    assert!(!dies("write", dead.path(), None));
+    expected.equals(dead.path());
+}
