@@ -4,6 +4,7 @@ mod allocator;
 mod check;
 mod checkpoint;
 mod clips;
+mod compact;
 mod config;
 mod embed;
 mod environment;
@@ -64,6 +65,8 @@ enum Command {
     Check(Run),
     /// Write what a checkpoint's encoder sees in the streams of a config, each read once.
     Embed(embed::Arguments),
+    /// Merge the small parts of a run's tables into large ones, under the eyes of readers.
+    Compact(compact::Arguments),
     /// Repeat the steps after a checkpoint, and say where the first number that is not finite arose.
     Replay(replay::Arguments),
     /// Decode for a run that is isolated; `train` starts it.
@@ -125,6 +128,7 @@ fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<()> {
         Command::Train { run, listen, fresh } => train::run(run, *listen, *fresh, progress),
         Command::Check(run) => check::run(&run.load()?),
         Command::Embed(arguments) => embed::run(arguments, progress),
+        Command::Compact(arguments) => compact::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::DecodeWorker => Ok(()),
     }

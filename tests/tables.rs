@@ -6,7 +6,7 @@ mod support;
 use std::env;
 use std::process::Command;
 
-use support::{Running, Setup, finish, looped, media};
+use support::{Running, Setup, finish, looped, media, onward};
 
 /// The interpreter that has DuckDB and Polars.
 fn python() -> String {
@@ -45,6 +45,35 @@ fn duckdb_and_polars_read_a_run_of_many_parts() {
         "street: ",
         "all accounted for",
     ]);
+}
+
+#[test]
+fn small_parts_are_merged_and_the_run_goes_on() {
+    let setup = Setup::new(&[looped("street", media("street.mp4"))]);
+    let sets = ["storage.rows_per_part=10", "checkpoint.every_steps=8"];
+    setup.train(&[&sets[..], &["model.train.steps=20"]].concat()).ended_with(0);
+    let tables = ["metrics", "embeddings", "streams", "events"];
+    let rows = || tables.map(|it| setup.table(it).rows());
+    let (before, parts) = (rows(), setup.table("metrics").parts);
+    let run = setup.run();
+    let compact = || finish(onward(&["compact", run.to_str().unwrap()]));
+    compact().ended_with(0).prints(&["metrics: ", " parts are ", "remove it when no reader"]);
+    let merged = setup.table("metrics").parts;
+    // The checkpoints of steps 16 and 20 are there, and the rows after the last.
+    assert!(merged <= 3 && merged < parts, "{merged} parts of {parts}");
+    assert_eq!(rows(), before);
+    compact().ended_with(0).prints(&["nothing to merge"]);
+    setup.train(&[&sets[..], &["model.train.steps=24"]].concat()).ended_with(0);
+    let losses = setup.table("metrics").metric("loss");
+    let steps: Vec<i64> = losses.iter().map(|it| it.0).collect();
+    assert!(steps.is_sorted() && steps.last() == Some(&24), "{steps:?}");
+
+    let mut running = setup.endless(&["storage.rows_per_part=10", "checkpoint.every_steps=8"]);
+    running.wait_for("going on after step 24");
+    compact().ended_with(1).complains(&["is in use by another process"]);
+    running.signal("KILL");
+    running.finish();
+    compact().ended_with(0);
 }
 
 #[test]

@@ -32,7 +32,7 @@ use crate::ledger::Total;
 
 pub(crate) use config::Config;
 pub(crate) use folder::{aside, verify};
-pub(crate) use keep::prune;
+pub(crate) use keep::{all, prune};
 pub(crate) use rank::Recent;
 
 /// What of the files' form an older or newer program may not know.

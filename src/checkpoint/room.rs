@@ -53,8 +53,7 @@ pub(crate) fn ahead(folder: &Path) -> Option<String> {
 /// there.
 fn free(folder: &Path) -> Option<u64> {
     let there = folder.ancestors().find(|it| it.is_dir()).unwrap_or(Path::new("."));
-    let disk = rustix::fs::statvfs(there).ok()?;
-    Some(disk.f_bavail * disk.f_frsize)
+    storage::room(there).ok()
 }
 
 fn size(folder: &Path) -> Option<u64> {
