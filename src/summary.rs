@@ -12,7 +12,11 @@ use crate::train::Ended;
 
 /// The summary as text.
 pub(crate) fn text(config: &Config, ended: &Ended, taken: Duration) -> String {
-    let mut text = format!("\n{} steps in {}\n\nstreams\n", count(ended.steps), clock(taken));
+    let done = match ended.before {
+        0 => format!("{} steps", count(ended.steps)),
+        before => format!("{} steps, {} of them", count(ended.steps), count(ended.steps - before)),
+    };
+    let mut text = format!("\n{done} in {}\n\nstreams\n", clock(taken));
     for report in &ended.streams {
         stream(&mut text, report);
     }

@@ -165,6 +165,7 @@ fn a_run_killed_again_and_again_ends_as_if_it_had_not_been() {
     }
     train(&setup, STEPS, None, &[]).ended_with(0);
     assert_same(&left(&setup.run()), &wanted, "five kills");
+    assert_finished(&setup.run());
 }
 
 /// Every method, small.
@@ -210,7 +211,8 @@ fn a_run_that_was_stopped_by_hand_goes_on_and_longer_than_it_was_to() {
     train(&setup, 7, None, &[]).ended_with(0);
     let sets = ["checkpoint.keep_last=4", "log_every=2"];
     let done = train(&setup, STEPS, None, &sets).ended_with(0);
-    done.complains(&["going on after step 7", "model.train.steps: 7 before, 12 now"]);
+    let done = done.complains(&["going on after step 7", "model.train.steps: 7 before, 12 now"]);
+    done.prints(&["12 steps, 5 of them in"]);
     let seen = left(&setup.run());
     // The rows of the last step of a run are extra.
     let of = |left: &Left| -> Vec<_> {

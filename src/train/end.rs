@@ -12,6 +12,8 @@ use super::Run;
 /// What a run left behind.
 pub(crate) struct Ended {
     pub(crate) steps: u64,
+    /// Of them, those of the run that it went on from.
+    pub(crate) before: u64,
     pub(crate) streams: Vec<StreamReport>,
     pub(crate) tables: Vec<TableSummary>,
     pub(crate) checkpoint: Option<PathBuf>,
@@ -25,7 +27,7 @@ impl Run<'_> {
         let worth = self.step > 0 && !trained.as_ref().is_err_and(is_divergence);
         // Before the last rows, which a run that goes on from here will write again.
         let saved = worth.then(|| self.checkpoint()).transpose();
-        let Self { store, ingest, ledger, mut streams, step, .. } = self;
+        let Self { store, ingest, ledger, mut streams, step, before, .. } = self;
         let events = ingest.events().clone();
         let reports = ingest.finish();
         for report in reports.iter().filter(|it| !it.is_balanced()) {
@@ -43,7 +45,7 @@ impl Run<'_> {
         }
         let tables = tables?;
         rows.and(last)?;
-        Ok(Ended { steps: step, streams: reports, tables, checkpoint: saved? })
+        Ok(Ended { steps: step, before, streams: reports, tables, checkpoint: saved? })
     }
 }
 

@@ -79,6 +79,8 @@ struct Run<'a> {
     view: Option<View>,
     line: RunLine,
     step: u64,
+    /// Steps that were done when it began.
+    before: u64,
     /// Where the clips of the steps since the last reading of the loss came from.
     recent: VecDeque<Origin>,
     /// What the embeddings of late say of the weights.
@@ -121,6 +123,7 @@ impl<'a> Run<'a> {
             view,
             line: progress.run(step, config.model.train.steps),
             step,
+            before: step,
             recent: VecDeque::new(),
             embedded: checkpoint::Recent::default(),
             saved: Instant::now(),
