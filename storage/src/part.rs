@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -39,6 +40,8 @@ impl Part {
         let file = File::create(&written).map_err(failed("create", &written))?;
         point("part.created");
         let properties = properties(&schema, metadata);
+        // PyArrow, and Hugging Face datasets over it, look for metadata in the Arrow schema only.
+        let schema = Arc::new(metadata.put_into(&schema));
         let writer = ArrowWriter::try_new(file, schema, Some(properties))
             .map_err(|source| Error::Part { path: written, source })?;
         Ok(Self { path, opened: Instant::now(), rows: 0, writer, published: false })
