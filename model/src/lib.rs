@@ -16,8 +16,10 @@ mod conv3d;
 mod device;
 mod ema;
 mod encoder;
+mod export;
 mod gradients;
 mod head;
+mod import;
 mod init;
 mod layers;
 pub mod loss;
@@ -33,6 +35,7 @@ mod random;
 #[cfg(test)]
 mod reference;
 mod resnet;
+mod state_dict;
 mod statistics;
 mod trainer;
 mod views;
@@ -42,11 +45,12 @@ mod work;
 
 pub use burn::tensor::Device;
 
-pub use clips::Clips;
+pub use clips::{Clips, MEAN, STD};
 pub use config::{Config, EmbedConfig, EncoderChoice, Input, Pool};
 pub use conv3d::{Conv3dEncoder, Conv3dShape};
 pub use device::{DeviceChoice, device_name};
 pub use encoder::{Arch, EncoderConfig, EncoderShape, FrameEncoder, Size};
+pub use export::{Layout, export, timm_config};
 pub use head::{Head, HeadConfig};
 pub use init::Init;
 pub use layers::Precision;

@@ -8,11 +8,13 @@
 //! tables      refuse what they do not know, and name what is wrong
 //! adassl      warns at its thresholds, and draws futures
 //! files       hold weights under the names that others read
+//! encoders    start from files, stay when frozen, and leave alone what is behind them
 //! ```
 
 mod adassl;
 mod bare;
 mod cases;
+mod encoders;
 mod files;
 mod gradients;
 mod reports;
