@@ -2,9 +2,10 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::NotFinite;
 
-/// Mean and standard deviation of ImageNet's channels, which the papers normalise by.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// Mean of ImageNet's channels, colours in 0..=1, which the papers normalise by.
+pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Their standard deviation.
+pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// A batch of clips on the device, untracked, and what is known beside the pixels.
 #[derive(Clone, Debug)]

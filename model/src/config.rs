@@ -113,7 +113,9 @@ impl Config {
     /// # Errors
     /// A value that cannot be used, with its key.
     pub fn validate(&self, input: Input, device: &Device) -> Result<()> {
-        self.method.validate(&self.shape(input)?, &input)?;
+        let shape = self.shape(input)?;
+        self.method.validate(&shape, &input)?;
+        self.encoder.weights(&shape)?;
         // Embeddings are of whole frames, whatever a method looks at.
         self.encoder.shape(input.image, self.precision)?;
         if self.embed.encoder == Some(EncoderChoice::Teacher) && !self.method.has_teacher() {

@@ -36,7 +36,8 @@ impl Conv3dShape {
             conv: convolution([input, output], stride, init),
             norm: BatchNorm::affine(output, 1.0, init),
         });
-        Conv3dEncoder { layers: layers.collect(), frames: self.frames }
+        let layers = layers.collect();
+        init.encoder(Conv3dEncoder { layers, frames: self.frames })
     }
 }
 

@@ -24,6 +24,11 @@ pub enum DeviceChoice {
     Vulkan,
 }
 
+/// The CPU, for what is only looked at.
+pub(crate) fn host() -> Device {
+    Device::flex()
+}
+
 impl TryFrom<String> for DeviceChoice {
     type Error = String;
 

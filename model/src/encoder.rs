@@ -1,5 +1,7 @@
 //! The frame encoder, whichever architecture it has.
 
+use std::path::PathBuf;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -7,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::conv3d::{Conv3dEncoder, Conv3dShape};
 use crate::norm::Mode;
 use crate::resnet::{ResNet18, ResNetShape};
+use crate::state_dict::StateDict;
 use crate::vit::{Vit, VitShape};
-use crate::{Error, Init, Precision, Result};
+use crate::{Error, Init, Precision, Result, import};
 
 /// Which architecture an encoder has.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -64,6 +67,13 @@ pub struct EncoderConfig {
     pub channels: [usize; 5],
     /// 3D convolutions: frames that are seen at once.
     pub frames: usize,
+    /// A safetensors file that the encoder starts from, under the names of timm, DINOv2 or
+    /// torchvision: an export, a file of a checkpoint, or somebody else's of this architecture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Keeps those weights as they are, so that only what is behind the encoder learns. A ViT's
+    /// only: batch norms would go on to follow the batches.
+    pub frozen: bool,
 }
 
 impl Default for EncoderConfig {
@@ -78,6 +88,8 @@ impl Default for EncoderConfig {
             small_images: false,
             channels: [32, 64, 128, 128, 256],
             frames: 3,
+            weights: None,
+            frozen: false,
         }
     }
 }
@@ -113,6 +125,21 @@ impl EncoderConfig {
                 Ok(EncoderShape::Conv3d(Conv3dShape { channels, frames }))
             }
         }
+    }
+
+    /// The weights that an encoder of these dimensions starts from, where a file has them.
+    ///
+    /// # Errors
+    /// The file does not fit, or there is nothing that can be frozen.
+    pub(crate) fn weights(&self, shape: &EncoderShape) -> Result<Option<StateDict>> {
+        if self.frozen && self.weights.is_none() {
+            return Err(error("frozen", "without weights there is nothing worth keeping"));
+        }
+        if self.frozen && self.arch != Arch::Vit {
+            let message = "only a ViT can be frozen: batch norms go on to follow the batches";
+            return Err(error("frozen", message));
+        }
+        self.weights.as_ref().map(|path| import::read(path, shape)).transpose()
     }
 
     fn vit(&self, image: [usize; 2], precision: Precision) -> Result<VitShape> {

@@ -1,6 +1,6 @@
 //! The gradients of a whole network, seen as one vector.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
@@ -19,6 +19,14 @@ pub(crate) fn clip<M: Module>(
     let factor = ((norm.clone() + 1e-6).recip() * max_norm).clamp_max(1.0);
     network.visit(&mut Scale { grads, factor });
     norm
+}
+
+/// Takes the gradients of some parameters away. An optimizer leaves alone what has none, its
+/// weight decay included.
+pub(crate) fn forget<M: Module>(network: &M, grads: &mut GradientsParams, ids: &[ParamId]) {
+    if !ids.is_empty() {
+        network.visit(&mut Forget { grads, ids });
+    }
 }
 
 struct Squares<'a> {
@@ -43,6 +51,19 @@ impl ModuleVisitor for Scale<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.remove::<D>(param.id) {
             self.grads.register(param.id, grad * self.factor.clone().unsqueeze());
+        }
+    }
+}
+
+struct Forget<'a> {
+    grads: &'a mut GradientsParams,
+    ids: &'a [ParamId],
+}
+
+impl ModuleVisitor for Forget<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.ids.contains(&param.id) {
+            self.grads.remove::<D>(param.id);
         }
     }
 }

@@ -1,23 +1,42 @@
 //! First weights, drawn on the host from one seed: every device starts from the same numbers,
 //! and the order of drawing is the order of construction.
 
-use burn::module::Param;
+use std::sync::Arc;
+
+use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
+use crate::state_dict::StateDict;
+
 /// A device and the random numbers that fill it.
 pub struct Init {
     rng: ChaCha8Rng,
     device: Device,
+    /// What frame encoders start from in the place of random numbers.
+    encoder: Option<Arc<StateDict>>,
 }
 
 impl Init {
     /// Draws from `seed`, on `device`.
     pub fn new(seed: u64, device: &Device) -> Self {
-        Self { rng: ChaCha8Rng::seed_from_u64(seed), device: device.clone() }
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), device: device.clone(), encoder: None }
+    }
+
+    /// With weights for frame encoders, which fit them.
+    pub(crate) fn with_encoder(self, encoder: Option<Arc<StateDict>>) -> Self {
+        Self { encoder, ..self }
+    }
+
+    /// A frame encoder that starts as it should. What is drawn after it is the same either way.
+    pub(crate) fn encoder<M: Module>(&self, drawn: M) -> M {
+        match &self.encoder {
+            Some(weights) => weights.fill(drawn).expect("the weights were checked"),
+            None => drawn,
+        }
     }
 
     /// Normal with the given standard deviation, cut at ±2 as `trunc_normal_` does.

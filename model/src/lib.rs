@@ -17,8 +17,10 @@ mod device;
 mod ema;
 mod embedder;
 mod encoder;
+mod export;
 mod gradients;
 mod head;
+mod import;
 mod init;
 mod kept;
 mod layers;
@@ -36,6 +38,7 @@ mod rank;
 #[cfg(test)]
 mod reference;
 mod resnet;
+mod state_dict;
 mod statistics;
 mod trace;
 mod trainer;
@@ -46,12 +49,13 @@ mod work;
 
 pub use burn::tensor::Device;
 
-pub use clips::Clips;
+pub use clips::{Clips, MEAN, STD};
 pub use config::{Config, EmbedConfig, EncoderChoice, Input, Pool};
 pub use conv3d::{Conv3dEncoder, Conv3dShape};
 pub use device::{DeviceChoice, device_name};
 pub use embedder::{Embedder, Tokens};
 pub use encoder::{Arch, EncoderConfig, EncoderShape, FrameEncoder, Size};
+pub use export::{Layout, export, timm_config};
 pub use head::{Head, HeadConfig};
 pub use init::Init;
 pub use layers::Precision;

@@ -40,7 +40,7 @@ impl ResNetShape {
         let layer3 = stage(128, 256, 2);
         let layer4 = stage(256, 512, 2);
         let maxpool = (!self.small_images).then_some(pool);
-        ResNet18 { conv1, bn1, maxpool, layer1, layer2, layer3, layer4 }
+        init.encoder(ResNet18 { conv1, bn1, maxpool, layer1, layer2, layer3, layer4 })
     }
 }
 

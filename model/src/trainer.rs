@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
+use burn::module::{ParamId, list_param_ids};
 use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -119,7 +121,8 @@ pub fn trainer(
 ) -> Result<Box<dyn Trainer>> {
     config.validate(input, device)?;
     let shape = config.shape(input)?;
-    let setting = Setting { shape, input, seed, device: device.clone() };
+    let encoder = config.encoder.weights(&shape)?.map(Arc::new);
+    let setting = Setting { shape, input, seed, device: device.clone(), encoder };
     Ok(config.method.trainer(config, &setting))
 }
 
@@ -131,6 +134,8 @@ pub(crate) struct MethodTrainer<M: Method> {
     learning_rates: Vec<(&'static str, f64)>,
     train: TrainConfig,
     embed: EmbedConfig,
+    /// Parameters that stay as they are.
+    frozen: Vec<ParamId>,
     device: Device,
     step: u64,
     /// Losses that nobody has looked at yet, the oldest first.
@@ -168,6 +173,11 @@ impl<M: Method> MethodTrainer<M> {
             learning_rates,
             train: config.train.clone(),
             embed: config.embed,
+            frozen: if config.encoder.frozen {
+                list_param_ids(&method.encoder(&student, EncoderChoice::Student))
+            } else {
+                Vec::new()
+            },
             device: device.clone(),
             method,
             student: Some(student),
@@ -216,6 +226,7 @@ impl<M: Method> MethodTrainer<M> {
 
     /// Takes a step along the gradients, and gives their joint norm.
     fn learn(&mut self, mut grads: GradientsParams) -> Tensor<1> {
+        gradients::forget(self.student(), &mut grads, &self.frozen);
         let max_norm = self.train.grad_clip;
         let norm = gradients::clip(self.student(), &mut grads, max_norm, &self.device);
         let rate = self.train.learning_rate_at(self.step);

@@ -31,17 +31,18 @@ impl VitShape {
         1 + self.grid[0] * self.grid[1]
     }
 
-    /// A ViT with fresh weights.
+    /// A ViT with first weights.
     pub fn init(&self, init: &mut Init) -> Vit {
         let Self { patch, dim, depth, heads, grid, precision } = *self;
-        Vit {
+        let drawn = Vit {
             patch_embed: PatchEmbed::new(patch, dim, init),
             cls_token: init.normal([1, 1, dim], 1e-6),
             pos_embed: init.normal([1, self.tokens(), dim], 0.02),
             blocks: (0..depth).map(|_| Block::new(dim, heads, precision, init)).collect(),
             norm: init.layer_norm(dim),
             grid,
-        }
+        };
+        init.encoder(drawn)
     }
 }
 

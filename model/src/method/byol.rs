@@ -19,7 +19,7 @@ use crate::mlp::{Last, NormedMlp, Widths};
 use crate::norm::Mode;
 use crate::work::{Done, Work, together};
 use crate::{
-    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Result, ema,
+    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result, ema,
     parameters, weights,
 };
 
@@ -60,8 +60,8 @@ impl Config {
 
     /// Fresh networks; the teacher starts as a copy.
     pub(super) fn init(&self, setting: &Setting) -> (Byol, Student) {
-        let Setting { shape, seed, device, .. } = setting;
-        let mut init = Init::new(*seed, &device.clone().autodiff());
+        let Setting { shape, device, .. } = setting;
+        let mut init = setting.init();
         let branch = Branch::new(shape, &self.projector, Last::Bare, &mut init);
         let width = self.projector.output();
         let predictor = NormedMlp::new(width, &self.predictor, Last::Bare, &mut init);

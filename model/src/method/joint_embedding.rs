@@ -25,7 +25,7 @@ use crate::mlp::{Last, Widths};
 use crate::norm::Mode;
 use crate::random::{Draws, Stage};
 use crate::work::{Done, Work, together};
-use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Result};
+use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of every method over one network.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -154,7 +154,7 @@ impl<C: Criterion> Config<C> {
 
     /// Fresh networks.
     pub(super) fn init(&self, setting: &Setting) -> (JointEmbedding<C>, Branch) {
-        let mut init = Init::new(setting.seed, &setting.device.clone().autodiff());
+        let mut init = setting.init();
         let student = Branch::new(&setting.shape, &self.projector, Last::Bare, &mut init);
         let pairs = Pairs::new(self.views, &self.augment, setting);
         (JointEmbedding { criterion: self.loss.clone(), pairs }, student)

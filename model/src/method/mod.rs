@@ -14,6 +14,7 @@ pub mod tico;
 pub use pair::Views;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor};
@@ -22,11 +23,12 @@ use serde::{Deserialize, Serialize};
 use self::joint_embedding::{SimClrAbs, SimClrSq};
 use crate::kept::Kept;
 use crate::loss::{BarlowTwins, Dcl, Dclw, LeJepa, SimClr, Spectral, VicReg, VicRegCtr, VicRegExp};
+use crate::state_dict::StateDict;
 use crate::trainer::MethodTrainer;
 use crate::work::{Done, Work};
 use crate::{
-    Clips, Config, EncoderChoice, EncoderShape, Error, FrameEncoder, Input, Pool, Result, Trainer,
-    weights,
+    Clips, Config, EncoderChoice, EncoderShape, Error, FrameEncoder, Init, Input, Pool, Result,
+    Trainer, weights,
 };
 
 /// The `[model.method]` table.
@@ -107,7 +109,7 @@ impl MethodConfig {
     }
 
     /// Height and width of what the encoder sees.
-    pub(crate) fn view(&self, image: [usize; 2]) -> [usize; 2] {
+    pub fn view(&self, image: [usize; 2]) -> [usize; 2] {
         match self {
             Self::SeqJepa(it) => it.view(image),
             _ => image,
@@ -125,7 +127,7 @@ impl MethodConfig {
     }
 
     /// Whether there is a moving average of the encoder.
-    pub(crate) fn has_teacher(&self) -> bool {
+    pub fn has_teacher(&self) -> bool {
         match self {
             Self::Tdv(_)
             | Self::TdvAdassl(_)
@@ -154,6 +156,16 @@ pub(crate) struct Setting {
     pub(crate) seed: u64,
     /// A device that tracks nothing.
     pub(crate) device: Device,
+    /// What the frame encoder starts from, where it is not drawn.
+    pub(crate) encoder: Option<Arc<StateDict>>,
+}
+
+impl Setting {
+    /// The first weights of what learns.
+    pub(crate) fn init(&self) -> Init {
+        let tracked = self.device.clone().autodiff();
+        Init::new(self.seed, &tracked).with_encoder(self.encoder.clone())
+    }
 }
 
 /// An error about a key of `[model.method]`.

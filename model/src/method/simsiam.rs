@@ -17,8 +17,7 @@ use crate::mlp::{Last, NormedMlp, Widths};
 use crate::norm::Mode;
 use crate::work::{Done, Work, together};
 use crate::{
-    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Result,
-    parameters,
+    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result, parameters,
 };
 
 /// The `[model.method]` table of `name = "simsiam"`.
@@ -54,9 +53,8 @@ impl Config {
 
     /// Fresh networks.
     pub(super) fn init(&self, setting: &Setting) -> (SimSiam, Student) {
-        let Setting { shape, seed, device, .. } = setting;
-        let mut init = Init::new(*seed, &device.clone().autodiff());
-        let branch = Branch::new(shape, &self.projector, Last::Normed, &mut init);
+        let mut init = setting.init();
+        let branch = Branch::new(&setting.shape, &self.projector, Last::Normed, &mut init);
         let width = self.projector.output();
         let predictor = NormedMlp::new(width, &self.predictor, Last::Biased, &mut init);
         let pairs = Pairs::new(self.views, &self.augment, setting);

@@ -121,7 +121,7 @@ impl Config {
     pub(super) fn init(&self, setting: &Setting) -> (Tdv, Student) {
         let shape = setting.shape.vit().expect("was validated");
         let device = &setting.device;
-        let mut init = Init::new(setting.seed, &device.clone().autodiff());
+        let mut init = setting.init();
         let motion = VitShape { depth: self.motion_depth.unwrap_or(shape.depth), ..shape };
         let frame_encoder = shape.init(&mut init);
         let looks = self.motion != Motion::None;

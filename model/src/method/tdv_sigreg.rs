@@ -23,8 +23,7 @@ use crate::norm::Mode;
 use crate::random::{self, Draws, Stage};
 use crate::work::{Done, Work, together};
 use crate::{
-    Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, MotionEncoder, Result, Vit,
-    parameters,
+    Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, MotionEncoder, Result, Vit, parameters,
 };
 
 /// The `[model.method]` table of `name = "tdv-sigreg"`.
@@ -72,7 +71,7 @@ impl Config {
     /// Fresh networks.
     pub(super) fn init(&self, setting: &Setting) -> (TdvSigReg, Student) {
         let shape = setting.shape.vit().expect("was validated");
-        let mut init = Init::new(setting.seed, &setting.device.clone().autodiff());
+        let mut init = setting.init();
         let student = Student {
             frame_encoder: shape.init(&mut init),
             motion_encoder: MotionEncoder::new(&shape, &mut init),

@@ -9,11 +9,13 @@
 //! adassl      warns at its thresholds, and draws futures
 //! files       hold weights under the names that others read
 //! resumes     goes on bit for bit from what was saved
+//! encoders    start from files, stay when frozen, and leave alone what is behind them
 //! ```
 
 mod adassl;
 mod bare;
 mod cases;
+mod encoders;
 mod files;
 mod gradients;
 mod reports;

@@ -21,8 +21,7 @@ use crate::mlp::{Last, Widths};
 use crate::norm::Mode;
 use crate::work::{Done, Work, together};
 use crate::{
-    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Result, ema,
-    weights,
+    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result, ema, weights,
 };
 
 /// The `[model.method]` table of `name = "tico"`.
@@ -62,8 +61,8 @@ impl Config {
 
     /// Fresh networks; the teacher starts as a copy.
     pub(super) fn init(&self, setting: &Setting) -> (Tico, Branch) {
-        let Setting { shape, seed, device, .. } = setting;
-        let mut init = Init::new(*seed, &device.clone().autodiff());
+        let Setting { shape, device, .. } = setting;
+        let mut init = setting.init();
         let student = Branch::new(shape, &self.projector, Last::Bare, &mut init);
         let teacher = student.teacher(shape, &self.projector, Last::Bare, device);
         let width = self.projector.output();

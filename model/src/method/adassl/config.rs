@@ -8,7 +8,7 @@ use crate::config::is_positive;
 use crate::method::pair::Branch;
 use crate::method::{Setting, ensure};
 use crate::mlp::{Hidden, Last, Widths};
-use crate::{AugmentConfig, EncoderShape, Init, Input, Result};
+use crate::{AugmentConfig, EncoderShape, Input, Result};
 
 /// The `[model.method]` table of `name = "adassl"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -193,7 +193,7 @@ impl Config {
     /// Fresh networks; the teacher starts as a copy.
     pub(in crate::method) fn init(&self, setting: &Setting) -> (AdaSsl, Student) {
         let Setting { shape, seed, device, .. } = setting;
-        let mut init = Init::new(*seed, &device.clone().autodiff());
+        let mut init = setting.init();
         let last = if self.projector_norm { Last::Normed } else { Last::Bare };
         // The authors' contrastive projectors have biases in the place of batch norms.
         let hidden = match self.objective {

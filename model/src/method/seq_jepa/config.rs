@@ -146,9 +146,9 @@ impl Config {
 
     /// Fresh networks; the teacher starts as a copy of the encoder.
     pub(in crate::method) fn init(&self, setting: &Setting) -> (SeqJepa, Student) {
-        let Setting { shape, input, seed, device } = setting;
+        let Setting { shape, input, seed, device, .. } = setting;
         let eye = self.eye(input, *seed);
-        let mut init = Init::new(*seed, &device.clone().autodiff());
+        let mut init = setting.init();
         let encoder = shape.init(&mut init);
         let aggregator = self.aggregator(shape.dim());
         let behind = self.behind([shape.dim(), eye.width()], aggregator, &mut init);

@@ -82,7 +82,7 @@ impl Tdvs<'_> {
         let input = Input::frames([self.size("image"); 2], self.size("frames"));
         let shape = config.shape(input).unwrap();
         let MethodConfig::Tdv(method) = &config.method else { unreachable!("was made so") };
-        let setting = Setting { shape, input, seed: 0, device: device.clone() };
+        let setting = Setting { shape, input, seed: 0, device: device.clone(), encoder: None };
         let (mut tdv, student) = method.init(&setting);
         let student = self.0.load(student, &NAMES);
         tdv.teacher = self.0.load(tdv.teacher, &NAMES);

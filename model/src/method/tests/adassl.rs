@@ -12,7 +12,7 @@ fn method(case: &Case) -> AdaSsl {
     let (config, input, device) = (case.config(), case.input(), Device::flex());
     let shape = config.shape(input).unwrap();
     let MethodConfig::Adassl(it) = &config.method else { panic!("{} is another", case.name) };
-    it.init(&Setting { shape, input, seed: 0, device }).0
+    it.init(&Setting { shape, input, seed: 0, device, encoder: None }).0
 }
 
 /// The kinds of warnings for a divergence in nats and −cos, at the end of a run.

@@ -42,7 +42,7 @@ pub(super) fn bare(case: &Case) -> Box<dyn Bare> {
     let (config, input, device) = (case.config(), case.input(), Device::flex());
     config.validate(input, &device).unwrap_or_else(|err| panic!("{}: {err}", case.name));
     let shape = config.shape(input).unwrap();
-    let setting = Setting { shape, input, seed: 0, device };
+    let setting = Setting { shape, input, seed: 0, device, encoder: None };
     each!(&config.method, it => alone(it.init(&setting), config.train.clone()))
 }
 
