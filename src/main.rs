@@ -1,6 +1,7 @@
 //! `onward`: pretrains vision encoders, without labels, on video that never stops.
 
 mod allocator;
+mod card;
 mod check;
 mod checkpoint;
 mod clips;
@@ -8,6 +9,7 @@ mod compact;
 mod config;
 mod embed;
 mod environment;
+mod export;
 mod interrupt;
 mod ledger;
 mod picture;
@@ -69,6 +71,8 @@ enum Command {
     Compact(compact::Arguments),
     /// Repeat the steps after a checkpoint, and say where the first number that is not finite arose.
     Replay(replay::Arguments),
+    /// Write a checkpoint's frame encoder for timm or DINOv2, with a model card.
+    Export(export::Arguments),
     /// Decode for a run that is isolated; `train` starts it.
     #[command(hide = true)]
     DecodeWorker,
@@ -130,6 +134,7 @@ fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<()> {
         Command::Embed(arguments) => embed::run(arguments, progress),
         Command::Compact(arguments) => compact::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
         Command::DecodeWorker => Ok(()),
     }
 }
