@@ -1,13 +1,13 @@
 """Markdown tables of the benchmark's results, for BENCHMARKS.md.
 
     table.py [--decode FILE] [--pairs FILE] [--step FILE...] [--waiting FILE...] [--methods FILE]
-             [--isolation FILE] [--learning FILE] [--digits FILE]
+             [--isolation FILE] [--learning FILE] [--digits FILE] [--tables FILE]
 
 A result file holds one JSON object, on its last line. decode: what `decode.py --json` prints.
 pairs: what `pairs.py` prints.
 step: what `step.py --json` and onward's example print, the first file being the reference of the
 ratios. waiting: what `waiting.py` prints. methods: what onward's example prints. isolation,
-learning and digits: what `isolation.py`, `learning.py` and `digits.py` print.
+learning, digits and tables: what `isolation.py`, `learning.py`, `digits.py` and `tables.py` print.
 """
 
 import argparse
@@ -177,6 +177,18 @@ def digits_tables(result):
         f"{verb} {', '.join(names)}" for names, verb in parts if names) + "."
 
 
+def writing_tables(result):
+    peer = next(r for r in result["results"] if r["name"] == "pyarrow")
+    yield (f"{result['rows']} embeddings of {result['width']} numbers, zstd and byte-stream-split, "
+           f"PyArrow {result['pyarrow']}, medians of {result['repeats']}.")
+    yield table(["writer", "rows per s", "of pyarrow", "CPU us a row", "of pyarrow",
+                 "bytes a row"], [
+        [r["name"], f"{r['rows_per_s']:.0f}", f"{r['rows_per_s'] / peer['rows_per_s']:.2f}",
+         f"{r['cpu_us_a_row']:.1f}", f"{r['cpu_us_a_row'] / peer['cpu_us_a_row']:.2f}",
+         f"{r['bytes_a_row']:.0f}"]
+        for r in result["results"]])
+
+
 def separate(row):
     """Whether the interval of the difference leaves 0 out."""
     return abs(row["more"]) > row["interval"]
@@ -192,6 +204,7 @@ def main():
     parser.add_argument("--isolation", metavar="FILE")
     parser.add_argument("--learning", metavar="FILE")
     parser.add_argument("--digits", metavar="FILE")
+    parser.add_argument("--tables", metavar="FILE")
     args = parser.parse_args()
 
     parts = []
@@ -211,6 +224,8 @@ def main():
         parts += ["## TDV's orderings", *orderings_tables(load(args.learning))]
     if args.digits:
         parts += ["## Futures of moving digits", *digits_tables(load(args.digits))]
+    if args.tables:
+        parts += ["## Writing tables", *writing_tables(load(args.tables))]
     print("\n\n".join(parts))
 
 
