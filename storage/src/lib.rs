@@ -13,8 +13,8 @@
 //! `<dir>/<table>/*.parquet` at any moment, also after a crash, finds whole parts only. What a
 //! crash leaves of an open part is in a write-ahead file.
 //!
-//! A checkpoint keeps a [`Seal`]. [`resume`] goes on after it, so that every row of the finished
-//! table was written exactly once; [`recover`] is for a run that nobody resumes, and [`compact`]
+//! A checkpoint keeps a [`Seal`]. [`resume()`] goes on after it, so that every row of the finished
+//! table was written exactly once; [`recover()`] is for a run that nobody resumes, and [`compact()`]
 //! makes few large parts of many small ones.
 
 mod config;
