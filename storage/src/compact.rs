@@ -48,7 +48,7 @@ pub struct CompactedTable {
     pub parts_after: u64,
 }
 
-/// Merges neighbouring small parts of a run that nobody writes, after [`recover()`](crate::recover()).
+/// Merges neighbouring small parts of a run that nobody writes, after [`recover`](fn@crate::recover).
 /// No merged part holds rows from before and after one of the `boundaries`: these are the
 /// checkpoints that the run may still be resumed from.
 ///
@@ -58,7 +58,7 @@ pub struct CompactedTable {
 ///
 /// # Errors
 /// [`Error::Busy`](crate::Error::Busy) while the run is being written, what
-/// [`recover()`](crate::recover()) returns, and [`Error::Unreadable`](crate::Error::Unreadable) or
+/// [`recover`](fn@crate::recover) returns, and [`Error::Unreadable`](crate::Error::Unreadable) or
 /// [`Error::Differs`](crate::Error::Differs), which leave the table as it is.
 pub fn compact(dir: &Path, boundaries: &[Seal]) -> Result<Compacted> {
     let _lock = lock::lock(dir)?;

@@ -39,7 +39,7 @@ pub fn recover(dir: &Path) -> Result<Recovered> {
     Ok(recovered)
 }
 
-/// [`recover`] for who holds the lock, and completes what is set aside.
+/// [`recover()`] for who holds the lock, and completes what is set aside.
 pub(crate) fn locked(dir: &Path) -> Result<Recovered> {
     let mut found = Recovered::default();
     for table in TABLES {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Nothing of a table that is not named does.
 ///
 /// [`Store::seal`](crate::Store::seal) makes one, a checkpoint keeps it, and
-/// [`resume()`](crate::resume()) goes on after it.
+/// [`resume`](fn@crate::resume) goes on after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seal(BTreeMap<String, u64>);

@@ -6,29 +6,25 @@
 
 mod run;
 
-use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::hint;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
+use run::dying::{FOLDER, JOB, command, copy, dies, files, folder, is_tidy, points, same_files};
 use run::sequence::{Expected, TABLES, checkpoint, config, go_on, record};
 use run::{named, parts, wait_for};
 use tempfile::TempDir;
-
-/// What the child is to do, and the folder it does it in.
-const JOB: &str = "ONWARD_TEST_JOB";
-const FOLDER: &str = "ONWARD_TEST_FOLDER";
 
 /// The process that the other tests start and kill; left alone, it comes to its end.
 #[test]
 fn nobody_kills_it() {
     let say = |done| writeln!(std::io::stdout(), "\n{done} records").unwrap();
     let Some(dir) = env::var_os(FOLDER).map(PathBuf::from) else {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         go_on(folder.path(), say);
         return Expected::write().equals(folder.path());
     };
@@ -51,92 +47,6 @@ fn nobody_kills_it() {
         }
         other => panic!("{other} is no job"),
     }
-}
-
-fn command(job: &str, dir: &Path) -> Command {
-    let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "nobody_kills_it", "--nocapture", "--test-threads=1"]);
-    command.env(JOB, job).env(FOLDER, dir).env_remove(storage::fault::VARIABLE);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Runs a child to its end, or to a point where it dies. Whether it died there.
-fn dies(job: &str, dir: &Path, fault: Option<(&str, u64)>) -> bool {
-    let mut command = command(job, dir);
-    if let Some((point, count)) = fault {
-        command.env(storage::fault::VARIABLE, format!("{point}:{count}"));
-    }
-    let output = command.output().unwrap();
-    let killed = output.status.signal() == Some(9);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert!(killed || output.status.success(), "{job} at {fault:?}: {text}");
-    killed
-}
-
-/// A folder in memory where there is one: a kill takes nothing from the page cache.
-fn folder() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-/// Names of all points in the sources, so that none is left out.
-fn points() -> Vec<String> {
-    let mut pending = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
-    let mut points = Vec::new();
-    while let Some(folder) = pending.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()) {
-            if path.is_dir() {
-                pending.push(path);
-                continue;
-            }
-            let text = fs::read_to_string(path).unwrap();
-            let found = text.split("point(\"").skip(1).filter_map(|it| it.split_once("\")"));
-            points.extend(found.map(|it| it.0.to_owned()));
-        }
-    }
-    points.sort();
-    points.dedup();
-    assert!(points.len() > 20, "{points:?}");
-    points
-}
-
-/// Every file below a folder with its bytes, by its path in it; not those that hold the folder's
-/// own path.
-fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut pending = vec![dir.to_owned()];
-    let mut files = BTreeMap::new();
-    while let Some(folder) = pending.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()) {
-            if path.is_dir() {
-                pending.push(path);
-            } else if !path.ends_with("views.sql") {
-                let name = path.strip_prefix(dir).unwrap().to_owned();
-                files.insert(name, fs::read(path).unwrap());
-            }
-        }
-    }
-    files
-}
-
-fn copy(dir: &Path) -> TempDir {
-    let copy = folder();
-    for (name, bytes) in files(dir) {
-        let path = copy.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    copy
-}
-
-/// Nothing is left of what only an open part needs.
-fn is_tidy(dir: &Path) {
-    let stray = |it: &PathBuf| {
-        let name = it.to_string_lossy().into_owned();
-        !name.starts_with("superseded") && (name.ends_with(".tmp") || name.ends_with(".wal"))
-    };
-    let stray: Vec<PathBuf> = files(dir).into_keys().filter(stray).collect();
-    assert!(stray.is_empty(), "{stray:?}");
 }
 
 /// What a dead run leaves: readers find its rows up to some moment, and its write-ahead files
@@ -299,11 +209,7 @@ fn killed_at_every_passing(job: &str, dead: &Path, check: impl Fn(&Path)) {
             check(dir.path());
             assert!(!dies(job, dir.path(), None));
             check(dir.path());
-            let files = files(dir.path());
-            let names = |it: &BTreeMap<PathBuf, Vec<u8>>| it.keys().cloned().collect::<Vec<_>>();
-            assert_eq!(names(&files), names(&reference), "{point}:{count}");
-            let other = files.iter().find(|(name, bytes)| reference[*name] != **bytes);
-            assert!(other.is_none(), "{point}:{count}: {:?}", other.unwrap().0);
+            same_files(dir.path(), &reference);
         }
     }
     assert!(kills > 50, "{kills} kills");
@@ -325,6 +231,21 @@ fn killed_while_it_recovers_a_run_recovers_to_the_same_files() {
     killed_at_every_passing("recover", dead.path(), |dir| {
         expected.begins_with(dir);
     });
+}
+
+#[test]
+fn killed_while_it_clears_up_after_a_killed_compaction_it_clears_up_again() {
+    let dead = dead();
+    let reference = copy(dead.path());
+    assert!(!dies("compact", reference.path(), None));
+    let reference = files(reference.path());
+    for point in ["compact.clear", "compact.cleared"] {
+        let dir = copy(dead.path());
+        assert!(dies("compact", dir.path(), Some(("compact.exchange", 2))));
+        assert!(dies("compact", dir.path(), Some((point, 1))));
+        assert!(!dies("compact", dir.path(), None));
+        same_files(dir.path(), &reference);
+    }
 }
 
 #[test]

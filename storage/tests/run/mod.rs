@@ -3,6 +3,7 @@
 // Each test program uses its own share of this, and a test may unwrap.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod dying;
 pub(crate) mod sequence;
 
 use std::fs::{self, File};
