@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use crossbeam_channel::select;
 use model::{Device, Embedder, Input, Tokens, Vectors};
-use pipeline::{Batch, Ingest, Standing, StreamReport};
+use pipeline::{Batch, Ingest, Outcome, Standing, StreamReport};
 use storage::{Record, Seal, Store};
 use tracing::{info, warn};
 
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<
     if !progress.is_quiet() {
         print::out(&ended.text(config, begun.elapsed()))?;
     }
-    Ok(())
+    ended.verdict()
 }
 
 /// The config of the streams, read once and in batches of which the last may be smaller.
@@ -267,21 +267,33 @@ fn open(
     Ok((store, pipeline::resume(&config.pipeline, config.seed, standing)?, state.step))
 }
 
+fn has_failed(report: &&StreamReport) -> bool {
+    matches!(report.outcome, Outcome::Failed(_))
+}
+
 impl Ended {
     fn text(&self, config: &Config, taken: Duration) -> String {
         let seconds = taken.as_secs_f64().max(1e-9);
         let frames: u64 = self.reports.iter().map(|it| it.counts.decoded).sum();
         let (rows, frames) = (count(self.rows), count(frames));
         let a_second = self.rows as f64 / seconds;
-        let failed =
-            self.reports.iter().filter(|it| matches!(it.outcome, pipeline::Outcome::Failed(_)));
-        let failed: String =
-            failed.map(|it| format!("  {}: {:?}\n", it.name, it.outcome)).collect();
+        let failed = self.reports.iter().filter(has_failed);
+        let failed: String = failed.map(|it| format!("{} FAILED, see above\n", it.name)).collect();
         format!(
             "\n{rows} embeddings in {}: {a_second:.1} a second; {frames} frames decoded in all\n\
              {failed}\ntables\n  {}/embeddings/*.parquet\n",
             clock(taken),
             config.storage.dir.display(),
         )
+    }
+
+    /// An error when no stream could be read.
+    fn verdict(&self) -> anyhow::Result<()> {
+        let all = self.reports.len();
+        ensure!(
+            self.reports.iter().filter(has_failed).count() < all,
+            "no stream could be read: all {all} failed, see above"
+        );
+        Ok(())
     }
 }

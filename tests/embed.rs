@@ -72,6 +72,18 @@ fn one_that_was_killed_goes_on_and_ends_as_if_it_had_not_been() {
 }
 
 #[test]
+fn streams_that_cannot_be_read_are_an_error() {
+    let (setup, _) = trained();
+    let missing = setup.path("missing.mp4").display().to_string();
+    let streams = [0, 1].map(|it| format!("pipeline.stream.{it}.source={{ files = '{missing}' }}"));
+    let sets = [&["--set", &streams[0]][..], &["--set", &streams[1]]].concat();
+    let done = embed(&setup, "none", &sets, None).ended_with(1);
+    done.complains(&["missing.mp4", "all 2 failed"]);
+    let done = embed(&setup, "some", &sets[..2], None).ended_with(0);
+    done.prints(&["street FAILED, see above"]);
+}
+
+#[test]
 fn what_is_no_checkpoint_is_refused() {
     let (setup, checkpoint) = trained();
     let weights = checkpoint.join("encoder.safetensors");

@@ -14,7 +14,8 @@ impl Config {
     /// - for each stream: the clips that wait in its channel, the one being sent, and those that
     ///   are still open, `ceil(span / hop) + 1`, each times `clip`;
     /// - `(batch.pool + batch.clips) * clip` for the pool and the clips drawn from it;
-    /// - `(2 waiting + 1 being filled + 1 at the caller) * batch.clips * clip`;
+    /// - `(2 waiting + 1 being filled + 1 at the caller) * batch.clips * clip`, and the same again
+    ///   for the clips that left the pool since, which the marks of those batches still hold;
     /// - with `clip.camera_motion`, `20 * height * width` for each stream: two pyramids of grey
     ///   and the gradients of one frame, in single precision;
     /// - 64 MiB for each stream whose pictures are not drawn.
@@ -26,7 +27,7 @@ impl Config {
         let clips = per_stream
             .saturating_mul(self.stream.len() as u64)
             .saturating_add(self.batch.pool as u64 + n_clips)
-            .saturating_add((BATCHES_WAITING as u64 + 2).saturating_mul(n_clips));
+            .saturating_add(2 * (BATCHES_WAITING as u64 + 2).saturating_mul(n_clips));
         let clip = (self.clip.frames as u64).saturating_mul(height * width * 3);
         let decoders = self.stream.iter().filter(|it| !it.source.is_drawn()).count() as u64;
         let motion = if self.clip.camera_motion { 20 * height * width } else { 0 };

@@ -119,6 +119,6 @@ fn the_memory_bound_follows_its_formula() {
     let clip = 4 * 112 * 96 * 3;
     // A clip spans 0.6 s and starts every 0.4 s: three are open at once.
     let motion = 4 * 20 * 112 * 96;
-    let clips = 4 * (4 + 1 + 3) + (32 + 8) + 4 * 8;
+    let clips = 4 * (4 + 1 + 3) + (32 + 8) + 2 * 4 * 8;
     assert_eq!(config.host_memory_bound(), clips * clip + motion + 2 * (64 << 20));
 }
