@@ -38,6 +38,7 @@ mod rank;
 #[cfg(test)]
 mod reference;
 mod resnet;
+mod seen;
 mod state_dict;
 mod statistics;
 mod trace;
