@@ -157,7 +157,7 @@ fn a_folder_that_disappears_ends_the_run() {
 #[test]
 fn a_full_disk_ends_the_run_and_keeps_the_closed_parts() {
     let setup = setup();
-    // A part of metrics is far below the limit, and the first part of embeddings above it.
+    // Parts of metrics and streams are below the limit, and a record of embeddings above it.
     let run = setup.command(
         "train",
         &[
@@ -165,14 +165,14 @@ fn a_full_disk_ends_the_run_and_keeps_the_closed_parts() {
             "log_every=1",
             "embed_every=5",
             "model.encoder.dim=192",
-            "pipeline.batch.clips=16",
+            "pipeline.batch.clips=32",
             "pipeline.clip.frames=2",
             "storage.rows_per_part=1",
         ],
     );
     let mut limited = Command::new("bash");
     // Without the trap the limit is a signal; with it, it is an error as a full disk is.
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 10; exec \"$@\"", "bash"]);
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 20; exec \"$@\"", "bash"]);
     limited.arg(run.get_program()).args(run.get_args());
     let done = finish(limited).ended_with(1);
     // The rows of an open part go to its write-ahead file first.
