@@ -120,7 +120,7 @@ fn whole(sets: &[&str]) -> Left {
 #[test]
 fn a_run_killed_before_any_step_ends_as_if_it_had_not_been() {
     let wanted = whole(&[]);
-    for step in [1, 3, 4, 7, 11, 12] {
+    for step in 1..=STEPS {
         let setup = setup();
         die(&setup, STEPS, &format!("step:{step}"), &[]);
         let done = train(&setup, STEPS, None, &[]).ended_with(0);
