@@ -205,6 +205,22 @@ fn every_method_goes_on_as_if_nothing_had_been() {
 }
 
 #[test]
+fn a_frozen_encoder_stays_frozen() {
+    let [from, uninterrupted, killed] = [(); 3].map(|()| setup());
+    train(&from, 1, None, &[]).ended_with(0);
+    let weights = newest(&from.run()).join("student.safetensors");
+    let weights = format!("model.encoder.weights={}", weights.display());
+    let sets = [weights.as_str(), "model.encoder.frozen=true"];
+    train(&uninterrupted, 5, None, &sets).ended_with(0);
+    die(&killed, 5, "step:5", &sets);
+    train(&killed, 5, None, &sets).ended_with(0).complains(&["going on after step 3"]);
+    let seen = left(&killed.run());
+    assert_same(&seen, &left(&uninterrupted.run()), "a frozen encoder");
+    let norm = "student: frame_encoder.norm.weight";
+    assert_eq!(seen.tensors[norm], left(&from.run()).tensors[norm], "it did not move");
+}
+
+#[test]
 fn a_run_that_was_stopped_by_hand_goes_on_and_longer_than_it_was_to() {
     let (wanted, setup) = (whole(&[]), setup());
     // With fewer steps, as if somebody had stopped it there.
