@@ -108,8 +108,8 @@ pub fn resume(config: &Config, seed: u64, standing: Standing) -> Result<Ingest> 
         fleet: config.isolate.then(|| Fleet::new(config)),
     };
     ingest.mark = standing.mark.renumbered(|idx| {
-        let name = &standing.streams.get(idx)?.name;
-        config.stream.iter().position(|it| it.name == *name)
+        let is_it = |it: &StreamConfig| standing.number(&it.name) == Some(idx);
+        config.stream.iter().position(is_it)
     });
     for stream in &config.stream {
         let total = standing.number(&stream.name).map(|it| standing.streams[it].clone());
@@ -174,7 +174,9 @@ impl Ingest {
             Start { counts, ..Start::default() }
         } else {
             let otherwise = self.lost(idx, counts, total.trained);
-            Start { counts: place.counts, from: place, drawn: next, otherwise }
+            // Clips that have no place came from another kind of source.
+            let counts = if place.label.is_empty() { otherwise } else { place.counts };
+            Start { counts, from: place, drawn: next, otherwise }
         };
         // A connection that was lost unseen has had its number.
         let epoch = if total.counts.decoded > 0 { total.counts.reconnects + 1 } else { 0 };

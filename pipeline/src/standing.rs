@@ -125,9 +125,10 @@ impl Standing {
         (packed, pictures.found)
     }
 
-    /// The number that a stream of this name had.
+    /// The number that a stream of this name had: of several, which were added one after the
+    /// other, the last.
     pub(crate) fn number(&self, name: &str) -> Option<usize> {
-        self.streams.iter().position(|it| it.name == name)
+        self.streams.iter().rposition(|it| it.name == name)
     }
 }
 
