@@ -85,6 +85,8 @@ struct Run<'a> {
     batches: u64,
     rows: u64,
     saved: Instant,
+    /// Batches that are written down.
+    saved_batches: u64,
 }
 
 struct Ended {
@@ -126,6 +128,7 @@ impl<'a> Run<'a> {
             batches,
             rows: 0,
             saved: Instant::now(),
+            saved_batches: batches,
         })
     }
 
@@ -209,12 +212,12 @@ impl<'a> Run<'a> {
         checkpoint::write(out, parts)?;
         let last = checkpoint::Config { keep_last: 1, ..Default::default() };
         checkpoint::prune(out, &last)?;
-        self.saved = Instant::now();
+        (self.saved, self.saved_batches) = (Instant::now(), self.batches);
         Ok(())
     }
 
     fn end(mut self) -> anyhow::Result<Ended> {
-        if self.batches > 0 {
+        if self.batches > self.saved_batches {
             self.save()?;
         }
         let reports = self.ingest.finish();

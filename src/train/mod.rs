@@ -87,6 +87,8 @@ struct Run<'a> {
     embedded: checkpoint::Recent,
     /// When the last checkpoint was written, or the run began.
     saved: Instant,
+    /// The step of that checkpoint, or of the one that it went on from.
+    saved_step: u64,
 }
 
 impl<'a> Run<'a> {
@@ -127,6 +129,7 @@ impl<'a> Run<'a> {
             recent: VecDeque::new(),
             embedded: checkpoint::Recent::default(),
             saved: Instant::now(),
+            saved_step: step,
         };
         run.store(events)?;
         Ok(run)
@@ -166,10 +169,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Writes down where the run is, together with all rows until now.
+    /// Writes down where the run is, together with all rows until now, unless it has.
     fn checkpoint(&mut self) -> anyhow::Result<PathBuf> {
-        self.trainer.check().map_err(|err| self.failed(err))?;
         let folder = checkpoint::path(&self.config.storage.dir, self.step);
+        if self.saved_step == self.step {
+            return Ok(folder);
+        }
+        self.trainer.check().map_err(|err| self.failed(err))?;
         self.store(vec![event("checkpoint", folder.display().to_string())])?;
         let parts = Parts {
             run_id: &self.run_id,
@@ -188,7 +194,7 @@ impl<'a> Run<'a> {
             warn!("{warning}");
             self.store(vec![event("warning", warning)])?;
         }
-        self.saved = Instant::now();
+        (self.saved, self.saved_step) = (Instant::now(), self.step);
         Ok(folder)
     }
 }
