@@ -17,7 +17,7 @@ use crate::print::{self, count};
 use crate::progress::{Progress, clock};
 use crate::streams::Streams;
 use crate::telemetry::Telemetry;
-use crate::{Config, clips, interrupt};
+use crate::{Config, clips, interrupt, reports};
 
 /// What to embed with, and where to.
 #[derive(Debug, clap::Args)]
@@ -164,27 +164,15 @@ impl<'a> Run<'a> {
     }
 
     fn record(&self, batch: &Batch, vectors: Vec<Vectors>) -> storage::Embeddings {
-        let [_, frames, ..] = batch.shape;
+        let State { run_id, step, .. } = &self.trained;
         let mut vectors = vectors.into_iter().zip(self.names());
-        let (Vectors { dim, values }, _) = vectors.next().expect("at least one kind of tokens");
-        let others = vectors.map(|(it, name)| {
-            let Vectors { dim, values } = it;
-            storage::Vectors { name, dim, values }
-        });
-        storage::Embeddings {
-            step: self.trained.step,
-            encoder: format!("{}, step {}", self.trained.run_id, self.trained.step),
-            stream: batch.clips.iter().map(|it| self.streams.name(it.stream).to_owned()).collect(),
-            item: batch.clips.iter().map(|it| it.item.to_string()).collect(),
-            pass: batch.clips.iter().map(|it| it.pass).collect(),
-            pts: batch.times.chunks(frames).map(|it| it[0]).collect(),
-            captured: batch.clips.iter().map(|it| Some(it.captured?.time)).collect(),
-            captured_by: batch.clips.iter().map(|it| Some(it.captured?.by.name())).collect(),
-            terms: Vec::new(),
-            dim,
-            values,
-            vectors: others.collect(),
-        }
+        let (first, _) = vectors.next().expect("at least one kind of tokens");
+        let others = vectors
+            .map(|(Vectors { dim, values }, name)| storage::Vectors { name, dim, values })
+            .collect();
+        let encoder = format!("{run_id}, step {step}");
+        let seen = reports::seen(*step, encoder, (&self.streams, batch), first);
+        storage::Embeddings { vectors: others, ..seen }
     }
 
     /// Names of the vectors as columns, as in `mean_12`; the first is the column `embedding`.

@@ -77,23 +77,38 @@ pub(crate) fn embeddings(
     embedded: Embeddings,
     report: &Report,
 ) -> Record {
-    let [_, frames, ..] = batch.shape;
     let others = embedded
         .others
         .into_iter()
         .map(|(name, Vectors { dim, values })| storage::Vectors { name: name.into(), dim, values });
     Record::Embeddings(storage::Embeddings {
-        step,
-        encoder: embedded.encoder.into(),
-        stream: batch.clips.iter().map(|it| streams.name(it.stream).to_owned()).collect(),
-        item: batch.clips.iter().map(|it| it.item.to_string()).collect(),
-        pass: batch.clips.iter().map(|it| it.pass).collect(),
-        pts: batch.times.chunks(frames).map(|it| it[0]).collect(),
-        captured: batch.clips.iter().map(|it| Some(it.captured?.time)).collect(),
-        captured_by: batch.clips.iter().map(|it| Some(it.captured?.by.name())).collect(),
         terms: report.per_clip.clone(),
-        dim: embedded.frames.dim,
-        values: embedded.frames.values,
         vectors: others.collect(),
+        ..seen(step, embedded.encoder.into(), (streams, batch), embedded.frames)
     })
+}
+
+/// What an encoder saw in the first frame of every clip of a batch, and where that is from.
+pub(crate) fn seen(
+    step: u64,
+    encoder: String,
+    (streams, batch): (&Streams, &Batch),
+    Vectors { dim, values }: Vectors,
+) -> storage::Embeddings {
+    let [_, frames, ..] = batch.shape;
+    let clips = || batch.clips.iter();
+    storage::Embeddings {
+        step,
+        encoder,
+        stream: clips().map(|it| streams.name(it.stream).to_owned()).collect(),
+        item: clips().map(|it| it.item.to_string()).collect(),
+        pass: clips().map(|it| it.pass).collect(),
+        pts: batch.times.chunks(frames).map(|it| it[0]).collect(),
+        captured: clips().map(|it| Some(it.captured?.time)).collect(),
+        captured_by: clips().map(|it| Some(it.captured?.by.name())).collect(),
+        terms: Vec::new(),
+        dim,
+        values,
+        vectors: Vec::new(),
+    }
 }
