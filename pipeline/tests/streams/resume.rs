@@ -139,6 +139,31 @@ fn a_stream_that_is_gone_leaves_the_pool_and_a_new_one_joins() {
 }
 
 #[test]
+fn of_two_streams_of_one_name_the_last_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = of(streams(folder.path()), true, 0);
+    config.stream.remove(0);
+    config.stream.truncate(1);
+    let mut first = start(&config, 3).unwrap();
+    train(&mut first, Some(5));
+    first.remove(0);
+    let again = first.add(&config.stream[0]).unwrap();
+    let of_it = |it: &Batch| it.clips.iter().filter(|it| it.stream == again).count();
+    let mut clips = 0;
+    while clips < 20 {
+        let batch = first.batches().recv().unwrap();
+        clips += of_it(&batch);
+        first.trained(&batch);
+    }
+    let standing = first.standing();
+    drop(first);
+    let mut second = resume(&config, 3, standing).unwrap();
+    train(&mut second, Some(20));
+    let report = second.finish().remove(0);
+    assert!(report.is_balanced(), "{report:?}");
+}
+
+#[test]
 fn a_file_that_is_gone_is_said_and_costs_no_clip_of_others() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = of(streams(folder.path()), true, 0);
