@@ -19,6 +19,8 @@ pub(crate) struct Card<'a> {
     pub(crate) crop: bool,
     /// timm's `config.json`.
     pub(crate) timm: &'a serde_json::Value,
+    /// What the run measured of itself until then.
+    pub(crate) measured: Option<&'a storage::Reading>,
     /// The run's `config.toml`.
     pub(crate) config: &'a str,
 }
@@ -44,12 +46,14 @@ impl Card<'_> {
              The config of a run over {streams}, every default filled in, without where the \
              video came from and where files went.\n\n\
              ```toml\n{config}```\n\n\
+             {metrics}\
              ## Licence\n\n\
              To be decided by who trained these weights; see the rights in the data, which are \
              the video that they were learned from. The licence of `onward` is about its code \
              and says nothing of them.\n",
             front = front_matter(&method),
             usage = self.usage(),
+            metrics = self.metrics(),
         ))
     }
 
@@ -78,6 +82,20 @@ impl Card<'_> {
              | normalisation | colours in 0..1, mean {}, standard deviation {} |\n\
              | output | {output} |\n",
             self.timm["pretrained_cfg"]["mean"], self.timm["pretrained_cfg"]["std"],
+        )
+    }
+
+    /// What the run measured, as a table.
+    fn metrics(&self) -> String {
+        let Some(storage::Reading { step, values }) = self.measured else { return String::new() };
+        let rows = values.iter().map(|(name, value)| format!("| `{name}` | {value:.4} |\n"));
+        format!(
+            "## Metrics\n\n\
+             As the run measured them at step {step}, on the clips that it trained on. Nothing was \
+             held out and no label was used: they tell of the training, and not how good the \
+             features are for a task of yours.\n\n\
+             | metric | value |\n|---|---:|\n{}\n",
+            rows.collect::<String>()
         )
     }
 

@@ -8,9 +8,11 @@ use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use model::{EncoderChoice, Layout};
 use serde::Deserialize;
+use storage::Reading;
+use tracing::warn;
 
 use crate::card::Card;
-use crate::print;
+use crate::{checkpoint, print};
 
 /// What to export, and where to.
 #[derive(Debug, clap::Args)]
@@ -72,7 +74,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     put(config, &serde_json::to_string_pretty(&timm)?)?;
     let (run, step) = (&run_name(checkpoint), step_of(checkpoint));
     let (shape, timm, config) = (&shape, &timm, &text[..]);
-    let about = Card { run, step, choice, shape, layout, image, crop, timm, config };
+    let measured = measured(checkpoint);
+    let measured = measured.as_ref();
+    let about = Card { run, step, choice, shape, layout, image, crop, timm, measured, config };
     put(card, &about.text()?)?;
     let written = files.each_ref().map(|it| format!("{}\n", it.display()));
     print::out(&(written.concat() + "the licence of the weights is yours to fill in\n"))
@@ -131,6 +135,20 @@ fn config_of(checkpoint: &Path) -> anyhow::Result<PathBuf> {
     let found = folders.iter().map(|it| it.join("config.toml")).find(|it| it.is_file());
     found.with_context(|| {
         format!("no config.toml in {}, and none in the run around it", checkpoint.display())
+    })
+}
+
+/// What the run around a checkpoint measured until then; nothing of a checkpoint that was moved.
+fn measured(checkpoint: &Path) -> Option<Reading> {
+    let step = step_of(checkpoint)?;
+    let found = storage::reading(&checkpoint.join("../.."), step).unwrap_or_else(|err| {
+        warn!("the card goes without metrics: {:#}", anyhow::Error::new(err));
+        None
+    });
+    let rankme = checkpoint::read(checkpoint).ok().and_then(|it| it.rankme);
+    found.map(|mut it| {
+        it.values.extend(rankme.map(|rank| ("rankme".to_owned(), rank)));
+        it
     })
 }
 

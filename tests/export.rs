@@ -200,6 +200,13 @@ fn the_card_says_what_it_is_and_where_nothing_came_from() {
     for part in ["street", "tree", "tests/media", &setup.run().display().to_string()] {
         assert!(!card.contains(part), "{part:?} is in\n{card}");
     }
+    let metrics = setup.table("metrics");
+    let rows = metrics.counts("step").into_iter().zip(metrics.text("name"));
+    let mut last = rows.zip(metrics.reals("value")).filter(|((step, _), _)| *step == 10);
+    let ((_, name), value) = last.next().unwrap();
+    assert!(card.contains("As the run measured them at step 10,"), "{card}");
+    assert!(card.contains(&format!("| `{name}` | {value:.4} |\n")), "{name} is not in\n{card}");
+    assert!(last.all(|((_, name), _)| card.contains(&format!("| `{name}` | "))), "{card}");
     let timm = fs::read(out.join("config.json")).unwrap();
     let timm: serde_json::Value = serde_json::from_slice(&timm).unwrap();
     assert_eq!(timm["num_classes"], 0);

@@ -38,6 +38,7 @@ mod footer;
 mod lock;
 mod parts;
 mod publish;
+mod reading;
 mod room;
 
 mod aside;
@@ -60,6 +61,7 @@ pub use columns::bytes_per_embedding;
 pub use compact::{Compacted, CompactedTable, compact};
 pub use config::Config;
 pub use lock::{Lock, lock};
+pub use reading::{Reading, reading};
 pub use record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, Vectors};
 pub use recover::{Recovered, recover};
 pub use room::room;

@@ -21,6 +21,25 @@ use run::{
 };
 
 #[test]
+fn the_last_reading_until_a_step_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(storage::reading(dir.path(), 9).unwrap(), None);
+    let config = Config { rows_per_part: 4, ..config(dir.path()) };
+    let store = storage::start(&config, &named("first")).unwrap();
+    [2, 4, 6].iter().for_each(|step| store.write(metrics(*step)).unwrap());
+    store.finish().unwrap();
+    assert_eq!(parts(dir.path(), "metrics").len(), 2);
+    for (until, step) in [(1, None), (2, Some(2)), (5, Some(4)), (100, Some(6))] {
+        let found = storage::reading(dir.path(), until).unwrap();
+        let wanted = step.map(|step| {
+            let Record::Metrics(it) = metrics(step) else { unreachable!() };
+            storage::Reading { step, values: it.values }
+        });
+        assert_eq!(found, wanted, "until {until}");
+    }
+}
+
+#[test]
 fn metrics_come_back_one_row_a_value() {
     let dir = tempfile::tempdir().unwrap();
     let store = storage::start(&config(dir.path()), &named("first")).unwrap();
