@@ -20,18 +20,23 @@ pub(crate) struct Listed {
 
 /// Writes both files of the run's folder `dir`, an absolute path, anew.
 pub(crate) fn write(dir: &Path, tables: &[Listed]) -> Result<()> {
-    replace(&dir.join("views.sql"), &views::sql(dir, tables))?;
+    replace(&dir.join("views.sql"), &views::sql(&dir.to_string_lossy(), tables))?;
     replace(&dir.join("dataset.json"), &dataset::json(tables))
 }
 
 /// The same from what is on disk.
 pub(crate) fn refresh(dir: &Path) -> Result<()> {
     let dir = std::fs::canonicalize(dir).map_err(crate::publish::failed("find", dir))?;
+    write(&dir, &tables(&dir)?)
+}
+
+/// The tables that have parts on disk.
+pub(crate) fn tables(dir: &Path) -> Result<Vec<Listed>> {
     let mut tables = Vec::new();
     for table in TABLES {
         if let Some(part) = parts::list(&dir.join(table))?.first() {
             tables.push(Listed { table, schema: Footer::read(&part.path)?.schema });
         }
     }
-    write(&dir, &tables)
+    Ok(tables)
 }

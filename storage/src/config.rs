@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, remote};
 
 /// Where a run's tables go, and how often a reader sees more of them.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -13,6 +13,11 @@ use crate::{Error, Result};
 pub struct Config {
     /// The run's folder, for example `runs/quickstart`.
     pub dir: PathBuf,
+    /// A folder of an object store, for example `s3://bucket/quickstart`, that becomes what the
+    /// run's folder is: its tables and checkpoints. Credentials, region and endpoint are in the
+    /// environment's `AWS_` variables. Without it nothing leaves the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Rows after which a part is closed. A record is never split over two parts.
     pub rows_per_part: usize,
     /// Age, in seconds, at which a part is closed, so that a reader sees it. What a power cut or
@@ -22,7 +27,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { dir: PathBuf::new(), rows_per_part: 65_536, seconds_per_part: 60.0 }
+        Self { dir: PathBuf::new(), url: None, rows_per_part: 65_536, seconds_per_part: 60.0 }
     }
 }
 
@@ -37,6 +42,9 @@ impl Config {
         }
         if self.dir.to_str().is_none() {
             return Err(refuse("storage.dir", "must be valid UTF-8, because views.sql holds it"));
+        }
+        if let Some(url) = &self.url {
+            remote::parse(url)?;
         }
         if self.rows_per_part == 0 {
             return Err(refuse("storage.rows_per_part", "must be at least 1, for example 65536"));
@@ -88,6 +96,13 @@ mod tests {
         let good = Config { dir: "x".into(), ..Config::default() };
         assert_eq!(key(&Config::default()), "storage.dir");
         assert_eq!(key(&Config { rows_per_part: 0, ..good.clone() }), "storage.rows_per_part");
+        for url in ["", "bucket/run", "http://host/run", "s3://bucket", "s3://key:hush@bucket/run"]
+        {
+            let config = Config { url: Some(url.to_owned()), ..good.clone() };
+            assert_eq!(key(&config), "storage.url", "{url}");
+            assert!(!config.validate().unwrap_err().to_string().contains("hush"));
+        }
+        Config { url: Some("s3://bucket/a/run".to_owned()), ..good.clone() }.validate().unwrap();
         for seconds_per_part in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let config = Config { seconds_per_part, ..good.clone() };
             assert_eq!(key(&config), "storage.seconds_per_part");

@@ -15,7 +15,8 @@
 //!
 //! A checkpoint keeps a [`Seal`]. [`resume()`] goes on after it, so that every row of the finished
 //! table was written exactly once; [`recover()`] is for a run that nobody resumes, and [`compact()`]
-//! makes few large parts of many small ones.
+//! makes few large parts of many small ones. A [`Mirror`] keeps a folder of an object store like the
+//! run's own.
 
 mod config;
 mod record;
@@ -47,6 +48,8 @@ mod merge;
 mod recover;
 mod resume;
 
+mod remote;
+
 #[doc(hidden)]
 pub mod fault;
 pub mod telemetry;
@@ -64,6 +67,7 @@ pub use lock::{Lock, lock};
 pub use reading::{Reading, reading};
 pub use record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, Vectors};
 pub use recover::{Recovered, recover};
+pub use remote::{Mirror, Remote};
 pub use room::room;
 pub use run::{Run, SCHEMA_VERSION};
 pub use seal::Seal;
@@ -164,6 +168,42 @@ pub enum Error {
         path: PathBuf,
         /// The Parquet writer's reason.
         source: ParquetError,
+    },
+    /// The object store refused, or was not there.
+    #[error("could not {action} {place}: check the network, the AWS_ variables and the bucket")]
+    Remote {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The object's URL.
+        place: String,
+        /// The store's reason.
+        source: object_store::Error,
+    },
+    /// The folder of the object store belongs to another run.
+    #[error(
+        "{place} belongs to another run, {run}: choose another `storage.url`, or go on with that \
+         run in an empty `storage.dir`"
+    )]
+    Owned {
+        /// The folder's URL.
+        place: String,
+        /// The id of the run.
+        run: String,
+    },
+    /// An object of the run's folder has other bytes than the run's file.
+    #[error(
+        "{place} is not what this run wrote: another process writes to it, or the run's folder was \
+         changed; end the other one, or choose another `storage.url`"
+    )]
+    Foreign {
+        /// The object's URL.
+        place: String,
+    },
+    /// A part is not in the object store, though a checkpoint in it says that it was written.
+    #[error("{place} is missing: put it back, or begin anew under another `storage.url`")]
+    Gone {
+        /// The object's URL.
+        place: String,
     },
     /// A record's columns do not make a row group of its table.
     #[error("a record does not fit the columns of the table {table}")]

@@ -41,7 +41,7 @@ fn name(first: u64, last: u64) -> String {
 }
 
 /// The numbers in a part's name; nothing in the name of any other file.
-fn parse(text: &str) -> Option<(u64, u64)> {
+pub(crate) fn parse(text: &str) -> Option<(u64, u64)> {
     let numbers = text.strip_prefix("part-")?.strip_suffix(".parquet")?;
     let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);

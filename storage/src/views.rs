@@ -4,19 +4,18 @@
 //! the cast in the view is what makes `array_cosine_similarity` work.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use crate::catalog::Listed;
 use crate::columns::width;
 
-/// The text of `views.sql`. The tables have parts: DuckDB refuses a view over no files. `dir` is
-/// absolute, because DuckDB resolves paths against its working directory.
-pub(crate) fn sql(dir: &Path, tables: &[Listed]) -> String {
+/// The text of `views.sql`. The tables have parts: DuckDB refuses a view over no files. `place` is
+/// an absolute path, because DuckDB resolves paths against its working directory, or a URL.
+pub(crate) fn sql(place: &str, tables: &[Listed]) -> String {
     let mut sql = String::from(
         "-- DuckDB views over the parts of this run; a view appears with its table's first part.\n\
          -- From this run's folder: duckdb -init views.sql\n",
     );
-    let dir = pattern(&dir.to_string_lossy());
+    let place = pattern(place);
     for Listed { table, schema } in tables {
         let vectors = schema.fields().iter().filter_map(|it| Some((it.name(), width(it)?)));
         let casts: Vec<String> = vectors
@@ -30,7 +29,7 @@ pub(crate) fn sql(dir: &Path, tables: &[Listed]) -> String {
         let _ = writeln!(
             sql,
             "CREATE OR REPLACE VIEW {table} AS SELECT {columns} FROM \
-             read_parquet('{dir}/{table}/*.parquet');",
+             read_parquet('{place}/{table}/*.parquet');",
         );
     }
     sql
@@ -71,7 +70,7 @@ mod tests {
     }
 
     fn statements(dir: &str, tables: &[Listed]) -> Vec<String> {
-        let sql = sql(Path::new(dir), tables);
+        let sql = sql(dir, tables);
         sql.lines().filter(|line| !line.starts_with("--")).map(str::to_owned).collect()
     }
 

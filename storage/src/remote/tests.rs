@@ -1,0 +1,413 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use object_store::memory::InMemory;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
+use tempfile::TempDir;
+
+use super::ship::Shipper;
+use super::*;
+use crate::{Config, Metrics, Record, Run, Seal, Store};
+
+/// A store in memory that refuses after so many requests, as one does whose network is cut.
+#[derive(Debug)]
+struct Cut {
+    store: InMemory,
+    left: AtomicU64,
+}
+
+impl Cut {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { store: InMemory::new(), left: AtomicU64::new(u64::MAX) })
+    }
+
+    fn after(&self, requests: u64) {
+        self.left.store(requests, Ordering::Relaxed);
+    }
+
+    fn heal(&self) {
+        self.after(u64::MAX);
+    }
+
+    fn pass(&self) -> object_store::Result<()> {
+        let one_less = |it: u64| it.checked_sub(1);
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        let cut =
+            |_| object_store::Error::Generic { store: "test", source: "the cable is cut".into() };
+        left.map(drop).map_err(cut)
+    }
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.store.fmt(f)
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Cut {
+    async fn put_opts(
+        &self,
+        at: &Key,
+        bytes: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        self.pass()?;
+        self.store.put_opts(at, bytes, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &Key,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.pass()?;
+        self.store.put_multipart_opts(at, options).await
+    }
+
+    async fn get_opts(&self, at: &Key, options: GetOptions) -> object_store::Result<GetResult> {
+        self.pass()?;
+        self.store.get_opts(at, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        keys: BoxStream<'static, object_store::Result<Key>>,
+    ) -> BoxStream<'static, object_store::Result<Key>> {
+        match self.pass() {
+            Ok(()) => self.store.delete_stream(keys),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    fn list(&self, below: Option<&Key>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        match self.pass() {
+            Ok(()) => self.store.list(below),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
+    async fn list_with_delimiter(&self, below: Option<&Key>) -> object_store::Result<ListResult> {
+        self.store.list_with_delimiter(below).await
+    }
+
+    async fn copy_opts(
+        &self,
+        from: &Key,
+        to: &Key,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
+        self.pass()?;
+        self.store.copy_opts(from, to, options).await
+    }
+}
+
+fn remote(store: &Arc<Cut>) -> Remote {
+    Remote::over(store.clone(), Key::from("runs/first"), "mem://runs/first".into()).unwrap()
+}
+
+/// Everything in the store by its name in the run's folder.
+fn objects(store: &Arc<Cut>) -> BTreeMap<String, Vec<u8>> {
+    let remote = remote(store);
+    let names = remote.list("").unwrap();
+    names.into_keys().map(|it| (it.clone(), remote.read(&it).unwrap().unwrap())).collect()
+}
+
+/// A run in a folder, whose checkpoints are a file of some size and its sums.
+struct Local {
+    dir: TempDir,
+}
+
+impl Local {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn open(&self, seal: &Seal) -> Store {
+        let config = Config { dir: self.path().to_owned(), ..Config::default() };
+        let run = Run { name: "first".into(), id: "id".into(), config_hash: "hash".into() };
+        crate::resume(&config, &run, seal).unwrap()
+    }
+
+    /// Writes one part of the metrics, and a checkpoint after it.
+    fn step(&self, store: &Store, step: u64, bytes: usize) -> Seal {
+        write(store, step);
+        let seal = store.seal().unwrap();
+        let folder = self.path().join(format!("checkpoints/step-{step:08}"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("encoder.safetensors"), vec![step as u8; bytes]).unwrap();
+        fs::write(folder.join("SHA256SUMS"), format!("of step {step}")).unwrap();
+        seal
+    }
+
+    fn forget(&self, step: u64) {
+        fs::remove_dir_all(self.path().join(format!("checkpoints/step-{step:08}"))).unwrap();
+    }
+
+    /// What a store should have of it, without `views.sql` and what says whose it is.
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        for folder in crate::columns::TABLES.into_iter().chain(["checkpoints"]) {
+            collect(self.path(), folder, &mut found);
+        }
+        for file in ["dataset.json", "config.toml"] {
+            let bytes = fs::read(self.path().join(file));
+            found.extend(bytes.ok().map(|it| (file.to_owned(), it)));
+        }
+        found
+    }
+}
+
+fn collect(dir: &Path, name: &str, found: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in crate::parts::names(&dir.join(name)).unwrap() {
+        let name = format!("{name}/{entry}");
+        match fs::read(dir.join(&name)) {
+            Ok(bytes) => drop(found.insert(name, bytes)),
+            Err(_) => collect(dir, &name, found),
+        }
+    }
+}
+
+fn write(store: &Store, step: u64) {
+    let values = vec![("loss".to_owned(), step as f64)];
+    store.write(Record::Metrics(Metrics { step, time: UNIX_EPOCH, values })).unwrap();
+}
+
+fn shipper(store: &Arc<Cut>, local: &Local, seal: &Seal, at: u64) -> Result<Shipper> {
+    Shipper::begin(remote(store), local.path(), "id", seal, at).map(|it| it.0)
+}
+
+/// The store has what the folder has, each once, and nothing else that a reader would find.
+fn assert_same(store: &Arc<Cut>, local: &Local) {
+    let mut objects = objects(store);
+    let views = String::from_utf8(objects.remove("views.sql").unwrap()).unwrap();
+    assert!(views.contains("'mem://runs/first/metrics/*.parquet'"), "{views}");
+    assert!(objects.remove("run.json").is_some());
+    objects.retain(|name, _| !name.starts_with("superseded/"));
+    assert_eq!(names(&objects), names(&local.files()));
+    assert!(objects == local.files(), "the bytes differ");
+}
+
+fn names(files: &BTreeMap<String, Vec<u8>>) -> Vec<&str> {
+    files.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn the_store_becomes_what_the_folder_is() {
+    let (cloud, local) = (Cut::new(), Local::new());
+    let store = local.open(&Seal::default());
+    let mirror = Mirror::start(remote(&cloud), local.path(), "id", &Seal::default(), 0).unwrap();
+    fs::write(local.path().join("config.toml"), "seed = 1").unwrap();
+    local.step(&store, 1, 10);
+    // More than one request's worth.
+    local.step(&store, 2, CHUNK as usize + 10);
+    write(&store, 3);
+    store.finish().unwrap();
+    mirror.check().unwrap();
+    mirror.finish().unwrap();
+    assert_same(&cloud, &local);
+    assert!(names(&objects(&cloud)).contains(&"metrics/part-00002.parquet"));
+}
+
+#[test]
+fn cut_off_at_any_request_it_ends_the_same() {
+    let mut cuts = 0;
+    for requests in 0.. {
+        let (cloud, local) = (Cut::new(), Local::new());
+        // A run that was copied whole, and went on to a row after its checkpoint.
+        let store = local.open(&Seal::default());
+        let first = local.step(&store, 1, 10);
+        write(&store, 2);
+        store.finish().unwrap();
+        shipper(&cloud, &local, &Seal::default(), 0).unwrap().pass().unwrap();
+        let superseded = objects(&cloud)["metrics/part-00001.parquet"].clone();
+
+        // It goes on from the checkpoint, to a row in a part of the same name.
+        let store = local.open(&first);
+        cloud.after(requests);
+        let claimed = shipper(&cloud, &local, &first, 1);
+        let mut was_cut = claimed.is_err();
+        let again = |_| {
+            cloud.heal();
+            shipper(&cloud, &local, &first, 1)
+        };
+        let mut copying = claimed.or_else(again).unwrap();
+        let second = local.step(&store, 20, CHUNK as usize + 10);
+        local.forget(1);
+        store.finish().unwrap();
+        if copying.pass().is_err() {
+            (was_cut, cuts) = (true, cuts + 1);
+            cloud.heal();
+            let store = local.open(&second);
+            shipper(&cloud, &local, &second, 20).unwrap().pass().unwrap();
+            store.finish().unwrap();
+        }
+        cloud.heal();
+        assert_same(&cloud, &local);
+        let kept = objects(&cloud);
+        let aside = kept.iter().filter(|it| it.0.ends_with("metrics/part-00001.parquet"));
+        assert!(aside.clone().any(|it| *it.1 == superseded), "{:?}", names(&kept));
+        if !was_cut {
+            break;
+        }
+    }
+    assert!(cuts > 5, "only {cuts} attempts to copy were cut off");
+}
+
+#[test]
+fn a_large_part_is_created_on_the_same_condition() {
+    let (cloud, local) = (Cut::new(), Local::new());
+    let remote = remote(&cloud);
+    let file = local.path().join("large");
+    fs::write(&file, vec![7; 2 * CHUNK as usize + 1]).unwrap();
+    remote.create_file("metrics/part-00000.parquet", &file).unwrap();
+    // The answer to the first attempt may have been lost.
+    remote.create_file("metrics/part-00000.parquet", &file).unwrap();
+    let first = objects(&cloud);
+    assert_eq!(names(&first), ["metrics/part-00000.parquet"]);
+    fs::write(&file, vec![8; 2 * CHUNK as usize + 1]).unwrap();
+    let error = remote.create_file("metrics/part-00000.parquet", &file).unwrap_err();
+    assert!(matches!(error, Error::Foreign { .. }), "{error}");
+    assert!(objects(&cloud) == first, "it was written over");
+}
+
+#[test]
+fn two_processes_that_believe_to_be_the_run_do_not_mix_their_rows() {
+    let (cloud, one, other) = (Cut::new(), Local::new(), Local::new());
+    let (mine, theirs) = (one.open(&Seal::default()), other.open(&Seal::default()));
+    let mirror = Mirror::start(remote(&cloud), one.path(), "id", &Seal::default(), 0).unwrap();
+    let second = Mirror::start(remote(&cloud), other.path(), "id", &Seal::default(), 0).unwrap();
+    one.step(&mine, 1, 10);
+    mine.finish().unwrap();
+    mirror.finish().unwrap();
+    other.step(&theirs, 5, 10);
+    theirs.finish().unwrap();
+    let error = second.finish().unwrap_err();
+    assert!(matches!(error, Error::Foreign { .. }), "{error}");
+    assert!(error.to_string().contains("metrics/part-00000.parquet"), "{error}");
+    assert_same(&cloud, &one);
+}
+
+#[test]
+fn the_folder_of_another_run_is_refused_and_left_alone() {
+    let (cloud, local) = (Cut::new(), Local::new());
+    remote(&cloud).claim(local.path(), "another", &Seal::default(), 0).unwrap();
+    let before = objects(&cloud);
+    let error = Mirror::start(remote(&cloud), local.path(), "id", &Seal::default(), 0).err();
+    let Some(Error::Owned { run, .. }) = error else { panic!("{error:?}") };
+    assert_eq!(run, "another");
+    assert_eq!(objects(&cloud), before);
+}
+
+#[test]
+fn an_outage_is_told_once_and_made_good() {
+    let (cloud, local) = (Cut::new(), Local::new());
+    let store = local.open(&Seal::default());
+    let mirror = Mirror::start(remote(&cloud), local.path(), "id", &Seal::default(), 0).unwrap();
+    cloud.after(0);
+    local.step(&store, 1, 10);
+    let wait = Duration::from_secs(60);
+    let away = mirror.news().recv_timeout(wait).unwrap();
+    assert!(away.contains("mem://runs/first") && away.contains("the cable is cut"), "{away}");
+    mirror.check().unwrap();
+    cloud.heal();
+    let back = mirror.news().recv_timeout(wait).unwrap();
+    assert!(back.contains("is back"), "{back}");
+    store.finish().unwrap();
+    mirror.finish().unwrap();
+    assert_same(&cloud, &local);
+}
+
+#[test]
+fn a_lost_folder_is_made_again() {
+    let (cloud, local) = (Cut::new(), Local::new());
+    let store = local.open(&Seal::default());
+    local.step(&store, 1, 10);
+    let seal = local.step(&store, 2, CHUNK as usize + 10);
+    let whole = local.files();
+    write(&store, 3);
+    store.finish().unwrap();
+    shipper(&cloud, &local, &Seal::default(), 0).unwrap().pass().unwrap();
+
+    let remote = remote(&cloud);
+    assert_eq!(
+        (remote.owner().unwrap().as_deref(), remote.steps().unwrap()),
+        (Some("id"), vec![1, 2])
+    );
+    let again = Local::new();
+    for step in remote.steps().unwrap() {
+        let folder = again.path().join(format!("checkpoints/step-{step:08}"));
+        fs::create_dir_all(&folder).unwrap();
+        remote.fetch_checkpoint(step, &folder).unwrap();
+    }
+    remote.fetch_tables(again.path(), &seal).unwrap();
+    remote.fetch("dataset.json", &again.path().join("dataset.json")).unwrap();
+    assert_eq!(names(&again.files()), names(&whole));
+    assert!(again.files() == whole, "the bytes differ");
+    again.open(&seal).finish().unwrap();
+
+    remote.delete("metrics/part-00000.parquet").unwrap();
+    let error = remote.fetch_tables(Local::new().path(), &seal).unwrap_err();
+    let Error::Gone { place } = &error else { panic!("{error}") };
+    assert_eq!(place, "mem://runs/first/metrics/part-00000.parquet");
+}
+
+#[test]
+fn what_was_there_is_set_aside_whole_also_when_it_is_cut_off() {
+    for requests in 0.. {
+        let (cloud, local) = (Cut::new(), Local::new());
+        let store = local.open(&Seal::default());
+        local.step(&store, 1, 10);
+        store.finish().unwrap();
+        shipper(&cloud, &local, &Seal::default(), 0).unwrap().pass().unwrap();
+        let before = objects(&cloud);
+
+        cloud.after(requests);
+        let was_cut = remote(&cloud).set_aside().is_err();
+        cloud.heal();
+        if was_cut {
+            remote(&cloud).set_aside().unwrap();
+        }
+        assert_eq!(objects(&cloud), BTreeMap::new());
+        let aside = remote(&cloud).beside(1).unwrap();
+        let found = aside.list("").unwrap().into_keys();
+        let found = found.map(|it| (it.clone(), aside.read(&it).unwrap().unwrap())).collect();
+        assert!(before == found, "{requests}: {:?}", names(&found));
+        assert!(remote(&cloud).beside(2).unwrap().list("").unwrap().is_empty());
+        if !was_cut {
+            assert!(requests > 10, "cut off {requests} times only");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_another_disk_will_do() {
+    let (local, disk) = (Local::new(), tempfile::tempdir().unwrap());
+    let url = format!("file://{}/runs/first/", disk.path().display());
+    let store = local.open(&Seal::default());
+    let remote = Remote::open(&url).unwrap();
+    let mirror = Mirror::start(remote, local.path(), "id", &Seal::default(), 0).unwrap();
+    local.step(&store, 1, CHUNK as usize + 10);
+    store.finish().unwrap();
+    mirror.finish().unwrap();
+    let mut found = BTreeMap::new();
+    collect(&disk.path().join("runs"), "first", &mut found);
+    for (name, bytes) in local.files() {
+        assert!(found[&format!("first/{name}")] == bytes, "{name} differs");
+    }
+    let again = Remote::open(&url).unwrap();
+    assert_eq!(again.steps().unwrap(), [1]);
+}
