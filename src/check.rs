@@ -55,6 +55,9 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
         let trained = step_rate(&sound, trainer.as_mut(), &device)?;
         print::out(&expectations(&sound, delivered, &trained))?;
     }
+    if let Some(url) = &config.storage.url {
+        bad += store(url)?;
+    }
     match bad {
         0 => Ok(()),
         1 => bail!("one file or URI cannot be used, see above"),
@@ -85,6 +88,23 @@ fn open(stream: &StreamConfig) -> anyhow::Result<Opened> {
         }
     }
     Ok(opened)
+}
+
+/// Prints what is in the object store; 1 when it cannot be used.
+fn store(url: &str) -> anyhow::Result<usize> {
+    let asked = || -> storage::Result<_> {
+        let remote = storage::Remote::open(url)?;
+        remote.reach()?;
+        Ok((remote.owner()?, remote.steps()?.last().copied()))
+    };
+    let (text, bad) = match asked() {
+        Ok((None, _)) => (format!("  {url}: free\n"), 0),
+        Ok((Some(run), None)) => (format!("  {url}: the run {run}, without a checkpoint\n"), 0),
+        Ok((Some(run), Some(step))) => (format!("  {url}: the run {run}, after step {step}\n"), 0),
+        Err(err) => (format!("  BAD {:#}\n", anyhow::Error::new(err)), 1),
+    };
+    print::out(&format!("\nobject store\n{text}"))?;
+    Ok(bad)
 }
 
 /// Prints what was measured beside one stream, and counts the files that cannot be used.

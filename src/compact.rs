@@ -20,6 +20,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let run = &arguments.run;
     ensure!(run.join("metrics").is_dir(), "{} is no run: it has no tables", run.display());
+    refuse_mirrored(run)?;
     let Compacted { tables, superseded } = storage::compact(run, &boundaries(run)?)?;
     for it in tables {
         let (before, after, rows) = (count(it.parts_before), count(it.parts_after), count(it.rows));
@@ -32,6 +33,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         )),
         None => print::out("nothing to merge\n"),
     }
+}
+
+/// An object store cannot exchange two folders at once, and a reader of it would find rows twice or
+/// not at all.
+fn refuse_mirrored(run: &Path) -> anyhow::Result<()> {
+    let path = run.join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let config: toml::Table = text.parse().with_context(|| path.display().to_string())?;
+    let url = config.get("storage").and_then(|it| it.get("url")).and_then(|it| it.as_str());
+    ensure!(
+        url.is_none(),
+        "{} is copied to {}, where parts cannot be merged under the eyes of readers: raise \
+         storage.seconds_per_part and storage.rows_per_part for fewer of them",
+        run.display(),
+        url.unwrap_or_default()
+    );
+    Ok(())
 }
 
 /// The parts that each checkpoint counts on.

@@ -62,6 +62,8 @@ pub(crate) fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<
 fn config(arguments: &Arguments) -> anyhow::Result<Config> {
     let mut config = arguments.run.load()?;
     config.storage.dir.clone_from(&arguments.out);
+    // It is the training's.
+    config.storage.url = None;
     config.pipeline.batch.pool = 1;
     config.pipeline.batch.reuse = 0;
     config.pipeline.batch.remainder = true;

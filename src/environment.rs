@@ -50,6 +50,13 @@ pub(crate) fn write(
     put(&folder.join("environment.json"), &serde_json::to_string_pretty(&environment)?)
 }
 
+/// The id of the run in a folder, where one is written down.
+pub(crate) fn run_id(folder: &Path) -> Option<String> {
+    let text = fs::read(folder.join("environment.json")).ok()?;
+    let environment: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    Some(environment["run_id"].as_str()?.to_owned())
+}
+
 fn put(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
 }

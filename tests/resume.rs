@@ -3,15 +3,11 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
-use support::{Done, Setup, Table, assert_balanced, assert_finished, finish, looped, media, once};
-
-/// What is measured with a clock.
-const TIMED: [&str; 4] = ["clips_per_second", "waiting_share", "clip_age_seconds", "step_seconds"];
+use support::left::{Left, assert_same, left, newest};
+use support::{Done, Setup, assert_balanced, assert_finished, copy, finish, looped, media, once};
 
 const STEPS: i64 = 12;
 
@@ -42,72 +38,6 @@ fn train(setup: &Setup, steps: i64, fault: Option<&str>, sets: &[&str]) -> Done 
 fn die(setup: &Setup, steps: i64, fault: &str, sets: &[&str]) {
     let done = train(setup, steps, Some(fault), sets);
     assert_eq!(done.code, None, "{fault}: a signal ended it\n{done}");
-}
-
-/// All that a run leaves that does not depend on a clock.
-#[derive(PartialEq)]
-struct Left {
-    metrics: Vec<(i64, String, u64)>,
-    embeddings: Vec<(i64, String, Vec<u32>)>,
-    streams: Vec<(i64, String, Vec<i64>)>,
-    tensors: BTreeMap<String, Vec<u8>>,
-}
-
-fn left(run: &Path) -> Left {
-    let metrics = Table::read(run, "metrics");
-    let rows = metrics.counts("step").into_iter().zip(metrics.text("name"));
-    let rows = rows.zip(metrics.reals("value"));
-    let rows = rows.filter(|it| !TIMED.contains(&it.0.1.as_str()));
-    let metrics = rows.map(|((step, name), value)| (step, name, value.to_bits())).collect();
-    let table = Table::read(run, "embeddings");
-    let rows = table.counts("step").into_iter().zip(table.text("item")).zip(table.vectors());
-    let bits = |it: Vec<f32>| it.into_iter().map(f32::to_bits).collect();
-    let embeddings = rows.map(|((step, item), it)| (step, item, bits(it))).collect();
-    Left { metrics, embeddings, streams: ledger(run), tensors: tensors(&newest(run)) }
-}
-
-/// The counts of the ledger, without the row that a stream's end adds: how much is then still
-/// on its way depends on the threads.
-fn ledger(run: &Path) -> Vec<(i64, String, Vec<i64>)> {
-    let table = Table::read(run, "streams");
-    let names =
-        ["decoded", "trained", "off_grid", "cut", "uneven", "unfinished", "passes", "clips"];
-    let columns: Vec<Vec<i64>> = names.iter().map(|it| table.counts(it)).collect();
-    let rows = table.counts("step").into_iter().zip(table.text("stream")).enumerate();
-    let rows = rows.map(|(idx, (step, name))| {
-        (step, name, columns.iter().map(|it| it[idx]).collect::<Vec<_>>())
-    });
-    let rows: Vec<_> = rows.zip(table.text("state")).filter(|it| it.1 == "running").collect();
-    rows.into_iter().map(|it| it.0).collect()
-}
-
-fn newest(run: &Path) -> PathBuf {
-    let listed = fs::read_dir(run.join("checkpoints")).unwrap().map(|it| it.unwrap().path());
-    listed.max().unwrap()
-}
-
-/// Every tensor of a checkpoint, as bytes by name.
-fn tensors(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    for file in ["encoder", "student", "teacher", "optimizer", "method"] {
-        let Ok(bytes) = fs::read(folder.join(format!("{file}.safetensors"))) else { continue };
-        for (name, tensor) in SafeTensors::deserialize(&bytes).unwrap().iter() {
-            all.insert(format!("{file}: {name}"), tensor.data().to_vec());
-        }
-    }
-    assert!(all.len() > 20, "{} tensors in {}", all.len(), folder.display());
-    all
-}
-
-fn assert_same(seen: &Left, wanted: &Left, what: &str) {
-    let unequal = seen.metrics.iter().zip(&wanted.metrics).find(|(a, b)| a != b);
-    assert!(unequal.is_none(), "{what}: a metric differs: {unequal:?}");
-    assert_eq!(seen.metrics.len(), wanted.metrics.len(), "{what}: rows of metrics");
-    assert!(seen.embeddings == wanted.embeddings, "{what}: the embeddings differ");
-    assert_eq!(seen.streams, wanted.streams, "{what}: the ledger differs");
-    for (name, bytes) in &wanted.tensors {
-        assert!(seen.tensors[name] == *bytes, "{what}: {name} differs");
-    }
 }
 
 /// A run of all steps that nobody killed.
@@ -295,18 +225,6 @@ fn a_damaged_checkpoint_is_set_aside_and_the_one_before_it_is_used() {
     let before = support::files(&setup.run());
     train(&setup, STEPS, None, &[]).ended_with(1).complains(&["all 2 checkpoints", "--fresh"]);
     assert!(support::files(&setup.run()) == before, "something was touched");
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(fs::copy(entry.path(), to).unwrap()),
-        }
-    }
 }
 
 #[test]

@@ -20,19 +20,38 @@ pub(crate) fn create(
     folder: &Path,
     fill: impl FnOnce(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    appear(folder, |unfinished| {
+        let filled = fill(unfinished).and_then(|()| seal(unfinished));
+        filled.with_context(|| {
+            format!("could not write {}: check that its disk has room", folder.display())
+        })
+    })
+}
+
+/// Fills a folder with the files of another one, sums included, unless they are damaged.
+pub(crate) fn receive(
+    folder: &Path,
+    fill: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    appear(folder, |unfinished| {
+        fill(unfinished)?;
+        verify(unfinished)?;
+        sync(unfinished)
+    })
+}
+
+fn appear(folder: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let parent = folder.parent().context("a checkpoint has a folder around it")?;
     make(parent)?;
     let unfinished = unfinished(folder);
     remove(&unfinished)?;
     make(&unfinished)?;
-    let filled = fill(&unfinished).and_then(|()| seal(&unfinished));
+    let filled = fill(&unfinished);
     if filled.is_err() {
         // On a full disk the room is worth having.
         let _ = fs::remove_dir_all(&unfinished);
     }
-    filled.with_context(|| {
-        format!("could not write {}: check that its disk has room", folder.display())
-    })?;
+    filled?;
     point("checkpoint before rename");
     // One that is there already is of the same step: of a run before this one went back.
     remove(folder)?;

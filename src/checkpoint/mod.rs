@@ -14,6 +14,7 @@ mod config;
 mod folder;
 mod keep;
 mod rank;
+mod restore;
 pub(crate) mod room;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub(crate) use config::Config;
 pub(crate) use folder::{aside, verify};
 pub(crate) use keep::{all, prune};
 pub(crate) use rank::Recent;
+pub(crate) use restore::{refuse_behind, restore};
 
 /// What of the files' form an older or newer program may not know.
 const FORMAT: u32 = 1;

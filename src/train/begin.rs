@@ -7,10 +7,10 @@ use anyhow::{Context as _, bail};
 use model::Trainer;
 use pipeline::Ingest;
 use sha2::{Digest as _, Sha256};
-use storage::{EventRow, Seal, Store};
+use storage::{EventRow, Mirror, Remote, Seal, Store};
 use tracing::{info, warn};
 
-use crate::checkpoint::{self, Found};
+use crate::checkpoint::{self, Found, State};
 use crate::ledger::Ledger;
 use crate::{Config, environment};
 
@@ -21,6 +21,7 @@ pub(super) struct Begun {
     pub(super) run_id: String,
     pub(super) step: u64,
     pub(super) store: Store,
+    pub(super) mirror: Option<Mirror>,
     pub(super) ingest: Ingest,
     pub(super) ledger: Ledger,
     /// What there is to say about it.
@@ -31,22 +32,42 @@ pub(super) struct Begun {
 pub(super) enum From {
     /// Nothing is there.
     Nothing,
-    /// A run that wrote no checkpoint: what it left is set aside.
-    Rows,
+    /// A run that wrote no checkpoint: what it left is set aside, and its id stays.
+    Rows {
+        run_id: Option<String>,
+    },
     Checkpoint(Box<Found>),
 }
 
-/// Looks for a run that is there already; `fresh` moves it out of the way.
-pub(super) fn look(config: &Config, fresh: bool) -> anyhow::Result<From> {
+/// Looks for a run that is there already, in its folder or in the object store; `fresh` moves it out
+/// of the way.
+pub(super) fn look(config: &Config, fresh: bool, remote: Option<&Remote>) -> anyhow::Result<From> {
+    remote.map_or(Ok(()), Remote::reach)?;
     let run = &config.storage.dir;
-    if !run.join("config.toml").exists() {
-        return Ok(From::Nothing);
-    }
+    let is_here = run.join("config.toml").exists();
     if fresh {
-        set_aside(run)?;
+        if is_here {
+            set_aside(run)?;
+        }
+        if let Some(place) = remote.map(Remote::set_aside).transpose()?.flatten() {
+            info!("what the object store had is now in {place}");
+        }
         return Ok(From::Nothing);
     }
-    let Some(found) = checkpoint::newest(run)? else { return Ok(From::Rows) };
+    if !is_here && !remote.map_or(Ok(false), |it| checkpoint::restore(run, it))? {
+        return Ok(From::Nothing);
+    }
+    let Some(found) = checkpoint::newest(run)? else {
+        let run_id = environment::run_id(run);
+        if let (Some(remote), Some(run_id)) = (remote, &run_id) {
+            checkpoint::refuse_behind(run, run_id, 0, remote)?;
+        }
+        return Ok(From::Rows { run_id });
+    };
+    // A later one that is whole in one place and damaged in the other is no reason to stop.
+    if let Some(remote) = remote.filter(|_| is_here && found.damaged.is_empty()) {
+        checkpoint::refuse_behind(run, &found.state.run_id, found.state.step, remote)?;
+    }
     let changes = checkpoint::changes::between(&found.state.config, &config.resolved()?)?;
     let (may, may_not): (Vec<_>, Vec<_>) = changes.iter().partition(|it| it.may());
     for change in may {
@@ -68,13 +89,14 @@ pub(super) fn look(config: &Config, fresh: bool) -> anyhow::Result<From> {
 pub(super) fn begin(
     config: &Config,
     from: From,
+    remote: Option<Remote>,
     trainer: &mut dyn Trainer,
     device: &str,
 ) -> anyhow::Result<Begun> {
     match from {
-        From::Checkpoint(found) => resume(config, *found, trainer, device),
-        From::Nothing => start(config, storage::start, Vec::new(), device),
-        From::Rows => {
+        From::Checkpoint(found) => resume(config, *found, remote, trainer, device),
+        From::Nothing => start(config, new_id(config)?, storage::start, remote, Vec::new(), device),
+        From::Rows { run_id } => {
             let run = config.storage.dir.display();
             let message = format!(
                 "{run} holds a run without a checkpoint: it begins anew, and its rows are in \
@@ -82,27 +104,31 @@ pub(super) fn begin(
             );
             warn!("{message}");
             let open = |config: &_, run: &_| storage::resume(config, run, &Seal::default());
-            start(config, open, vec![event("resume", message)], device)
+            let run_id = run_id.map_or_else(|| new_id(config), Ok)?;
+            start(config, run_id, open, remote, vec![event("resume", message)], device)
         }
     }
 }
 
 fn start(
     config: &Config,
+    run_id: String,
     open: impl FnOnce(&storage::Config, &storage::Run) -> storage::Result<Store>,
+    remote: Option<Remote>,
     events: Vec<EventRow>,
     device: &str,
 ) -> anyhow::Result<Begun> {
-    let run_id = new_id(config)?;
     let store = open(&config.storage, &identity(config, &run_id)?)?;
+    let mirror = mirror(config, remote, &run_id, &Seal::default(), 0)?;
     environment::write(config, device, &run_id, None)?;
     let ingest = pipeline::start(&config.pipeline, config.seed)?;
-    Ok(Begun { run_id, step: 0, store, ingest, ledger: Ledger::default(), events })
+    Ok(Begun { run_id, step: 0, store, mirror, ingest, ledger: Ledger::default(), events })
 }
 
 fn resume(
     config: &Config,
     found: Found,
+    remote: Option<Remote>,
     trainer: &mut dyn Trainer,
     device: &str,
 ) -> anyhow::Result<Begun> {
@@ -116,13 +142,37 @@ fn resume(
     for folder in &damaged {
         checkpoint::aside(&config.storage.dir, folder)?;
     }
+    let mirror = mirror(config, remote, &run_id, &state.parts, state.step)?;
     environment::write(config, device, &run_id, Some(state.step))?;
     info!("going on after step {}, from {}", state.step, folder.display());
     let events = lost(config, &state, &damaged);
     let names: Vec<&str> = config.pipeline.stream.iter().map(|it| it.name.as_str()).collect();
     let ledger = Ledger::resumed(&state.ledger, &names);
     let ingest = pipeline::resume(&config.pipeline, config.seed, standing)?;
-    Ok(Begun { run_id, step: state.step, store, ingest, ledger, events })
+    Ok(Begun { run_id, step: state.step, store, mirror, ingest, ledger, events })
+}
+
+/// Begins to copy the run to the object store, which has nothing of it after `step` any more.
+fn mirror(
+    config: &Config,
+    remote: Option<Remote>,
+    run_id: &str,
+    seal: &Seal,
+    step: u64,
+) -> anyhow::Result<Option<Mirror>> {
+    let Some(remote) = remote else { return Ok(None) };
+    info!("tables and checkpoints are copied to {}", remote.url());
+    Ok(Some(Mirror::start(remote, &config.storage.dir, run_id, seal, step)?))
+}
+
+/// Copies what the store lacks of a run that is done.
+pub(super) fn copy_rest(config: &Config, found: &Found, remote: Remote) -> anyhow::Result<()> {
+    let run = &config.storage.dir;
+    let lock = storage::lock(run)?;
+    let State { run_id, step, .. } = &found.state;
+    Mirror::start(remote, run, run_id, &Seal::whole(run)?, *step)?.finish()?;
+    drop(lock);
+    Ok(())
 }
 
 /// What the table `events` says about going on: which checkpoints were damaged, and how much of

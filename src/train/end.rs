@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use pipeline::{Outcome, StreamReport};
-use storage::{Events, Record, TableSummary};
+use storage::{Events, Mirror, Record, TableSummary};
 use tracing::warn;
 
 use super::Run;
+use super::events::event;
 
 /// What a run left behind.
 pub(crate) struct Ended {
@@ -27,16 +28,19 @@ impl Run<'_> {
         let worth = self.step > 0 && !trained.as_ref().is_err_and(is_divergence);
         // Before the last rows, which a run that goes on from here will write again.
         let saved = worth.then(|| self.checkpoint()).transpose();
-        let Self { store, ingest, ledger, mut streams, step, before, .. } = self;
+        let Self { store, mirror, ingest, ledger, mut streams, step, before, .. } = self;
         let events = ingest.events().clone();
         let reports = ingest.finish();
         for report in reports.iter().filter(|it| !it.is_balanced()) {
             warn!("stream {:?}: its frames do not add up: {report:?}", report.name);
         }
+        let news = mirror.iter().flat_map(|it| it.news().try_iter());
+        let news: Vec<_> = news.map(|it| event("storage", it)).collect();
         let rows = store.write(Record::Streams(ledger.last(step, &reports)));
-        let last = events.try_iter().map(|it| streams.take(it)).collect();
+        let last = events.try_iter().map(|it| streams.take(it)).chain(news).collect();
         let last = store.write(Record::Events(Events { step, rows: last }));
         let tables = store.finish().context("the tables are incomplete");
+        let copied = mirror.map_or(Ok(()), Mirror::finish);
         // The writer's own error says why writing to it failed, so it goes first.
         if let Err(err) = trained
             && !is_stopped(&err)
@@ -45,6 +49,8 @@ impl Run<'_> {
         }
         let tables = tables?;
         rows.and(last)?;
+        copied
+            .context("the object store lacks some of the run: the same command copies the rest")?;
         Ok(Ended { steps: step, before, streams: reports, tables, checkpoint: saved? })
     }
 }
@@ -53,7 +59,7 @@ fn is_divergence(err: &anyhow::Error) -> bool {
     matches!(err.downcast_ref(), Some(model::Error::Diverged { .. }))
 }
 
-/// Whether the writer thread ended first; then it knows why.
+/// Whether a thread that writes or copies ended first; then it knows why.
 fn is_stopped(err: &anyhow::Error) -> bool {
     matches!(err.downcast_ref(), Some(storage::Error::Stopped))
 }

@@ -27,6 +27,7 @@ impl Run<'_> {
     /// Stores what happened, and a row of the ledger when none was written for long.
     pub(super) fn look_up(&mut self) -> anyhow::Result<()> {
         self.take_events()?;
+        self.take_news()?;
         if let Some(view) = &mut self.view {
             view.refresh(&self.streams, &self.ingest.snapshot());
         }
@@ -40,6 +41,13 @@ impl Run<'_> {
         let events: Vec<Event> = self.ingest.events().try_iter().collect();
         let rows = events.into_iter().map(|it| self.take(it)).collect();
         self.store(rows)
+    }
+
+    /// Stores what became of the copy in the object store.
+    fn take_news(&self) -> anyhow::Result<()> {
+        let Some(mirror) = &self.mirror else { return Ok(()) };
+        mirror.check()?;
+        self.store(mirror.news().try_iter().map(|it| event("storage", it)).collect())
     }
 
     pub(super) fn take(&mut self, event: Event) -> EventRow {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{TryRecvError, select, tick};
 use model::Trainer;
 use pipeline::Ingest;
-use storage::Store;
+use storage::{Mirror, Remote, Store};
 use tracing::{info, warn};
 
 use crate::checkpoint::{self, Parts};
@@ -45,16 +45,17 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let config = &arguments.load()?;
     let requests = interrupt::listen()?;
-    let from = begin::look(config, fresh)?;
+    let remote = config.storage.url.as_deref().map(Remote::open).transpose()?;
+    let from = begin::look(config, fresh, remote.as_ref())?;
     if let From::Checkpoint(found) = &from
         && found.state.step >= config.model.train.steps
     {
         let (step, run) = (found.state.step, config.storage.dir.display());
         info!("{run} has done its {step} steps: raise model.train.steps to go on, or use --fresh");
-        return Ok(());
+        return remote.map_or(Ok(()), |it| begin::copy_rest(config, found, it));
     }
     let begun = Instant::now();
-    let mut run = Run::begin(arguments, config, from, listen, progress)?;
+    let mut run = Run::begin(arguments, config, (from, remote), listen, progress)?;
     let trained = run.train(&requests);
     run.line.finish();
     let taken = begun.elapsed();
@@ -73,6 +74,7 @@ struct Run<'a> {
     telemetry: Telemetry,
     trainer: Box<dyn Trainer>,
     store: Store,
+    mirror: Option<Mirror>,
     ingest: Ingest,
     streams: Streams,
     ledger: Ledger,
@@ -95,7 +97,7 @@ impl<'a> Run<'a> {
     fn begin(
         arguments: &'a crate::Run,
         config: &'a Config,
-        from: From,
+        (from, remote): (From, Option<Remote>),
         listen: Option<SocketAddr>,
         progress: &Progress,
     ) -> anyhow::Result<Self> {
@@ -107,8 +109,8 @@ impl<'a> Run<'a> {
             warn!("{warning}");
         }
         let on = model::device_name(&device);
-        let begun = begin::begin(config, from, trainer.as_mut(), &on)?;
-        let Begun { run_id, step, store, ingest, ledger, events } = begun;
+        let begun = begin::begin(config, from, remote, trainer.as_mut(), &on)?;
+        let Begun { run_id, step, store, mirror, ingest, ledger, events } = begun;
         info!("training on {on}; the tables go to {}", config.storage.dir.display());
         let view = listen.map(|it| View::open(it, config, &ingest)).transpose()?;
         let run = Self {
@@ -119,6 +121,7 @@ impl<'a> Run<'a> {
             telemetry,
             trainer,
             store,
+            mirror,
             ingest,
             streams: Streams::new(&config.pipeline),
             ledger,

@@ -1,7 +1,9 @@
 //! What the tests of the program share: a small run in a folder of its own, and its tables.
 #![allow(dead_code, unused_imports, reason = "every test file uses a part of it")]
 
+pub(crate) mod bucket;
 mod child;
+pub(crate) mod left;
 pub(crate) mod processes;
 mod table;
 
@@ -138,6 +140,19 @@ pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     found.sort();
     found
+}
+
+/// Copies a folder.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
 }
 
 /// No file that was begun and not finished, but for those that a run set aside.

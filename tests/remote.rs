@@ -1,0 +1,213 @@
+//! A run whose tables and checkpoints are in an object store, too, and which goes on from there.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use support::bucket::Bucket;
+use support::left::{assert_same, left};
+use support::{Done, Setup, Table, assert_balanced, finish, looped, media};
+
+const STEPS: i64 = 12;
+const URL: &str = "storage.url=s3://onward/runs/first";
+
+fn setup() -> Setup {
+    Setup::new(&[looped("street", media("street.mp4")), looped("tree", media("tree.mp4"))])
+}
+
+/// A run of so many steps with a checkpoint every third one, and a part a record.
+fn train(setup: &Setup, bucket: &Bucket, steps: i64, sets: &[&str]) -> std::process::Command {
+    let steps = format!("model.train.steps={steps}");
+    let always = [
+        URL,
+        steps.as_str(),
+        "checkpoint.every_steps=3",
+        "model.train.warmup=2",
+        "storage.rows_per_part=1",
+    ];
+    let mut command = setup.command("train", &[&always[..], sets].concat());
+    bucket.tell(&mut command);
+    command
+}
+
+/// The same with `--fresh`.
+fn fresh(setup: &Setup, bucket: &Bucket, steps: i64) -> Done {
+    let mut command = train(setup, bucket, steps, &[]);
+    command.arg("--fresh");
+    finish(command)
+}
+
+fn die(setup: &Setup, bucket: &Bucket, fault: &str) {
+    let mut command = train(setup, bucket, STEPS, &[]);
+    command.env("ONWARD_FAULT", fault);
+    let done = finish(command);
+    assert_eq!(done.code, None, "{fault}: a signal ended it\n{done}");
+}
+
+/// What both places must have alike: parts, checkpoints, and what stands beside them.
+fn files(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let all = support::files(run).into_iter();
+    let all = all.map(|(path, bytes)| (path.strip_prefix(run).unwrap().to_owned(), bytes));
+    let all = all.map(|(path, bytes)| (path.to_str().unwrap().to_owned(), bytes));
+    let apart = ["views.sql", "run.json", "lock"];
+    all.filter(|it| !it.0.starts_with("superseded/") && !apart.contains(&it.0.as_str())).collect()
+}
+
+/// The bucket has what the run's folder has, and nothing else; PyArrow counts the same rows in it.
+fn assert_mirrored(setup: &Setup, bucket: &Bucket) {
+    let folder = tempfile::tempdir().unwrap();
+    bucket.copy("runs/first", folder.path());
+    let (seen, wanted) = (files(folder.path()), files(&setup.run()));
+    assert_eq!(seen.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
+    assert!(seen == wanted, "the bytes differ");
+    let views = fs::read_to_string(folder.path().join("views.sql")).unwrap();
+    assert!(views.contains("'s3://onward/runs/first/metrics/*.parquet'"), "{views}");
+    let rows = bucket.rows("runs/first");
+    for name in ["metrics", "embeddings", "streams", "events"] {
+        let wanted = format!("{name} {}\n", setup.table(name).rows());
+        assert!(rows.stdout.contains(&wanted), "{wanted}{rows}");
+    }
+}
+
+/// A run of all steps that nobody killed and that went nowhere else.
+fn whole() -> support::left::Left {
+    let setup = setup();
+    let sets = ["model.train.steps=12", "checkpoint.every_steps=3", "model.train.warmup=2"];
+    setup.train(&sets).ended_with(0);
+    left(&setup.run())
+}
+
+#[test]
+fn a_bucket_has_what_the_folder_has() {
+    let (setup, bucket) = (setup(), Bucket::start());
+    let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
+    done.complains(&["copied to s3://onward/runs/first"]);
+    assert_mirrored(&setup, &bucket);
+    assert_same(&left(&setup.run()), &whole(), "a run that is copied");
+    // Done, and with nothing more to copy.
+    finish(train(&setup, &bucket, STEPS, &[])).ended_with(0).complains(&["has done its 12 steps"]);
+    assert_mirrored(&setup, &bucket);
+}
+
+#[test]
+fn a_run_whose_machine_is_lost_goes_on_from_the_bucket() {
+    let (wanted, setup, bucket) = (whole(), setup(), Bucket::start());
+    finish(train(&setup, &bucket, 6, &[])).ended_with(0);
+    // Parts that came later are in the bucket, and no later checkpoint.
+    die(&setup, &bucket, "remote after:16");
+    fs::remove_dir_all(setup.run()).unwrap();
+    let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
+    done.complains(&["was made again from s3://onward/runs/first", "going on after step 6"]);
+    assert_same(&left(&setup.run()), &wanted, "a lost machine");
+    assert_balanced(&setup.table("streams"));
+    assert_mirrored(&setup, &bucket);
+}
+
+#[test]
+fn a_run_killed_at_any_point_of_its_copying_ends_as_if_it_had_not_been() {
+    let wanted = whole();
+    for fault in ["remote before:3", "remote after:3", "remote before:20", "remote after:41"] {
+        let (setup, bucket) = (setup(), Bucket::start());
+        die(&setup, &bucket, fault);
+        finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
+        assert_same(&left(&setup.run()), &wanted, fault);
+        assert_mirrored(&setup, &bucket);
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_in_the_bucket_is_left_and_the_one_before_it_is_used() {
+    let (wanted, setup, bucket) = (whole(), setup(), Bucket::start());
+    finish(train(&setup, &bucket, 6, &[])).ended_with(0);
+    fs::remove_dir_all(setup.run()).unwrap();
+    bucket.damage("runs/first/checkpoints/step-00000006/student.safetensors");
+    let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
+    done.complains(&["the checkpoint of step 6", "is damaged", "going on after step 3"]);
+    assert_same(&left(&setup.run()), &wanted, "a damaged checkpoint");
+    assert_mirrored(&setup, &bucket);
+}
+
+#[test]
+fn a_folder_that_is_behind_the_bucket_is_refused_and_nothing_is_touched() {
+    let (setup, bucket) = (setup(), Bucket::start());
+    finish(train(&setup, &bucket, 3, &[])).ended_with(0);
+    let old = setup.path("runs/old");
+    support::copy(&setup.run(), &old);
+    finish(train(&setup, &bucket, 6, &[])).ended_with(0);
+    fs::remove_dir_all(setup.run()).unwrap();
+    support::copy(&old, &setup.run());
+    let before = support::files(&setup.run());
+    let done = finish(train(&setup, &bucket, 9, &[])).ended_with(1);
+    done.complains(&["as it was after step 6", "as it was after step 3", "move"]);
+    assert!(support::files(&setup.run()) == before, "something was touched");
+}
+
+#[test]
+fn a_bucket_of_another_run_is_refused_and_a_fresh_one_sets_it_aside() {
+    let (first, second, bucket) = (setup(), setup(), Bucket::start());
+    finish(train(&first, &bucket, 3, &[])).ended_with(0);
+    // Another run in another folder.
+    second.train(&["model.train.steps=2", "model.train.warmup=2"]).ended_with(0);
+    let done = finish(train(&second, &bucket, 3, &[])).ended_with(1);
+    done.complains(&["s3://onward/runs/first belongs to another run", "storage.url"]);
+    assert_mirrored(&first, &bucket);
+    let before = files(&first.run());
+
+    fresh(&second, &bucket, 3).ended_with(0).complains(&["is now in s3://onward/runs/first.1"]);
+    assert_mirrored(&second, &bucket);
+    let folder = tempfile::tempdir().unwrap();
+    bucket.copy("runs/first.1", folder.path());
+    assert!(files(folder.path()) == before, "what was set aside is not what was there");
+}
+
+#[test]
+fn what_cannot_work_is_said_before_anything_is_made() {
+    let (setup, bucket) = (setup(), Bucket::start());
+    let done = finish(train(&setup, &bucket, 3, &["storage.url=s3://nowhere/run"])).ended_with(1);
+    done.complains(&["s3://nowhere/run", "check the network, the AWS_ variables and the bucket"]);
+    assert!(!setup.run().exists());
+    for (url, part) in [
+        ("s3://onward", "must name a folder"),
+        ("ftp://host/run", "s3://bucket/folder"),
+        ("s3://key:hush@onward/run", "AWS_SECRET_ACCESS_KEY"),
+    ] {
+        let done = finish(train(&setup, &bucket, 3, &[&format!("storage.url={url}")]));
+        let done = done.ended_with(78).complains(&["storage.url", part]);
+        assert!(!done.stderr.contains("hush"), "{done}");
+    }
+    finish(train(&setup, &bucket, 3, &[])).ended_with(0);
+    let mut compact = support::onward(&["compact"]);
+    compact.arg(setup.run());
+    finish(compact).ended_with(1).complains(&["s3://onward/runs/first", "seconds_per_part"]);
+    assert_mirrored(&setup, &bucket);
+}
+
+#[test]
+fn the_run_goes_on_while_the_store_is_away_and_the_copy_is_made_good() {
+    let (setup, disk) = (setup(), tempfile::tempdir().unwrap());
+    let place = disk.path().join("mirror");
+    let url = format!("storage.url=file://{}/first", place.display());
+    let sets = [url.as_str(), "checkpoint.every_steps=20", "storage.rows_per_part=20"];
+    let mut run = setup.endless(&sets);
+    run.wait_for("copied to file://");
+    // A file in the place of the folder: nothing can be read or written there.
+    let away = disk.path().join("away");
+    support::processes::eventually("something is copied", || place.join("first/metrics").exists());
+    fs::rename(&place, &away).unwrap();
+    fs::write(&place, "").unwrap();
+    run.wait_for("the run goes on without it");
+    fs::remove_file(&place).unwrap();
+    fs::rename(&away, &place).unwrap();
+    run.wait_for("is back, and has all");
+    run.signal("TERM");
+    run.finish().ended_with(0);
+    let (seen, wanted) = (files(&place.join("first")), files(&setup.run()));
+    assert_eq!(seen.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
+    assert!(seen == wanted, "the bytes differ");
+    let events = Table::read(&setup.run(), "events");
+    let told = events.text("kind").iter().filter(|it| *it == "storage").count();
+    assert_eq!(told, 2, "{:?}", events.text("message"));
+}
