@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use model::NotFinite;
-use pipeline::{Batch, ClipInfo, Ingest};
+use pipeline::{Batch, ClipInfo, Ingest, Outcome};
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
@@ -62,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     info!("repeating what came after step {} of {}", state.step, run.display());
     for step in state.step + 1..=state.step + arguments.steps {
         let Some(mut batch) = batches.next(step)? else {
+            batches.end(state.step, step - 1)?;
             return nothing(state.step, step - 1);
         };
         let origin = origins(&config, &batch);
@@ -107,6 +108,27 @@ impl Batches {
         match self {
             Self::Again(ingest) => Ok(ingest.batches().recv().ok()),
             Self::Kept(run) => read(&path(run, step)),
+        }
+    }
+}
+
+impl Batches {
+    /// There are no more.
+    ///
+    /// # Errors
+    /// A stream failed, so that nobody knows whether something was wrong in what it did not give.
+    fn end(self, first: u64, last: u64) -> anyhow::Result<()> {
+        let Self::Again(ingest) = self else { return Ok(()) };
+        let failed = ingest.finish().into_iter().find_map(|it| match it.outcome {
+            Outcome::Failed(why) => Some(why),
+            Outcome::Ended | Outcome::Stopped => None,
+        });
+        match failed {
+            Some(why) => bail!(
+                "only {} steps could be repeated, and every number of theirs is finite; then {why}",
+                last - first
+            ),
+            None => Ok(()),
         }
     }
 }

@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use safetensors::SafeTensors;
 use support::{Done, Setup, finish, looped, media, onward};
 
 const SETS: [&str; 8] = [
@@ -70,12 +71,51 @@ fn batches_that_were_kept_are_repeated_without_their_streams() {
 }
 
 #[test]
+fn the_layer_in_which_a_number_went_beyond_all_bounds_is_named() {
+    for layer in ["frame_encoder.blocks.0.mlp.fc1", "motion_encoder.blocks.0.cross_attn.kv"] {
+        let setup = Setup::new(&[looped("street", media("street.mp4"))]);
+        setup.train(&["model.train.steps=3"]).ended_with(0);
+        let folder = setup.run().join("checkpoints/step-00000003");
+        let weights = folder.join("student.safetensors");
+        fill(&weights, &format!("{layer}.weight"), 1e38);
+        let mut sums = std::process::Command::new("bash");
+        sums.args([
+            "-c",
+            "sums=$(sha256sum *.safetensors *.json *.rgb); echo \"$sums\" > SHA256SUMS",
+        ]);
+        assert!(sums.current_dir(&folder).status().unwrap().success());
+        let done =
+            replay(&setup).ended_with(0).prints(&["step 4: the first numbers", "the output of"]);
+        let named = done.stdout.lines().find(|it| it.contains("the output of")).unwrap();
+        assert!(named.contains(&format!("the output of {layer}:")), "{done}");
+    }
+}
+
+/// Fills a tensor of a file with one number.
+fn fill(path: &Path, name: &str, number: f32) {
+    let mut bytes = fs::read(path).unwrap();
+    let (length, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let (from, to) = header.info(name).unwrap().data_offsets;
+    let data = &mut bytes[8 + length..];
+    data[from..to].chunks_exact_mut(4).for_each(|it| it.copy_from_slice(&number.to_le_bytes()));
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
 fn steps_in_which_all_is_well_are_counted() {
     let setup = Setup::new(&[looped("street", media("street.mp4"))]);
     setup.train(&["model.train.steps=3"]).ended_with(0);
     let mut command = onward(&["replay", setup.run().to_str().unwrap(), "--steps", "4"]);
     command.arg("--quiet");
     finish(command).ended_with(0).prints(&["4 steps repeated, up to step 7", "every number is"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let video = folder.path().join("street.mp4");
+    fs::copy(media("street.mp4"), &video).unwrap();
+    let gone = Setup::new(&[looped("street", &video)]);
+    gone.train(&["model.train.steps=3"]).ended_with(0);
+    fs::remove_file(&video).unwrap();
+    replay(&gone).ended_with(1).complains(&["steps could be repeated", "street.mp4"]);
     let done = finish(onward(&["replay", setup.path("none").to_str().unwrap()])).ended_with(1);
     done.complains(&["is no run and no whole checkpoint"]);
 }

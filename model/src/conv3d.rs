@@ -7,8 +7,8 @@ use burn::nn::conv::{Conv3d, Conv3dConfig};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use crate::Init;
 use crate::norm::{BatchNorm, Mode};
+use crate::{Init, watched};
 
 const STRIDES: [usize; 5] = [2, 2, 1, 1, 2];
 const KERNEL: usize = 3;
@@ -70,7 +70,7 @@ impl Conv3dEncoder {
         let x = self
             .layers
             .iter()
-            .fold(x, |x, layer| relu(layer.norm.forward(layer.conv.forward(x), mode)));
+            .fold(x, |x, layer| relu(layer.norm.forward(watched::conv3d(&layer.conv, x), mode)));
         let pooled: Tensor<3> = x.flatten::<4>(3, 4).mean_dim(3).squeeze_dim(3);
         let token: Tensor<3> = pooled.swap_dims(1, 2).reshape([n as i32, 1, -1]);
         token.repeat_dim(1, 2)

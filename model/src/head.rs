@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
 use serde::{Deserialize, Serialize};
 
-use crate::Init;
+use crate::{Init, watched};
 
 /// The `[model.method.head]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -60,7 +60,7 @@ impl Head {
     pub fn project(&self, tokens: Tensor<2>) -> Tensor<2> {
         let last = self.mlp.len() - 1;
         let x = self.mlp.iter().enumerate().fold(tokens, |x, (idx, layer)| {
-            let x = layer.forward(x);
+            let x = watched::linear(layer, x);
             if idx < last { gelu(x) } else { x }
         });
         let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);

@@ -12,7 +12,7 @@ use burn::tensor::ops::{AttentionModuleOptions, InterpolateMode, InterpolateOpti
 use burn::tensor::{FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::Init;
+use crate::{Init, watched};
 
 /// The number format of matrix products inside transformer blocks. Norms, softmax, residual
 /// sums, losses and the EMA stay in float32 either way.
@@ -44,7 +44,8 @@ impl Precision {
     /// `layer(x)` for float32 `x`; the product, and the result, are in this format.
     fn linear<const D: usize>(self, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
         let bias = layer.bias.as_ref().map(|it| self.down(it.val()));
-        linear(self.down(x), self.down(layer.weight.val()), bias)
+        let product = linear(self.down(x), self.down(layer.weight.val()), bias);
+        watched::output(&layer.weight, product)
     }
 }
 
@@ -77,7 +78,8 @@ impl PatchEmbed {
             .permute([0, 2, 4, 1, 3, 5])
             .reshape([n, rows * columns, c * p * p]);
         let weight = self.proj.weight.val().reshape([dim, c * p * p]).transpose();
-        (linear(patches, weight, self.proj.bias.as_ref().map(|it| it.val())), grid)
+        let projected = linear(patches, weight, self.proj.bias.as_ref().map(|it| it.val()));
+        (watched::output(&self.proj.weight, projected), grid)
     }
 }
 
@@ -240,8 +242,9 @@ impl CrossBlock {
 
     /// `x` `[n, tokens, dim]`, which attends to itself and to `memory` `[n, others, dim]`.
     pub(crate) fn forward(&self, x: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.self_attn.forward(self.norm1.forward(x));
-        let x = x.clone() + self.cross_attn.forward(self.norm_cross_attn.forward(x), memory);
-        x.clone() + self.mlp.forward(self.norm2.forward(x))
+        let x = x.clone() + self.self_attn.forward(watched::norm(&self.norm1, x));
+        let x =
+            x.clone() + self.cross_attn.forward(watched::norm(&self.norm_cross_attn, x), memory);
+        x.clone() + self.mlp.forward(watched::norm(&self.norm2, x))
     }
 }

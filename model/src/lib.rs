@@ -45,6 +45,7 @@ mod trace;
 mod trainer;
 mod views;
 mod vit;
+mod watched;
 mod weights;
 mod work;
 

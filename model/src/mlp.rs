@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Init, Result, norm::BatchNorm, norm::Mode};
+use crate::{Error, Init, Result, norm::BatchNorm, norm::Mode, watched};
 
 /// Widths of the layers after the input, in the papers' notation.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -139,7 +139,7 @@ impl NormedMlp {
     pub(crate) fn forward(&self, x: Tensor<2>, mode: Mode) -> Tensor<2> {
         let deepest = self.linears.len() - 1;
         self.linears.iter().zip(&self.norms).enumerate().fold(x, |x, (idx, (linear, norm))| {
-            let x = linear.forward(x);
+            let x = watched::linear(linear, x);
             let x = match norm {
                 Some(norm) => norm.forward(x, mode),
                 None => x,

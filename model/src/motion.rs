@@ -6,7 +6,7 @@ use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 
 use crate::layers::{CrossBlock, PatchEmbed, embed};
-use crate::{Init, VitShape};
+use crate::{Init, VitShape, watched};
 
 /// Frame differences, seen from a frame, to motion tokens.
 #[derive(Module, Debug)]
@@ -41,6 +41,6 @@ impl MotionEncoder {
         let (cls, positions) = (&self.cls_token, &self.pos_embed);
         let tokens = embed(difference, &self.patch_embed, cls, positions, self.grid);
         let motion = self.blocks.iter().fold(tokens, |x, block| block.forward(x, frame.clone()));
-        self.norm.forward(motion)
+        watched::norm(&self.norm, motion)
     }
 }

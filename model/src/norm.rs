@@ -6,7 +6,7 @@ use burn::module::{Module, Param, RunningState};
 use burn::tensor::Tensor;
 use burn::tensor::module::{batch_norm, batch_norm_train};
 
-use crate::Init;
+use crate::{Init, watched};
 
 const EPSILON: f64 = 1e-5;
 /// How far a batch moves the running statistics.
@@ -52,7 +52,8 @@ impl BatchNorm {
         let beta = self.beta.as_ref().map_or_else(|| Tensor::zeros([dim], &device), Param::val);
         if mode == Mode::Evaluate {
             let (mean, var) = (self.running_mean.value(), self.running_var.value());
-            return batch_norm(x, gamma, beta, on(mean, &device), on(var, &device), EPSILON);
+            let y = batch_norm(x, gamma, beta, on(mean, &device), on(var, &device), EPSILON);
+            return self.watched(y);
         }
         let rows = x.dims().iter().product::<usize>() / dim;
         let out = batch_norm_train(x, gamma, beta, EPSILON);
@@ -60,7 +61,15 @@ impl BatchNorm {
         let unbiased = out.variance * (rows as f64 / (rows.max(2) - 1) as f64);
         follow(&self.running_mean, out.mean);
         follow(&self.running_var, unbiased);
-        out.output
+        self.watched(out.output)
+    }
+
+    /// Without a scale there is no name to tell it by.
+    fn watched<const D: usize>(&self, y: Tensor<D>) -> Tensor<D> {
+        match &self.gamma {
+            Some(gamma) => watched::output(gamma, y),
+            None => y,
+        }
     }
 }
 

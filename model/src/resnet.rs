@@ -8,8 +8,8 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use crate::Init;
 use crate::norm::{BatchNorm, Mode};
+use crate::{Init, watched};
 
 /// What can be chosen of a ResNet-18.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,7 +60,7 @@ impl ResNet18 {
     /// Images `[n, 3, h, w]` to `[n, 1 + cells, 512]`: in front the mean of the cells, which is
     /// what torchvision calls the features.
     pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<3> {
-        let x = relu(self.bn1.forward(self.conv1.forward(images), mode));
+        let x = relu(self.bn1.forward(watched::conv2d(&self.conv1, images), mode));
         let x = match &self.maxpool {
             Some(pool) => pool.forward(x),
             None => x,
@@ -98,11 +98,11 @@ impl BasicBlock {
 
     fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => norm.forward(conv.forward(x.clone()), mode),
+            Some((conv, norm)) => norm.forward(watched::conv2d(conv, x.clone()), mode),
             None => x.clone(),
         };
-        let x = relu(self.bn1.forward(self.conv1.forward(x), mode));
-        relu(self.bn2.forward(self.conv2.forward(x), mode) + shortcut)
+        let x = relu(self.bn1.forward(watched::conv2d(&self.conv1, x), mode));
+        relu(self.bn2.forward(watched::conv2d(&self.conv2, x), mode) + shortcut)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Looks for the first numbers of a step that are not finite.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
@@ -39,6 +39,36 @@ pub(crate) fn gradients<M: Module>(network: &M, gradients: &GradientsParams) -> 
     let mut search = Search { path: Vec::new(), found: Vec::new(), when: "", gradients };
     network.visit(&mut search);
     search.found
+}
+
+/// The layer of a network that has this parameter.
+pub(crate) fn layer<M: Module>(network: &M, parameter: ParamId) -> Option<String> {
+    let mut name = Name { path: Vec::new(), parameter, found: None };
+    network.visit(&mut name);
+    name.found
+}
+
+struct Name {
+    path: Vec<String>,
+    parameter: ParamId,
+    found: Option<String>,
+}
+
+impl ModuleVisitor for Name {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if param.id == self.parameter {
+            let layer = self.path.split_last().map_or(&[][..], |it| it.1);
+            self.found = Some(layer.join("."));
+        }
+    }
 }
 
 struct Search<'a> {

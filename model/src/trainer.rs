@@ -14,6 +14,7 @@ use crate::method::{Futures, LearningRate, Method, Ratio, Setting, Warning};
 use crate::norm::Mode;
 use crate::seen::Seen;
 use crate::trace::{self, NotFinite};
+use crate::watched::{self, First};
 use crate::work::Work;
 use crate::{
     Clips, Config, EmbedConfig, EncoderChoice, Error, Input, Pool, Result, TrainConfig, device,
@@ -29,8 +30,8 @@ pub trait Trainer {
     fn step(&mut self, clips: &Clips, read: bool) -> Result<Option<Report>>;
 
     /// One optimizer step that looks at all its numbers in the order in which they arise: the
-    /// weights and the clips, the losses, the gradients, and the weights after it. Gives those that
-    /// are not finite, up to the first kind that has any.
+    /// weights and the clips, the first layer's output, the losses, the gradients, and the weights
+    /// after it. Gives those that are not finite, up to the first kind that has any.
     fn trace(&mut self, clips: &Clips) -> Vec<NotFinite>;
 
     /// Embeddings of the first frame of every clip, and other vectors that the method has of a
@@ -200,7 +201,7 @@ impl<M: Method> MethodTrainer<M> {
     }
 
     /// The loss of the batch and its gradients, one micro-batch after the other.
-    fn gradients(&mut self, clips: &Clips, read: bool) -> (Seen, GradientsParams) {
+    fn gradients(&mut self, clips: &Clips, parts: usize, read: bool) -> (Seen, GradientsParams) {
         let progress = self.progress();
         let student = self.student.as_ref().expect("no step is under way");
         let mut sum = GradientsAccumulator::new();
@@ -208,7 +209,7 @@ impl<M: Method> MethodTrainer<M> {
         for (idx, micro_batch) in clips.chunks(self.train.accumulate).into_iter().enumerate() {
             let work = Work {
                 tracked: self.device.clone().autodiff(),
-                parts: device::parts(&self.device),
+                parts,
                 share: micro_batch.len() as f64 / clips.len() as f64,
                 number: (self.step - 1) * self.train.accumulate as u64 + idx as u64,
                 step: self.step,
@@ -279,6 +280,23 @@ impl<M: Method> MethodTrainer<M> {
         kept
     }
 
+    /// What a layer gave, under its name.
+    fn output_of(&self, First { weight, found }: First) -> NotFinite {
+        let of_student =
+            trace::layer(self.student(), weight).map(|it| format!("the output of {it}"));
+        let of_teacher = || {
+            let encoder = self.method.encoder(self.student(), EncoderChoice::Teacher);
+            let name = trace::layer(&encoder, weight);
+            // An encoder's first name is that of its kind.
+            let name = name.and_then(|it| Some(it.split_once('.')?.1.to_owned()));
+            name.map_or_else(
+                || "the output of a layer of the teacher".to_owned(),
+                |it| format!("the output of the teacher's {it}"),
+            )
+        };
+        NotFinite { what: of_student.unwrap_or_else(of_teacher), ..found }
+    }
+
     fn choice(&self) -> EncoderChoice {
         let best =
             if self.method.has_teacher() { EncoderChoice::Teacher } else { EncoderChoice::Student };
@@ -293,7 +311,7 @@ fn floats(values: Tensor<1>) -> Vec<f32> {
 impl<M: Method> Trainer for MethodTrainer<M> {
     fn step(&mut self, clips: &Clips, read: bool) -> Result<Option<Report>> {
         self.step += 1;
-        let (seen, grads) = self.gradients(clips, read);
+        let (seen, grads) = self.gradients(clips, device::parts(&self.device), read);
         let norm = self.learn(grads);
         self.unread.push(seen.loss());
         if read { self.read(seen, norm).map(Some) } else { Ok(None) }
@@ -306,7 +324,7 @@ impl<M: Method> Trainer for MethodTrainer<M> {
         if !found.is_empty() {
             return found;
         }
-        let (seen, grads) = self.gradients(clips, true);
+        let (seen, grads) = self.gradients(clips, device::parts(&self.device), true);
         let wrong = seen.values().into_iter().filter(|it| !it.1.is_finite());
         found.extend(wrong.map(|(name, _)| NotFinite { what: name, wrong: 1, of: 1 }));
         if found.is_empty() {
@@ -314,9 +332,11 @@ impl<M: Method> Trainer for MethodTrainer<M> {
         }
         if found.is_empty() {
             self.learn(grads);
-            found = trace::weights(self.student(), "after the step");
+            return trace::weights(self.student(), "after the step");
         }
-        found
+        // Once more in one part, which is worked on by this thread.
+        let layer = watched::first(|| drop(self.gradients(clips, 1, false)));
+        layer.map(|it| self.output_of(it)).into_iter().chain(found).collect()
     }
 
     fn embed(&self, clips: &Clips) -> Embeddings {

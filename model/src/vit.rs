@@ -5,8 +5,8 @@ use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 
-use crate::Init;
 use crate::layers::{Mlp, PatchEmbed, Precision, SelfAttention, embed};
+use crate::{Init, watched};
 
 /// A ViT's dimensions, all of them known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,7 +69,7 @@ impl Vit {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
         let (cls, positions) = (&self.cls_token, &self.pos_embed);
         let tokens = embed(images, &self.patch_embed, cls, positions, self.grid);
-        self.norm.forward(self.blocks.iter().fold(tokens, |x, block| block.forward(x)))
+        watched::norm(&self.norm, self.blocks.iter().fold(tokens, |x, block| block.forward(x)))
     }
 
     pub(crate) fn depth(&self) -> usize {
@@ -85,7 +85,7 @@ impl Vit {
             x = block.forward(x);
             after.push(x.clone());
         }
-        layers.iter().map(|it| self.norm.forward(after[it - 1].clone())).collect()
+        layers.iter().map(|it| watched::norm(&self.norm, after[it - 1].clone())).collect()
     }
 }
 
@@ -109,8 +109,8 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.attn.forward(self.norm1.forward(x));
-        x.clone() + self.mlp.forward(self.norm2.forward(x))
+        let x = x.clone() + self.attn.forward(watched::norm(&self.norm1, x));
+        x.clone() + self.mlp.forward(watched::norm(&self.norm2, x))
     }
 }
 

@@ -28,7 +28,7 @@ use crate::loss::{Distillation, Side, distillation, mean_squared};
 use crate::work::{Done, Work, apart};
 use crate::{
     Clips, EncoderChoice, EncoderShape, FrameEncoder, Head, HeadConfig, Init, Input, MotionEncoder,
-    Result, Vit, VitShape, ema, parallel, weights,
+    Result, Vit, VitShape, ema, parallel, watched, weights,
 };
 
 /// The `[model.method]` table of `name = "tdv"`.
@@ -202,7 +202,7 @@ impl Tdv {
         let shown = if self.config.motion == Motion::Frame { next } else { next - past };
         let motion = student.motion_encoder.as_ref().map(|encoder| {
             let motion = encoder.forward(Tensor::from_inner(shown), frame.clone());
-            student.motion_proj.iter().fold(motion, |motion, proj| proj.forward(motion))
+            student.motion_proj.iter().fold(motion, |motion, proj| watched::linear(proj, motion))
         });
         Seen { frame, motion }
     }

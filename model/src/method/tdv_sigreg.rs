@@ -23,7 +23,8 @@ use crate::norm::Mode;
 use crate::random::{self, Draws, Stage};
 use crate::work::{Done, Work, together};
 use crate::{
-    Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, MotionEncoder, Result, Vit, parameters,
+    Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, MotionEncoder, Result, Vit,
+    parameters, watched,
 };
 
 /// The `[model.method]` table of `name = "tdv-sigreg"`.
@@ -110,7 +111,7 @@ impl Student {
         let past: Tensor<3> = z.clone().narrow(1, 0, t - 1).flatten(0, 1);
         let shown = Tensor::from_inner(difference.reshape([n * (t - 1), c, h, w]));
         let motion = self.motion_encoder.forward(shown, past.clone());
-        let predicted = past + self.motion_proj.forward(motion);
+        let predicted = past + watched::linear(&self.motion_proj, motion);
         Tensor::cat(vec![z, predicted.reshape([n, t - 1, tokens, d])], 1)
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::layers::CrossBlock;
 use crate::loss::mean_squared;
 use crate::method::ensure;
-use crate::{EncoderShape, Init, Result, VitShape};
+use crate::{EncoderShape, Init, Result, VitShape, watched};
 
 /// The `[model.method.dense]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -73,11 +73,11 @@ impl Dense {
         let [n, places, d] = source.dims();
         let queries = (self.mask_token.val() + self.pos_embed.val()).expand([n, places, d]);
         let token = r.zip(self.latent_token.as_ref());
-        let token = token.map(|(r, linear)| linear.forward(r).unsqueeze_dim::<3>(1));
+        let token = token.map(|(r, linear)| watched::linear(linear, r).unsqueeze_dim::<3>(1));
         let memory = Tensor::cat(token.into_iter().chain([source]).collect(), 1);
         let predicted =
             self.blocks.iter().fold(queries, |x, block| block.forward(x, memory.clone()));
-        let predicted = self.head.forward(self.norm.forward(predicted));
+        let predicted = watched::linear(&self.head, watched::norm(&self.norm, predicted));
         mean_squared(predicted, Tensor::from_inner(layer_norm(target)))
     }
 }

@@ -7,9 +7,9 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, softmax};
 
-use crate::Init;
 use crate::norm::{BatchNorm, Mode};
 use crate::random::Draws;
+use crate::{Init, watched};
 
 /// Actions to vectors: a linear layer without bias and a batch norm without scale and shift.
 #[derive(Module, Debug)]
@@ -26,7 +26,7 @@ impl ActionEmbedding {
 
     /// `[rows, a]` to `[rows, dim]`.
     pub(super) fn forward(&self, actions: Tensor<2>, mode: Mode) -> Tensor<2> {
-        self.norm.forward(self.linear.forward(actions), mode)
+        self.norm.forward(watched::linear(&self.linear, actions), mode)
     }
 
     /// What stands beside the observed views, `[n, m, a]` to `[n, m, dim]`: the last slot is
@@ -101,7 +101,7 @@ impl Aggregator {
         let token = self.agg_token.val().expand([n, 1, dim]);
         let x = Tensor::cat(vec![token, slots], 1);
         let x = self.layers.iter().fold(x, |x, layer| layer.forward(x, dropout));
-        self.norm.forward(x.narrow(1, 0, 1)).squeeze_dim(1)
+        watched::norm(&self.norm, x.narrow(1, 0, 1)).squeeze_dim(1)
     }
 }
 
@@ -144,10 +144,10 @@ impl Layer {
 
     fn forward(&self, x: Tensor<3>, dropout: &mut Option<Dropout>) -> Tensor<3> {
         let mixed = self.self_attn.forward(x.clone(), dropout);
-        let x = self.norm1.forward(x + Dropout::apply(dropout, mixed));
-        let hidden = Dropout::apply(dropout, relu(self.linear1.forward(x.clone())));
-        let out = Dropout::apply(dropout, self.linear2.forward(hidden));
-        self.norm2.forward(x + out)
+        let x = watched::norm(&self.norm1, x + Dropout::apply(dropout, mixed));
+        let hidden = Dropout::apply(dropout, relu(watched::linear(&self.linear1, x.clone())));
+        let out = Dropout::apply(dropout, watched::linear(&self.linear2, hidden));
+        watched::norm(&self.norm2, x + out)
     }
 }
 
@@ -155,12 +155,12 @@ impl Attention {
     fn forward(&self, x: Tensor<3>, dropout: &mut Option<Dropout>) -> Tensor<3> {
         let [n, tokens, dim] = x.dims();
         let d = dim / self.heads;
-        let qkv = self.in_proj.forward(x).reshape([n, tokens, 3, self.heads, d]);
+        let qkv = watched::linear(&self.in_proj, x).reshape([n, tokens, 3, self.heads, d]);
         let qkv = qkv.permute([2, 0, 3, 1, 4]);
         let part = |idx| -> Tensor<4> { qkv.clone().narrow(0, idx, 1).squeeze_dim(0) };
         let scores = part(0).matmul(part(1).swap_dims(2, 3)) / (d as f64).sqrt();
         let weights = Dropout::apply(dropout, softmax(scores, 3));
         let mixed = weights.matmul(part(2)).swap_dims(1, 2).reshape([n, tokens, dim]);
-        self.out_proj.forward(mixed)
+        watched::linear(&self.out_proj, mixed)
     }
 }
