@@ -28,6 +28,9 @@ pub(crate) fn text(config: &Config, ended: &Ended, taken: Duration) -> String {
         let path = format!("{folder}/{}/*.parquet", table.table);
         writeln!(text, "  {path}  {rows} rows, {size} in {} parts", table.parts).ok();
     }
+    if let Some(url) = &config.storage.url {
+        writeln!(text, "  and in {url}").ok();
+    }
     if let Some(checkpoint) = &ended.checkpoint {
         writeln!(text, "\nweights\n  {}/encoder.safetensors", checkpoint.display()).ok();
     }

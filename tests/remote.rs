@@ -84,7 +84,8 @@ fn whole() -> support::left::Left {
 fn a_bucket_has_what_the_folder_has() {
     let (setup, bucket) = (setup(), Bucket::start());
     let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
-    done.complains(&["copied to s3://onward/runs/first"]);
+    done.complains(&["copied to s3://onward/runs/first"])
+        .prints(&["and in s3://onward/runs/first"]);
     assert_mirrored(&setup, &bucket);
     assert_same(&left(&setup.run()), &whole(), "a run that is copied");
     // Done, and with nothing more to copy.

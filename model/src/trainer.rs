@@ -1,24 +1,24 @@
 //! One training step, the same for every method. The caller owns the loop.
 
+mod saved;
+mod traced;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::{ParamId, list_param_ids};
-use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
 
-use crate::kept::{Kept, within};
 use crate::method::{Futures, LearningRate, Method, Ratio, Setting, Warning};
 use crate::norm::Mode;
 use crate::seen::Seen;
-use crate::trace::{self, NotFinite};
-use crate::watched::{self, First};
+use crate::trace::NotFinite;
 use crate::work::Work;
 use crate::{
     Clips, Config, EmbedConfig, EncoderChoice, Error, Input, Pool, Result, TrainConfig, device,
-    gradients, optimizer, weights,
+    gradients,
 };
 
 /// A method together with its optimizer, whichever method it is.
@@ -144,24 +144,6 @@ pub(crate) struct MethodTrainer<M: Method> {
     warned: BTreeSet<String>,
 }
 
-/// The file of the optimizer's moments.
-const OPTIMIZER: &str = "optimizer.safetensors";
-/// The file of what the method remembers beside its networks.
-const METHOD: &str = "method.safetensors";
-
-/// What of a trainer is no tensor.
-#[derive(Debug, Deserialize, Serialize)]
-struct Note {
-    step: u64,
-    warned: Vec<String>,
-}
-
-impl Note {
-    fn of(kept: &Kept) -> std::result::Result<Self, String> {
-        serde_json::from_str(&kept.note).map_err(|err| format!("its note: {err}"))
-    }
-}
-
 impl<M: Method> MethodTrainer<M> {
     pub(crate) fn new(method: M, student: M::Student, config: &Config, device: &Device) -> Self {
         let groups = method.learning_rates(&student);
@@ -271,32 +253,6 @@ impl<M: Method> MethodTrainer<M> {
         }
     }
 
-    /// What of the trainer is no network, and what the method remembers.
-    fn remembered(&self) -> Kept {
-        let warned = self.warned.iter().cloned().collect();
-        let note = serde_json::to_string(&Note { step: self.step, warned });
-        let mut kept = Kept::noted(note.expect("numbers and text"));
-        self.method.remember(&mut kept);
-        kept
-    }
-
-    /// What a layer gave, under its name.
-    fn output_of(&self, First { weight, found }: First) -> NotFinite {
-        let of_student =
-            trace::layer(self.student(), weight).map(|it| format!("the output of {it}"));
-        let of_teacher = || {
-            let encoder = self.method.encoder(self.student(), EncoderChoice::Teacher);
-            let name = trace::layer(&encoder, weight);
-            // An encoder's first name is that of its kind.
-            let name = name.and_then(|it| Some(it.split_once('.')?.1.to_owned()));
-            name.map_or_else(
-                || "the output of a layer of the teacher".to_owned(),
-                |it| format!("the output of the teacher's {it}"),
-            )
-        };
-        NotFinite { what: of_student.unwrap_or_else(of_teacher), ..found }
-    }
-
     fn choice(&self) -> EncoderChoice {
         let best =
             if self.method.has_teacher() { EncoderChoice::Teacher } else { EncoderChoice::Student };
@@ -318,25 +274,7 @@ impl<M: Method> Trainer for MethodTrainer<M> {
     }
 
     fn trace(&mut self, clips: &Clips) -> Vec<NotFinite> {
-        self.step += 1;
-        let mut found = trace::weights(self.student(), "before the step");
-        found.extend(clips.not_finite());
-        if !found.is_empty() {
-            return found;
-        }
-        let (seen, grads) = self.gradients(clips, device::parts(&self.device), true);
-        let wrong = seen.values().into_iter().filter(|it| !it.1.is_finite());
-        found.extend(wrong.map(|(name, _)| NotFinite { what: name, wrong: 1, of: 1 }));
-        if found.is_empty() {
-            found = trace::gradients(self.student(), &grads);
-        }
-        if found.is_empty() {
-            self.learn(grads);
-            return trace::weights(self.student(), "after the step");
-        }
-        // Once more in one part, which is worked on by this thread.
-        let layer = watched::first(|| drop(self.gradients(clips, 1, false)));
-        layer.map(|it| self.output_of(it)).into_iter().chain(found).collect()
+        self.look_for_the_first(clips)
     }
 
     fn embed(&self, clips: &Clips) -> Embeddings {
@@ -377,25 +315,11 @@ impl<M: Method> Trainer for MethodTrainer<M> {
     }
 
     fn save(&self, folder: &Path) -> Result<()> {
-        self.method.save(self.student(), folder)?;
-        let path = folder.join(OPTIMIZER);
-        optimizer::state::save(&self.optimizer, self.student(), &path)?;
-        self.remembered().write(&folder.join(METHOD))
+        self.write_to(folder)
     }
 
     fn load(&mut self, folder: &Path) -> Result<()> {
-        let student = self.student.take().expect("no step is under way");
-        let student = weights::load(student, &folder.join("student.safetensors"))?;
-        let optimizer = std::mem::replace(&mut self.optimizer, AdamWConfig::new().init());
-        let path = folder.join(OPTIMIZER);
-        self.optimizer = optimizer::state::load(optimizer, &student, &path)?;
-        self.student = Some(student);
-        self.method.load_teacher(folder)?;
-        let path = folder.join(METHOD);
-        let mut kept = Kept::read(&path)?;
-        let Note { step, warned } = within(&path, Note::of(&kept))?;
-        (self.step, self.warned) = (step, warned.into_iter().collect());
-        within(&path, self.method.recall(&mut kept, &self.device))
+        self.read_from(folder)
     }
 }
 
