@@ -27,8 +27,8 @@ use zstd::zstd_safe::CParameter;
 /// a smaller page a block would hold exponents and mantissas, and compress worse by a tenth.
 const PAGE_BYTES: usize = 512 << 10;
 
-/// zstd looks for bytes that came before in a table of two to this places. Of 2^14, its default for
-/// pages of this size, more is looked up than found: vectors have few repeated bytes.
+/// zstd looks for bytes that came before in a table of two to this places, half of its default.
+/// Vectors have few of them: a smaller table is faster, and gives smaller pages.
 const HASH_LOG: u32 = 13;
 
 /// The vectors of an open row group.
