@@ -4,8 +4,8 @@
 //! write FOLDER RECORDS ROWS WIDTH [plain]
 //! ```
 //!
-//! `plain` writes the rows with the Parquet writer alone, without write-ahead files, other tables
-//! and a thread: what the store adds is the difference.
+//! `plain` writes the vectors with the crate parquet alone, without write-ahead files, other tables
+//! and a thread. The store writes them in a way of its own, which costs less.
 
 #![allow(
     clippy::unwrap_used,

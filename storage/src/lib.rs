@@ -24,9 +24,11 @@ mod run;
 mod seal;
 
 mod columns;
+mod group;
 mod part;
 mod store;
 mod table;
+mod vectors;
 mod wal;
 mod writer;
 

@@ -1,6 +1,7 @@
 //! One file of a table, from its first row to its name.
 
 use std::fs::{self, File};
+use std::io::BufWriter;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,9 +12,11 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::fault::point;
+use crate::group::Group;
 use crate::publish::{failed, publish, temporary};
 use crate::run::Metadata;
 use crate::{Error, Result};
@@ -22,12 +25,17 @@ use crate::{Error, Result};
 /// are.
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
+/// Parquet's writer copies a column to the file in pieces of 8 KiB, each a system call without
+/// this.
+const BUFFER_BYTES: usize = 256 << 10;
+
 /// A part that is being written. Dropped before it is published, it leaves nothing behind.
 pub(crate) struct Part {
     path: PathBuf,
     opened: Instant,
     rows: usize,
-    writer: ArrowWriter<File>,
+    writer: SerializedFileWriter<BufWriter<File>>,
+    group: Group,
     published: bool,
 }
 
@@ -42,20 +50,26 @@ impl Part {
         let properties = properties(&schema, metadata);
         // PyArrow, and Hugging Face datasets over it, look for metadata in the Arrow schema only.
         let schema = Arc::new(metadata.put_into(&schema));
-        let writer = ArrowWriter::try_new(file, schema, Some(properties))
+        let file = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let (writer, group) = ArrowWriter::try_new(file, schema.clone(), Some(properties))
+            .and_then(ArrowWriter::into_serialized_writer)
+            .and_then(|(writer, columns)| {
+                let group = Group::new(schema, writer.schema_descr(), columns)?;
+                Ok((writer, group))
+            })
             .map_err(|source| Error::Part { path: written, source })?;
-        Ok(Self { path, opened: Instant::now(), rows: 0, writer, published: false })
+        Ok(Self { path, opened: Instant::now(), rows: 0, writer, group, published: false })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         point("part.write");
-        self.writer.write(batch).map_err(|source| self.broken(source))?;
+        self.group.write(batch).map_err(|source| self.broken(source))?;
         point("part.written");
         self.rows += batch.num_rows();
-        if self.writer.memory_size() < ROW_GROUP_BYTES {
+        if self.group.memory_size() < ROW_GROUP_BYTES {
             return Ok(());
         }
-        self.writer.flush().map_err(|source| self.broken(source))
+        self.group.flush(&mut self.writer).map_err(|source| self.broken(source))
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -69,9 +83,12 @@ impl Part {
     /// Makes it visible under its own name. Returns its size in bytes.
     pub(crate) fn publish(mut self) -> Result<u64> {
         point("part.finish");
-        self.writer.finish().map_err(|source| self.broken(source))?;
+        self.group
+            .flush(&mut self.writer)
+            .and_then(|()| self.writer.finish())
+            .map_err(|source| self.broken(source))?;
         point("part.finished");
-        let file = self.writer.inner();
+        let file = self.writer.inner().get_ref();
         publish(file, &self.path)?;
         self.published = true;
         Ok(file.metadata().map_err(failed("read the size of", &self.path))?.len())

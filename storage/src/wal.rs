@@ -32,13 +32,19 @@ const SAVE_EVERY: Duration = Duration::from_millis(500);
 /// Bytes before a frame's stream.
 const HEADER: usize = 8;
 
+/// What ends an Arrow IPC stream.
+const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
 /// The write-ahead file of an open part. Dropped, it stays.
 pub(crate) struct Wal {
     path: PathBuf,
     file: File,
     schema: SchemaRef,
-    /// The newest frame; kept for its memory.
-    frame: Vec<u8>,
+    /// Makes frames, the newest of which it holds.
+    frame: StreamWriter<Vec<u8>>,
+    /// Bytes of a frame before its batch: all begin with the header and the same schema, and what
+    /// comes after is cut off and written anew.
+    start: usize,
     /// When the oldest row was written that may not be on disk yet.
     unsaved: Option<Instant>,
     /// Whether the file's name is on disk.
@@ -51,17 +57,33 @@ impl Wal {
         point("wal.create");
         let file = File::create_new(&path).map_err(failed("create", &path))?;
         point("wal.created");
-        Ok(Self { path, file, schema, frame: Vec::new(), unsaved: None, named: false })
+        let frame = StreamWriter::try_new(vec![0; HEADER], &schema);
+        let frame = frame.map_err(io::Error::other).map_err(failed("write", &path))?;
+        let start = frame.get_ref().len();
+        Ok(Self { path, file, schema, frame, start, unsaved: None, named: false })
     }
 
     /// Appends a record's rows.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let framed = frame(&mut self.frame, &self.schema, batch);
-        framed.map_err(io::Error::other).map_err(failed("write", &self.path))?;
+        self.fill(batch).map_err(io::Error::other).map_err(failed("write", &self.path))?;
         point("wal.write");
-        self.file.write_all(&self.frame).map_err(failed("write", &self.path))?;
+        self.file.write_all(self.frame.get_ref()).map_err(failed("write", &self.path))?;
         point("wal.written");
         self.unsaved.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    fn fill(&mut self, batch: &RecordBatch) -> std::result::Result<(), ArrowError> {
+        self.frame.get_mut().truncate(self.start);
+        self.frame.write(&batch.clone().with_schema(self.schema.clone())?)?;
+        let frame = self.frame.get_mut();
+        frame.extend(END);
+        let (header, stream) = frame.split_at_mut(HEADER);
+        let length = u32::try_from(stream.len()).map_err(|_| {
+            ArrowError::InvalidArgumentError("a record of 4 GiB or more".to_owned())
+        })?;
+        header[..4].copy_from_slice(&length.to_le_bytes());
+        header[4..].copy_from_slice(&crc32c::crc32c(stream).to_le_bytes());
         Ok(())
     }
 
@@ -87,27 +109,6 @@ impl Wal {
     pub(crate) fn remove(self) -> Result<()> {
         remove(&self.path)
     }
-}
-
-fn frame(
-    frame: &mut Vec<u8>,
-    schema: &SchemaRef,
-    batch: &RecordBatch,
-) -> std::result::Result<(), ArrowError> {
-    frame.clear();
-    frame.resize(HEADER, 0);
-    let batch = batch.clone().with_schema(schema.clone())?;
-    let mut writer = StreamWriter::try_new(&mut *frame, schema)?;
-    writer.write(&batch)?;
-    writer.finish()?;
-    drop(writer);
-    let stream = &frame[HEADER..];
-    let length = u32::try_from(stream.len())
-        .map_err(|_| ArrowError::InvalidArgumentError("a record of 4 GiB or more".to_owned()))?;
-    let sum = crc32c::crc32c(stream);
-    frame[..4].copy_from_slice(&length.to_le_bytes());
-    frame[4..HEADER].copy_from_slice(&sum.to_le_bytes());
-    Ok(())
 }
 
 /// The whole frames of a write-ahead file, in order.

@@ -1,5 +1,5 @@
-use std::fs;
 use std::sync::Arc;
+use std::{fs, iter};
 
 use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -45,6 +45,16 @@ fn records_come_back_as_they_were() {
     let (batches, ignored) = read(&dir.path().join("wal"), &written().0);
     assert_eq!(batches, [1, 2, 3].map(batch));
     assert_eq!(ignored, 0);
+}
+
+#[test]
+fn every_frame_is_a_whole_stream() {
+    let (bytes, ends) = written();
+    for (number, (start, end)) in iter::zip(1.., iter::zip([0, ends[0], ends[1]], ends)) {
+        let mut stream = StreamWriter::try_new(Vec::new(), &batch(0).schema()).unwrap();
+        stream.write(&batch(number)).unwrap();
+        assert_eq!(bytes[start + HEADER..end], stream.into_inner().unwrap());
+    }
 }
 
 #[test]
