@@ -88,7 +88,11 @@ impl Card<'_> {
     /// What the run measured, as a table.
     fn metrics(&self) -> String {
         let Some(storage::Reading { step, values }) = self.measured else { return String::new() };
-        let rows = values.iter().map(|(name, value)| format!("| `{name}` | {value:.4} |\n"));
+        let shown = |value: f64| match value.abs() < 1e-3 && value != 0.0 {
+            true => format!("{value:.3e}"),
+            false => format!("{value:.4}"),
+        };
+        let rows = values.iter().map(|(name, value)| format!("| `{name}` | {} |\n", shown(*value)));
         format!(
             "## Metrics\n\n\
              As the run measured them at step {step}, on the clips that it trained on. Nothing was \

@@ -3,6 +3,7 @@
     bucket.py serve                        prints its port, and serves until its input ends
     bucket.py copy PORT PREFIX FOLDER      copies all objects by PyArrow's own S3 client
     bucket.py rows PORT PREFIX             counts the rows of every table, read in the bucket
+    bucket.py put PORT KEY FILE            writes a file as an object
     bucket.py damage PORT KEY              changes a bit of an object
 """
 
@@ -55,6 +56,11 @@ def rows(port, prefix):
         print(table, found.count_rows() if there else 0)
 
 
+def put(port, key, file):
+    with connect(port).open_output_stream(f"{BUCKET}/{key}") as out:
+        out.write(Path(file).read_bytes())
+
+
 def damage(port, key):
     bucket = connect(port)
     bytes_ = bytearray(bucket.open_input_stream(f"{BUCKET}/{key}").read())
@@ -64,4 +70,5 @@ def damage(port, key):
 
 
 if __name__ == "__main__":
-    {"serve": serve, "copy": copy, "rows": rows, "damage": damage}[sys.argv[1]](*sys.argv[2:])
+    commands = {"serve": serve, "copy": copy, "rows": rows, "put": put, "damage": damage}
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -5,10 +5,12 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use support::bucket::Bucket;
-use support::left::{assert_same, left};
+use support::left::{self, assert_same, left};
+use support::processes::eventually;
 use support::{Done, Setup, Table, assert_balanced, finish, looped, media};
 
 const STEPS: i64 = 12;
@@ -58,8 +60,7 @@ fn files(run: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// The bucket has what the run's folder has, and nothing else; PyArrow counts the same rows in it.
 fn assert_mirrored(setup: &Setup, bucket: &Bucket) {
-    let folder = tempfile::tempdir().unwrap();
-    bucket.copy("runs/first", folder.path());
+    let folder = bucket.copy("runs/first");
     let (seen, wanted) = (files(folder.path()), files(&setup.run()));
     assert_eq!(seen.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
     assert!(seen == wanted, "the bytes differ");
@@ -68,7 +69,7 @@ fn assert_mirrored(setup: &Setup, bucket: &Bucket) {
     let rows = bucket.rows("runs/first");
     for name in ["metrics", "embeddings", "streams", "events"] {
         let wanted = format!("{name} {}\n", setup.table(name).rows());
-        assert!(rows.stdout.contains(&wanted), "{wanted}{rows}");
+        assert!(rows.contains(&wanted), "{wanted} is not in {rows}");
     }
 }
 
@@ -97,8 +98,14 @@ fn a_bucket_has_what_the_folder_has() {
 fn a_run_whose_machine_is_lost_goes_on_from_the_bucket() {
     let (wanted, setup, bucket) = (whole(), setup(), Bucket::start());
     finish(train(&setup, &bucket, 6, &[])).ended_with(0);
-    // Parts that came later are in the bucket, and no later checkpoint.
     die(&setup, &bucket, "remote after:16");
+    // Parts that came later are in the bucket, and no later checkpoint.
+    let there = bucket.copy("runs/first");
+    let state = fs::read(there.path().join("checkpoints/step-00000006/state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    let parts = fs::read_dir(there.path().join("metrics")).unwrap().count() as u64;
+    assert!(parts > state["parts"]["metrics"].as_u64().unwrap(), "{parts} parts of metrics");
+    assert_eq!(left::newest(there.path()).file_name().unwrap(), "step-00000006");
     fs::remove_dir_all(setup.run()).unwrap();
     let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
     done.complains(&["was made again from s3://onward/runs/first", "going on after step 6"]);
@@ -108,9 +115,38 @@ fn a_run_whose_machine_is_lost_goes_on_from_the_bucket() {
 }
 
 #[test]
+fn a_run_that_is_done_is_fetched_with_its_last_rows_and_all_its_checkpoints() {
+    let (setup, bucket) = (setup(), Bucket::start());
+    let sets = ["checkpoint.keep_last=1", "checkpoint.keep_every=6"];
+    finish(train(&setup, &bucket, STEPS, &sets)).ended_with(0);
+    let before = files(&setup.run());
+    assert!(before.contains_key("checkpoints/step-00000006/state.json"));
+    fs::remove_dir_all(setup.run()).unwrap();
+    let done = finish(train(&setup, &bucket, STEPS, &sets)).ended_with(0);
+    done.complains(&["was made again from s3://onward/runs/first", "has done its 12 steps"]);
+    assert_mirrored(&setup, &bucket);
+    let after = files(&setup.run());
+    for (name, bytes) in before.iter().filter(|it| it.0.contains('/')) {
+        assert!(after.get(name) == Some(bytes), "{name}");
+    }
+    assert_balanced(&setup.table("streams"));
+    // It goes on, and the regular checkpoint of before is still there.
+    finish(train(&setup, &bucket, 18, &sets)).ended_with(0);
+    assert!(files(&setup.run()).contains_key("checkpoints/step-00000006/state.json"));
+    assert_mirrored(&setup, &bucket);
+}
+
+#[test]
 fn a_run_killed_at_any_point_of_its_copying_ends_as_if_it_had_not_been() {
     let wanted = whole();
-    for fault in ["remote before:3", "remote after:3", "remote before:20", "remote after:41"] {
+    for fault in [
+        "remote before:1",
+        "remote after:1",
+        "remote before:3",
+        "remote after:3",
+        "remote before:20",
+        "remote after:41",
+    ] {
         let (setup, bucket) = (setup(), Bucket::start());
         die(&setup, &bucket, fault);
         finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
@@ -126,7 +162,7 @@ fn a_damaged_checkpoint_in_the_bucket_is_left_and_the_one_before_it_is_used() {
     fs::remove_dir_all(setup.run()).unwrap();
     bucket.damage("runs/first/checkpoints/step-00000006/student.safetensors");
     let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
-    done.complains(&["the checkpoint of step 6", "is damaged", "going on after step 3"]);
+    done.complains(&["the checkpoint of step 6", "damaged", "going on after step 3"]);
     assert_same(&left(&setup.run()), &wanted, "a damaged checkpoint");
     assert_mirrored(&setup, &bucket);
 }
@@ -159,8 +195,7 @@ fn a_bucket_of_another_run_is_refused_and_a_fresh_one_sets_it_aside() {
 
     fresh(&second, &bucket, 3).ended_with(0).complains(&["is now in s3://onward/runs/first.1"]);
     assert_mirrored(&second, &bucket);
-    let folder = tempfile::tempdir().unwrap();
-    bucket.copy("runs/first.1", folder.path());
+    let folder = bucket.copy("runs/first.1");
     assert!(files(folder.path()) == before, "what was set aside is not what was there");
 }
 
@@ -189,23 +224,29 @@ fn what_cannot_work_is_said_before_anything_is_made() {
 #[test]
 fn the_run_goes_on_while_the_store_is_away_and_the_copy_is_made_good() {
     let (setup, disk) = (setup(), tempfile::tempdir().unwrap());
-    let place = disk.path().join("mirror");
+    // A link, which becomes another one at once.
+    let (place, there) = (disk.path().join("mirror"), disk.path().join("there"));
+    let turn = |to: &str| {
+        let link = disk.path().join("link");
+        symlink(disk.path().join(to), &link).unwrap();
+        fs::rename(&link, &place).unwrap();
+    };
+    fs::create_dir(&there).unwrap();
+    fs::write(disk.path().join("file"), "").unwrap();
+    turn("there");
     let url = format!("storage.url=file://{}/first", place.display());
     let sets = [url.as_str(), "checkpoint.every_steps=20", "storage.rows_per_part=20"];
     let mut run = setup.endless(&sets);
     run.wait_for("copied to file://");
+    eventually("something is copied", || there.join("first/metrics").exists());
     // A file in the place of the folder: nothing can be read or written there.
-    let away = disk.path().join("away");
-    support::processes::eventually("something is copied", || place.join("first/metrics").exists());
-    fs::rename(&place, &away).unwrap();
-    fs::write(&place, "").unwrap();
+    turn("file");
     run.wait_for("the run goes on without it");
-    fs::remove_file(&place).unwrap();
-    fs::rename(&away, &place).unwrap();
+    turn("there");
     run.wait_for("is back, and has all");
     run.signal("TERM");
     run.finish().ended_with(0);
-    let (seen, wanted) = (files(&place.join("first")), files(&setup.run()));
+    let (seen, wanted) = (files(&there.join("first")), files(&setup.run()));
     assert_eq!(seen.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
     assert!(seen == wanted, "the bytes differ");
     let events = Table::read(&setup.run(), "events");

@@ -35,9 +35,19 @@ pub(crate) fn receive(
 ) -> anyhow::Result<()> {
     appear(folder, |unfinished| {
         fill(unfinished)?;
-        verify(unfinished)?;
+        verify(unfinished).context(Damaged)?;
         sync(unfinished)
     })
+}
+
+/// Why a folder was not received: its files are not those of its sums.
+#[derive(Debug)]
+pub(crate) struct Damaged;
+
+impl std::fmt::Display for Damaged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("it is damaged")
+    }
 }
 
 fn appear(folder: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {

@@ -7,11 +7,12 @@ use anyhow::{Context as _, bail, ensure};
 use storage::Remote;
 use tracing::{info, warn};
 
-use super::{folder, path, read};
+use super::folder::{self, Damaged};
+use super::{Found, path, read, verify};
 
-/// Makes a run's folder again from the newest whole checkpoint in the store, with all parts that
-/// belong to it. Says whether there was a run. `config.toml` comes last: a folder without it is made
-/// again from the start.
+/// Makes a run's folder again from the store: all checkpoints that are whole there, and the tables.
+/// Says whether there was a run. `config.toml` comes last: a folder without it is made again, from
+/// what is there already. A checkpoint that is damaged in the store is set aside there.
 pub(crate) fn restore(run: &Path, remote: &Remote) -> anyhow::Result<bool> {
     let Some(owner) = remote.owner()? else { return Ok(false) };
     let (url, here) = (remote.url(), run.display());
@@ -23,45 +24,62 @@ pub(crate) fn restore(run: &Path, remote: &Remote) -> anyhow::Result<bool> {
     );
     fs::create_dir_all(run).with_context(|| format!("could not create {here}"))?;
     let _lock = storage::lock(run)?;
-    let Some(step) = fetch_newest(run, remote, &steps)? else {
+    info!("making {here} again from {url}; Ctrl-C twice leaves it for later");
+    let mut newest = None;
+    for step in steps.iter().rev() {
+        match fetch(run, remote, *step, newest.is_none()) {
+            Ok(()) => newest = newest.or(Some(*step)),
+            Err(err) if err.is::<Damaged>() => {
+                warn!("the checkpoint of step {step} in {url} cannot be used: {err:#}");
+                folder::remove(&path(run, *step))?;
+                remote.set_checkpoint_aside(*step)?;
+            }
+            Err(err) => return Err(err),
+        }
+    }
+    let Some(step) = newest else {
         bail!(
-            "all {} checkpoints in {url} are damaged: restore one from a backup, or begin anew \
+            "all {} checkpoints in {url} were damaged, and are in {url}/superseded: begin anew \
              with --fresh, which sets that run aside",
             steps.len()
         )
     };
-    let state = read(&path(run, step))?;
-    remote.fetch_tables(run, &state.parts)?;
-    remote.fetch("config.toml", &run.join("config.toml"))?;
+    for name in ["environment.json", "config.toml"] {
+        remote.fetch(name, &run.join(name))?;
+    }
     info!("{here} was made again from {url}, as it was after step {step}");
     Ok(true)
 }
 
-/// The step of the newest checkpoint that arrives whole. Those after it are named loudly.
-fn fetch_newest(run: &Path, remote: &Remote, steps: &[u64]) -> anyhow::Result<Option<u64>> {
-    for step in steps.iter().rev() {
-        let fill = |folder: &Path| Ok(remote.fetch_checkpoint(*step, folder)?);
-        match folder::receive(&path(run, *step), fill) {
-            Ok(()) => return Ok(Some(*step)),
-            Err(err) if err.downcast_ref::<storage::Error>().is_some() => return Err(err),
-            Err(err) => {
-                warn!("the checkpoint of step {step} in {} is damaged: {err:#}", remote.url())
-            }
-        }
+/// Fetches the checkpoint of a step; of the newest the tables, too, without which it is worth no
+/// more than a damaged one.
+fn fetch(run: &Path, remote: &Remote, step: u64, is_newest: bool) -> anyhow::Result<()> {
+    let folder = path(run, step);
+    if verify(&folder).is_err() {
+        folder::receive(&folder, |it| Ok(remote.fetch_checkpoint(step, it)?))?;
     }
-    Ok(None)
+    if !is_newest {
+        return Ok(());
+    }
+    match remote.fetch_tables(run, &read(&folder)?.parts) {
+        Err(err @ storage::Error::Gone { .. }) => Err(anyhow::Error::new(err).context(Damaged)),
+        other => Ok(other?),
+    }
 }
 
 /// Refuses to go on with a run of which the store has later checkpoints: another machine went on
-/// with it.
+/// with it. One that is damaged here was here, too.
 pub(crate) fn refuse_behind(
     run: &Path,
     run_id: &str,
-    step: u64,
+    found: Option<&Found>,
     remote: &Remote,
 ) -> anyhow::Result<()> {
+    let damaged = found.iter().flat_map(|it| &it.damaged).filter_map(|it| step_of(it));
+    let step = found.map_or(0, |it| it.state.step);
     let newest = remote.steps()?.last().copied().unwrap_or(0);
-    if newest <= step || remote.owner()?.as_deref() != Some(run_id) {
+    let is_behind = newest > damaged.max().unwrap_or(0).max(step);
+    if !is_behind || remote.owner()?.as_deref() != Some(run_id) {
         return Ok(());
     }
     let (url, here) = (remote.url(), run.display());
@@ -69,4 +87,8 @@ pub(crate) fn refuse_behind(
         "{url} has this run as it was after step {newest}, and {here} as it was after step {step}: \
          move {here} away to go on from {url}, or choose another storage.url"
     )
+}
+
+fn step_of(folder: &Path) -> Option<u64> {
+    folder.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
 }

@@ -60,13 +60,12 @@ pub(super) fn look(config: &Config, fresh: bool, remote: Option<&Remote>) -> any
     let Some(found) = checkpoint::newest(run)? else {
         let run_id = environment::run_id(run);
         if let (Some(remote), Some(run_id)) = (remote, &run_id) {
-            checkpoint::refuse_behind(run, run_id, 0, remote)?;
+            checkpoint::refuse_behind(run, run_id, None, remote)?;
         }
         return Ok(From::Rows { run_id });
     };
-    // A later one that is whole in one place and damaged in the other is no reason to stop.
-    if let Some(remote) = remote.filter(|_| is_here && found.damaged.is_empty()) {
-        checkpoint::refuse_behind(run, &found.state.run_id, found.state.step, remote)?;
+    if let Some(remote) = remote {
+        checkpoint::refuse_behind(run, &found.state.run_id, Some(&found), remote)?;
     }
     let changes = checkpoint::changes::between(&found.state.config, &config.resolved()?)?;
     let (may, may_not): (Vec<_>, Vec<_>) = changes.iter().partition(|it| it.may());
@@ -119,8 +118,9 @@ fn start(
     device: &str,
 ) -> anyhow::Result<Begun> {
     let store = open(&config.storage, &identity(config, &run_id)?)?;
-    let mirror = mirror(config, remote, &run_id, &Seal::default(), 0)?;
+    // First, so that a start that fails in the store can be tried again.
     environment::write(config, device, &run_id, None)?;
+    let mirror = mirror(config, remote, &run_id, &Seal::default(), 0)?;
     let ingest = pipeline::start(&config.pipeline, config.seed)?;
     Ok(Begun { run_id, step: 0, store, mirror, ingest, ledger: Ledger::default(), events })
 }
@@ -170,6 +170,7 @@ pub(super) fn copy_rest(config: &Config, found: &Found, remote: Remote) -> anyho
     let run = &config.storage.dir;
     let lock = storage::lock(run)?;
     let State { run_id, step, .. } = &found.state;
+    info!("copying what {} lacks; Ctrl-C twice leaves it for later", remote.url());
     Mirror::start(remote, run, run_id, &Seal::whole(run)?, *step)?.finish()?;
     drop(lock);
     Ok(())

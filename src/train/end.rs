@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use pipeline::{Outcome, StreamReport};
 use storage::{Events, Mirror, Record, TableSummary};
-use tracing::warn;
+use tracing::{error, info, warn};
 
 use super::Run;
 use super::events::event;
@@ -40,19 +40,33 @@ impl Run<'_> {
         let last = events.try_iter().map(|it| streams.take(it)).chain(news).collect();
         let last = store.write(Record::Events(Events { step, rows: last }));
         let tables = store.finish().context("the tables are incomplete");
-        let copied = mirror.map_or(Ok(()), Mirror::finish);
+        let copied = mirror.map_or(Ok(()), copy_rest);
         // The writer's own error says why writing to it failed, so it goes first.
         if let Err(err) = trained
             && !is_stopped(&err)
         {
+            copied.unwrap_or_else(|it| error!("{it:#}"));
             return Err(err);
         }
         let tables = tables?;
         rows.and(last)?;
-        copied
-            .context("the object store lacks some of the run: the same command copies the rest")?;
-        Ok(Ended { steps: step, before, streams: reports, tables, checkpoint: saved? })
+        let checkpoint = saved?;
+        copied?;
+        Ok(Ended { steps: step, before, streams: reports, tables, checkpoint })
     }
+}
+
+/// Waits for the object store.
+fn copy_rest(mirror: Mirror) -> anyhow::Result<()> {
+    info!("copying the rest to the object store; a second Ctrl-C leaves it to the next start");
+    mirror.finish().map_err(|err| {
+        let is_late = matches!(err, storage::Error::Remote { .. } | storage::Error::File { .. });
+        let err = anyhow::Error::new(err);
+        match is_late {
+            true => err.context("the object store lacks a part: the same command copies the rest"),
+            false => err,
+        }
+    })
 }
 
 fn is_divergence(err: &anyhow::Error) -> bool {
@@ -61,7 +75,8 @@ fn is_divergence(err: &anyhow::Error) -> bool {
 
 /// Whether a thread that writes or copies ended first; then it knows why.
 fn is_stopped(err: &anyhow::Error) -> bool {
-    matches!(err.downcast_ref(), Some(storage::Error::Stopped))
+    let err = err.downcast_ref();
+    matches!(err, Some(storage::Error::Stopped | storage::Error::Unmirrored))
 }
 
 impl Ended {

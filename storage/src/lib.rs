@@ -172,7 +172,7 @@ pub enum Error {
         source: ParquetError,
     },
     /// The object store refused, or was not there.
-    #[error("could not {action} {place}: check the network, the AWS_ variables and the bucket")]
+    #[error("could not {action} {place}: check {}", remote::to_check(place))]
     Remote {
         /// What was tried, as a verb.
         action: &'static str,
@@ -191,6 +191,15 @@ pub enum Error {
         place: String,
         /// The id of the run.
         run: String,
+    },
+    /// Another process goes on with the run.
+    #[error(
+        "{place} was taken over by another process of this run: let only one of them go on, in one \
+         folder"
+    )]
+    Taken {
+        /// The folder's URL.
+        place: String,
     },
     /// An object of the run's folder has other bytes than the run's file.
     #[error(
@@ -240,6 +249,11 @@ pub enum Error {
     /// The writer thread could not be started.
     #[error("could not start the thread that writes the tables: close other programs")]
     Thread(#[source] io::Error),
+    /// The thread that copies to the object store has ended; [`Mirror::finish`] says why.
+    #[error(
+        "the run is no longer copied to the object store: a defect, if nothing before says why"
+    )]
+    Unmirrored,
     /// The writer thread has ended; [`Store::finish`] says why.
     #[error("the tables are no longer written: finish the store to learn why")]
     Stopped,

@@ -1,127 +1,124 @@
 //! Large files in a bucket: S3 over HTTP, against a server on the loopback interface (moto).
 
 // Clippy knows a test by its attribute, and not the functions that tests share.
-#![allow(clippy::unwrap_used)]
+#![allow(dead_code, clippy::unwrap_used)]
 
+#[path = "../../tests/support/bucket.rs"]
+mod bucket;
 mod run;
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use storage::{Mirror, Record, Remote, Seal};
+use storage::{Error, Mirror, Record, Remote, Seal};
 
+use bucket::Bucket;
 use run::{config, embeddings, named, parts};
 
 /// The folder that the child copies.
 const FOLDER: &str = "ONWARD_TEST_FOLDER";
 const URL: &str = "s3://onward/runs/first";
+const PART: &str = "embeddings/part-00000.parquet";
+const WEIGHTS: &str = "checkpoints/step-00000001/encoder.safetensors";
 
-/// The process that the other test starts, because the environment says where the bucket is.
+/// The process that the other tests start, because the environment says where the bucket is. It
+/// takes the store's folder, waits to be told, and copies.
 #[test]
 fn child() {
     let Some(dir) = env::var_os(FOLDER).map(PathBuf::from) else { return };
     let _lock = storage::lock(&dir).unwrap();
     let remote = Remote::open(URL).unwrap();
     let mirror = Mirror::start(remote, &dir, "first-1", &Seal::whole(&dir).unwrap(), 1).unwrap();
-    mirror.finish().unwrap();
-}
-
-/// A run with a part and a file of a checkpoint that take several requests each.
-fn large(dir: &Path, step: u64) {
-    let store = storage::start(&config(dir), &named("first")).unwrap();
-    store.write(Record::Embeddings(embeddings(step, 4000, 1024))).unwrap();
-    store.finish().unwrap();
-    let folder = dir.join("checkpoints/step-00000001");
-    fs::create_dir_all(&folder).unwrap();
-    fs::copy(&parts(dir, "embeddings")[0], folder.join("encoder.safetensors")).unwrap();
-    fs::write(folder.join("SHA256SUMS"), "of it").unwrap();
-}
-
-struct Bucket {
-    server: Child,
-    port: String,
-}
-
-impl Bucket {
-    fn start() -> Self {
-        let mut command = script(&["serve"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut server = command.spawn().unwrap();
-        let mut port = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
-        assert!(!port.is_empty(), "there is no moto: run the tests by scripts/test");
-        Self { server, port: port.trim().to_owned() }
+    println!("\nclaimed");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    fs::rename(dir.join("later"), dir.join("embeddings")).unwrap();
+    match mirror.finish() {
+        Ok(()) => println!("copied"),
+        Err(Error::Foreign { place }) => println!("foreign {place}"),
+        Err(other) => panic!("{other:?}"),
     }
+}
 
-    /// Copies a run's folder to the bucket. What the process said if it failed.
-    fn fill(&self, dir: &Path) -> Result<(), String> {
+/// Such a process, which has taken the store's folder.
+struct Claimed(Child);
+
+impl Claimed {
+    fn start(bucket: &Bucket, dir: &Path) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "child", "--nocapture"]).env(FOLDER, dir).envs([
-            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port).as_str()),
-            ("AWS_ALLOW_HTTP", "true"),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_REGION", "us-east-1"),
-        ]);
-        let output = command.output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() { Ok(()) } else { Err(text) }
+        command.args(["--exact", "child", "--nocapture"]).env(FOLDER, dir);
+        bucket.tell(&mut command);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while line.trim() != "claimed" {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended early");
+        }
+        child.stdout = Some(lines.into_inner());
+        Self(child)
     }
 
-    /// All objects of the run as PyArrow's own client reads them.
-    fn copy(&self) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = script(&["copy", &self.port, "runs/first"]);
-        assert!(command.arg(folder.path()).status().unwrap().success());
-        folder
-    }
-}
-
-impl Drop for Bucket {
-    fn drop(&mut self) {
-        self.server.kill().ok();
-        self.server.wait().ok();
+    /// Lets it copy. What it printed.
+    fn copy(mut self) -> String {
+        self.0.stdin.take().unwrap().write_all(b"\n").unwrap();
+        let mut said = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(self.0.wait().unwrap().success(), "{said}");
+        said
     }
 }
 
-fn script(arguments: &[&str]) -> Command {
-    let python = env::var("ONWARD_PYTHON").unwrap_or_else(|_| "python3".into());
-    let mut command = Command::new(python);
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/bucket.py")).args(arguments);
-    command
+/// A run with a part of that many vectors, which is not where it belongs yet, and a checkpoint of
+/// the same size.
+fn run_of(vectors: usize, step: u64) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = storage::start(&config(dir.path()), &named("first")).unwrap();
+    store.write(Record::Embeddings(embeddings(step, vectors, 1024))).unwrap();
+    store.finish().unwrap();
+    let folder = dir.path().join("checkpoints/step-00000001");
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(&parts(dir.path(), "embeddings")[0], folder.join("encoder.safetensors")).unwrap();
+    fs::write(folder.join("SHA256SUMS"), "of it").unwrap();
+    fs::rename(dir.path().join("embeddings"), dir.path().join("later")).unwrap();
+    dir
 }
-
-const FILES: [&str; 2] =
-    ["embeddings/part-00000.parquet", "checkpoints/step-00000001/encoder.safetensors"];
 
 #[test]
-fn large_files_arrive_whole_and_a_part_is_never_written_over() {
-    let (bucket, dir, other) =
-        (Bucket::start(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    large(dir.path(), 1);
-    bucket.fill(dir.path()).unwrap();
-    let there = bucket.copy();
-    for name in FILES {
+fn large_files_arrive_whole() {
+    let (bucket, dir) = (Bucket::start(), run_of(4000, 1));
+    let said = Claimed::start(&bucket, dir.path()).copy();
+    assert!(said.contains("copied"), "{said}");
+    let there = bucket.copy("runs/first");
+    for name in [PART, WEIGHTS] {
         let bytes = fs::read(dir.path().join(name)).unwrap();
         assert!(bytes.len() > 9 << 20, "{name} has {} bytes: one request's worth", bytes.len());
         assert!(fs::read(there.path().join(name)).unwrap() == bytes, "{name} differs");
     }
     assert!(!there.path().join("staging").exists(), "something is left over");
-    // Once more, with nothing to do.
-    bucket.fill(dir.path()).unwrap();
+}
 
-    // A part of the same size from another process of the same name.
-    large(other.path(), 2);
-    let mine = fs::metadata(dir.path().join(FILES[0])).unwrap().len();
-    let theirs = fs::metadata(other.path().join(FILES[0])).unwrap().len();
-    let said = bucket.fill(other.path()).unwrap_err();
-    assert!(said.contains("Foreign") && said.contains(FILES[0]), "{mine} and {theirs}: {said}");
-    let still = bucket.copy();
-    for name in FILES {
-        let bytes = fs::read(there.path().join(name)).unwrap();
-        assert!(fs::read(still.path().join(name)).unwrap() == bytes, "{name} was written over");
+#[test]
+fn a_part_that_another_process_wrote_meanwhile_is_not_written_over() {
+    // In one request, and in several.
+    for vectors in [10, 4000] {
+        let (bucket, dir) = (Bucket::start(), run_of(vectors, 1));
+        let theirs = run_of(vectors, 2);
+        let claimed = Claimed::start(&bucket, dir.path());
+        bucket.put(&format!("runs/first/{PART}"), &theirs.path().join("later/part-00000.parquet"));
+        let said = claimed.copy();
+        assert!(said.contains(&format!("foreign {URL}/{PART}")), "{said}");
+        let there = bucket.copy("runs/first");
+        let theirs = fs::read(theirs.path().join("later/part-00000.parquet")).unwrap();
+        assert!(fs::read(there.path().join(PART)).unwrap() == theirs, "it was written over");
+
+        // The same bytes count as an earlier attempt, whose answer was lost.
+        let (bucket, dir) = (Bucket::start(), run_of(vectors, 1));
+        let claimed = Claimed::start(&bucket, dir.path());
+        bucket.put(&format!("runs/first/{PART}"), &dir.path().join("later/part-00000.parquet"));
+        let said = claimed.copy();
+        assert!(said.contains("copied"), "{said}");
     }
 }

@@ -1,11 +1,10 @@
-//! An S3 server on the loopback interface (moto), and what PyArrow's own client finds in it.
+//! An S3 server on the loopback interface (moto), and what PyArrow's own client finds in it. The
+//! tests of `storage` share it.
 
 use std::env;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-
-use super::{Done, finish};
 
 /// A server with the empty bucket `onward`; gone when it is dropped.
 pub(crate) struct Bucket {
@@ -36,20 +35,33 @@ impl Bucket {
     }
 
     /// Copies all objects below `prefix` to a folder.
-    pub(crate) fn copy(&self, prefix: &str, to: &Path) {
-        let mut command = script(&["copy", &self.port, prefix]);
-        command.arg(to);
-        finish(command).ended_with(0);
+    pub(crate) fn copy(&self, prefix: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        self.run(&["copy", &self.port, prefix, folder.path().to_str().unwrap()]);
+        folder
+    }
+
+    /// Writes a file as an object, whatever is there.
+    pub(crate) fn put(&self, key: &str, file: &Path) {
+        self.run(&["put", &self.port, key, file.to_str().unwrap()]);
     }
 
     /// Rows of each table below `prefix`, as read in the bucket.
-    pub(crate) fn rows(&self, prefix: &str) -> Done {
-        finish(script(&["rows", &self.port, prefix])).ended_with(0)
+    pub(crate) fn rows(&self, prefix: &str) -> String {
+        self.run(&["rows", &self.port, prefix])
     }
 
     /// Changes a bit of an object.
     pub(crate) fn damage(&self, key: &str) {
-        finish(script(&["damage", &self.port, key])).ended_with(0);
+        self.run(&["damage", &self.port, key]);
+    }
+
+    /// What the script printed.
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = script(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
     }
 }
 
@@ -62,7 +74,9 @@ impl Drop for Bucket {
 
 fn script(arguments: &[&str]) -> Command {
     let python = env::var("ONWARD_PYTHON").unwrap_or_else(|_| "python3".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let places = [root.join("tests/bucket.py"), root.join("../tests/bucket.py")];
     let mut command = Command::new(python);
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bucket.py")).args(arguments);
+    command.arg(places.iter().find(|it| it.is_file()).unwrap()).args(arguments);
     command
 }

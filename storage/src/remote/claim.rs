@@ -2,30 +2,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::fetch::{CHECKPOINTS, SUMS, step};
-use super::{Remote, STAGING};
+use super::fetch::{CHECKPOINTS, SUMS, folder_of, step};
+use super::{Remote, STAGING, clear};
 use crate::columns::TABLES;
 use crate::parts::{self, Closed};
+use crate::publish::failed;
 use crate::{Error, Result, Seal};
 
 /// Says whose the folder is.
 const RUN: &str = "run.json";
 
-#[derive(Debug, Deserialize, Serialize)]
-struct Claim {
+/// The run, and the process that writes for it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Claim {
     run_id: String,
+    session: String,
 }
 
 /// What of a run is in the store already.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct There {
+    pub(super) claim: Claim,
     /// Closed parts, by their names in the run's folder.
     pub(super) parts: BTreeSet<String>,
-    /// Whole checkpoints, by their names.
-    pub(super) checkpoints: BTreeSet<String>,
+    /// Checkpoints by their names, and whether each is whole.
+    pub(super) checkpoints: BTreeMap<String, bool>,
 }
 
 impl Remote {
@@ -34,9 +40,13 @@ impl Remote {
     /// # Errors
     /// [`Error::Remote`] when the store cannot be asked.
     pub fn owner(&self) -> Result<Option<String>> {
-        let Some(bytes) = self.read(RUN)? else { return Ok(None) };
-        let claim: Option<Claim> = serde_json::from_slice(&bytes).ok();
-        Ok(Some(claim.map_or_else(|| "unknown".to_owned(), |it| it.run_id)))
+        let claim = self.claimed()?;
+        Ok(claim.map(|it| it.map_or_else(|| "unknown".to_owned(), |it| it.run_id)))
+    }
+
+    /// What `run.json` says; nothing in it when it cannot be understood.
+    fn claimed(&self) -> Result<Option<Option<Claim>>> {
+        Ok(self.read(RUN)?.map(|it| serde_json::from_slice(&it).ok()))
     }
 
     /// Moves everything to a folder of another name, so that a run can begin anew. Returns its URL;
@@ -51,30 +61,27 @@ impl Remote {
         }
         // Whose it was goes last: a folder without it is one that is still being filled.
         names.sort_by_key(|it| it == RUN);
-        let (mut number, owner) = (1, self.owner()?);
+        let (mut number, claim) = (1, self.claimed()?);
         let other = loop {
             let other = self.beside(number)?;
-            match other.owner()? {
+            match other.claimed()? {
                 None => break other,
                 // It was filled, and all but a removal was done.
-                there if there == owner && names == [RUN] => break other,
+                there if there == claim && names == [RUN] => break other,
                 _ => number += 1,
             }
         };
-        for name in names {
-            let (from, to) = (self.key(&name), other.key(&name));
-            self.wait(
-                "move",
-                &name,
-                object_store::ObjectStoreExt::rename(&self.store, &from, &to),
-            )?;
-        }
+        names.iter().try_for_each(|it| self.rename(it, &other.key(it)))?;
         Ok(Some(other.url))
     }
 
     /// The folder of the same name with a number.
     pub(super) fn beside(&self, number: u64) -> Result<Self> {
-        let folder = object_store::path::Path::from(format!("{}.{number}", self.folder));
+        let mut parts: Vec<_> = self.folder.parts().map(|it| it.as_ref().to_owned()).collect();
+        if let Some(last) = parts.last_mut() {
+            last.push_str(&format!(".{number}"));
+        }
+        let folder = parts.iter().map(String::as_str).collect();
         Self::over(self.store.clone(), folder, format!("{}.{number}", self.url))
     }
 
@@ -82,15 +89,28 @@ impl Remote {
     /// store has of later is moved to `superseded/`.
     ///
     /// # Errors
-    /// [`Error::Owned`] when it is another run's, [`Error::Foreign`] when a part is not as in `dir`,
-    /// and [`Error::Remote`] when the store cannot be asked or written.
+    /// [`Error::Owned`] when it is another run's, [`Error::Foreign`] when a part is not as large as
+    /// in `dir`, and [`Error::Remote`] when the store cannot be asked or written.
     pub(super) fn claim(&self, dir: &Path, run_id: &str, seal: &Seal, at: u64) -> Result<There> {
-        self.take(run_id)?;
+        let claim = self.take(run_id)?;
+        if let Some(folder) = &self.disk {
+            clear(folder);
+        }
         for name in self.list(STAGING)?.keys() {
             self.delete(name)?;
         }
+        let mut there = There { claim, parts: BTreeSet::new(), checkpoints: BTreeMap::new() };
+        // A checkpoint that counts on a part goes before it.
         let mut aside = Vec::new();
-        let mut there = There::default();
+        for (name, files) in self.checkpoint_files()? {
+            let is_whole = files[0].ends_with(SUMS);
+            match step(&name) {
+                Some(it) if it > at => aside.extend(files),
+                Some(_) if is_whole => drop(there.checkpoints.insert(name, true)),
+                // What a crash left of one that was being copied or removed.
+                _ => files.iter().try_for_each(|it| self.delete(it))?,
+            }
+        }
         for table in TABLES {
             let found = self.list(table)?;
             let (stay, go) = self.split(dir, table, seal.next(table), &found)?;
@@ -98,42 +118,45 @@ impl Remote {
             // Backwards: a reader that comes in between finds the rows up to some moment.
             aside.extend(go.into_iter().rev());
         }
-        let found = self.list(CHECKPOINTS)?;
-        for (name, files) in by_folder(found.keys()) {
-            let whole = files.iter().any(|it| it.ends_with(&format!("/{SUMS}")));
-            match step(&name) {
-                Some(it) if whole && it <= at => drop(there.checkpoints.insert(name)),
-                Some(_) if whole => aside.extend(files),
-                // What a crash left of one that was never whole.
-                _ => files.iter().try_for_each(|it| self.delete(it))?,
-            }
-        }
         self.move_aside(&aside)?;
         Ok(there)
     }
 
-    /// Writes down whose it is, unless it says so already.
-    fn take(&self, run_id: &str) -> Result<()> {
-        let claim = Claim { run_id: run_id.to_owned() };
+    /// Writes down whose it is from now on.
+    fn take(&self, run_id: &str) -> Result<Claim> {
+        let session = format!("{} {:?}", process::id(), SystemTime::now());
+        let claim = Claim { run_id: run_id.to_owned(), session };
         let bytes = serde_json::to_vec_pretty(&claim).unwrap_or_default();
-        if self.owner()?.is_none() {
-            self.create(RUN, bytes.clone())?;
-        }
         match self.owner()? {
-            Some(owner) if owner == run_id => {}
-            owner => {
-                let run = owner.unwrap_or_default();
-                return Err(Error::Owned { place: self.url.clone(), run });
-            }
+            None => drop(self.create(RUN, bytes.clone())?),
+            Some(owner) if owner == run_id => self.write(RUN, bytes.clone())?,
+            Some(_) => {}
         }
+        self.check(&claim)?;
         if self.create(RUN, bytes)? {
             tracing::warn!(
-                "{} writes over objects that it was asked to leave alone: nothing but care keeps \
-                 two processes from writing this run to it at once",
+                "{} writes over objects that it was asked to leave alone: it cannot keep two \
+                 processes apart that write this run to it at the same moment",
                 self.url
             );
         }
-        Ok(())
+        Ok(claim)
+    }
+
+    /// Whether the folder is still that of a claim.
+    ///
+    /// # Errors
+    /// [`Error::Owned`] when it is another's.
+    pub(super) fn check(&self, claim: &Claim) -> Result<()> {
+        let place = self.url.clone();
+        match self.claimed()?.flatten() {
+            Some(it) if it == *claim => Ok(()),
+            Some(it) if it.run_id == claim.run_id => Err(Error::Taken { place }),
+            other => {
+                let run = other.map_or_else(|| "unknown".to_owned(), |it| it.run_id);
+                Err(Error::Owned { place, run })
+            }
+        }
     }
 
     /// The parts of a table that stay, and those that came after.
@@ -154,13 +177,33 @@ impl Remote {
                 continue;
             }
             let same = |it: &&Closed| (it.first, it.last) == (first, last);
-            let mine = local.iter().find(same);
-            if mine.map(|it| super::size(&it.path)).transpose()? != Some(*bytes) {
+            let mine = local.iter().find(same).map(|it| size(&it.path)).transpose()?;
+            if mine != Some(*bytes) {
                 return Err(Error::Foreign { place: format!("{}/{name}", self.url) });
             }
             stay.push(name.clone());
         }
         Ok((stay, go))
+    }
+
+    /// Moves a checkpoint to `superseded/`.
+    ///
+    /// # Errors
+    /// [`Error::Remote`] when the store cannot be written.
+    pub fn set_checkpoint_aside(&self, step: u64) -> Result<()> {
+        let files = self.checkpoint_files()?.remove(&folder_of(step));
+        self.move_aside(&files.unwrap_or_default())
+    }
+
+    /// Objects of each checkpoint, by its name. The one that makes it whole is the first.
+    fn checkpoint_files(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        let mut folders = BTreeMap::<String, Vec<String>>::new();
+        for name in self.list(CHECKPOINTS)?.into_keys() {
+            let folder = name.split('/').nth(1).unwrap_or_default().to_owned();
+            folders.entry(folder).or_default().push(name);
+        }
+        folders.values_mut().for_each(|it| it.sort_by_key(|it| !it.ends_with(SUMS)));
+        Ok(folders)
     }
 
     fn move_aside(&self, names: &[String]) -> Result<()> {
@@ -171,19 +214,13 @@ impl Remote {
         let number = |it: &String| it.split('/').nth(1)?.parse::<u64>().ok();
         let next = taken.keys().filter_map(number).max().map_or(0, |it| it + 1);
         for name in names {
-            self.rename(name, &format!("superseded/{next}/{name}"))?;
+            self.rename(name, &self.key(&format!("superseded/{next}/{name}")))?;
         }
-        tracing::info!("what came after the checkpoint is in {}/superseded/{next}", self.url);
+        tracing::info!("what the run does not go on from is in {}/superseded/{next}", self.url);
         Ok(())
     }
 }
 
-/// Files of the folders in `checkpoints/`, by the folders' names.
-fn by_folder<'a>(names: impl Iterator<Item = &'a String>) -> BTreeMap<String, Vec<String>> {
-    let mut folders = BTreeMap::<String, Vec<String>>::new();
-    for name in names {
-        let folder = name.split('/').nth(1).unwrap_or_default();
-        folders.entry(folder.to_owned()).or_default().push(name.clone());
-    }
-    folders
+fn size(file: &Path) -> Result<u64> {
+    Ok(std::fs::metadata(file).map_err(failed("read the size of", file))?.len())
 }

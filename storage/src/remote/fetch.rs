@@ -1,22 +1,26 @@
 //! A run's folder is made again from the store.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use futures_util::TryStreamExt;
 use object_store::ObjectStoreExt;
 
 use super::Remote;
 use crate::columns::TABLES;
 use crate::publish::{failed, make_folder, publish, temporary};
-use crate::{Error, Result, Seal, parts};
+use crate::{Error, Result, Seal, catalog, parts};
 
 /// Where checkpoints are, in a run's folder.
 pub(super) const CHECKPOINTS: &str = "checkpoints";
 
 /// The file that makes a checkpoint whole, and is written last.
 pub(super) const SUMS: &str = "SHA256SUMS";
+
+/// The name of a step's checkpoint.
+pub(super) fn folder_of(step: u64) -> String {
+    format!("step-{step:08}")
+}
 
 /// The step of a checkpoint's name.
 pub(super) fn step(name: &str) -> Option<u64> {
@@ -42,7 +46,7 @@ impl Remote {
     /// # Errors
     /// [`Error::Remote`] and [`Error::File`].
     pub fn fetch_checkpoint(&self, step: u64, into: &Path) -> Result<()> {
-        let folder = format!("{CHECKPOINTS}/step-{step:08}");
+        let folder = format!("{CHECKPOINTS}/{}", folder_of(step));
         for name in self.list(&folder)?.keys() {
             let file = name.rsplit('/').next().unwrap_or_default();
             self.fetch(name, &into.join(file))?;
@@ -50,24 +54,23 @@ impl Remote {
         Ok(())
     }
 
-    /// Copies the parts that belong to a seal into the folder `dir` of a run that nobody writes.
+    /// Copies all parts into the folder `dir` of a run that nobody writes, and lists them beside.
     /// Those that are there are left as they are.
     ///
     /// # Errors
-    /// [`Error::Gone`] when the store lacks one, [`Error::Remote`] and [`Error::File`].
+    /// [`Error::Gone`] when the store lacks one that belongs to the seal, [`Error::Remote`] and
+    /// [`Error::File`].
     pub fn fetch_tables(&self, dir: &Path, seal: &Seal) -> Result<()> {
         for table in TABLES {
             let folder = dir.join(table);
             make_folder(&folder)?;
-            let mut number = 0;
-            let mut found: Vec<_> = self
-                .list(table)?
-                .into_keys()
-                .filter_map(|it| Some((parts::parse(it.rsplit('/').next()?)?, it)))
-                .collect();
+            let found = self.list(table)?.into_keys();
+            let mut found: Vec<_> =
+                found.filter_map(|it| Some((parts::parse(it.rsplit('/').next()?)?, it))).collect();
             found.sort();
+            let mut number = 0;
             for ((first, last), name) in found {
-                if first != number || last >= seal.next(table) {
+                if first != number {
                     break;
                 }
                 let path = parts::path(&folder, first, last);
@@ -81,33 +84,23 @@ impl Remote {
                 return Err(Error::Gone { place: format!("{}/{}", self.url, path.display()) });
             }
         }
-        Ok(())
+        catalog::refresh(dir)
     }
 
-    /// Copies an object, if it is there, to a file that appears when it is whole.
+    /// Copies an object to a file that appears when it is whole.
     ///
     /// # Errors
     /// [`Error::Remote`] and [`Error::File`].
     pub fn fetch(&self, name: &str, path: &Path) -> Result<()> {
-        let key = self.key(name);
+        let size = self.wait("read", name, self.store.head(&self.key(name)))?.size;
         let written = temporary(path);
         let mut file = File::create(&written).map_err(failed("create", &written))?;
-        let mut full = Ok(());
-        let copied = async {
-            let mut found = self.store.get(&key).await?.into_stream();
-            while let Some(bytes) = found.try_next().await? {
-                full = file.write_all(&bytes);
-                if full.is_err() {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        let copied = self.wait("read", name, copied);
-        let copied = copied.and(full.map_err(failed("write", &written)));
+        let copied = self
+            .chunks(name, size)
+            .try_for_each(|chunk| file.write_all(&chunk?).map_err(failed("write", &written)));
         if copied.is_err() {
             // Half a file is of no use to anybody.
-            let _ = std::fs::remove_file(&written);
+            let _ = fs::remove_file(&written);
         }
         copied?;
         publish(&file, path)

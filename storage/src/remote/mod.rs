@@ -12,9 +12,11 @@
 //! memory: after an outage or a crash the next look finds what is missing.
 //!
 //! A reader of `<url>/<table>/*.parquet` finds rows once, as in the folder: who goes on after a
-//! checkpoint first moves the parts that came later to `<url>/superseded/`. A part is created on
-//! the condition that none of its name is there, so that two processes that both believe to be the
-//! run cannot mix their rows. Where the folder is lost, [`Remote::fetch`] makes it again.
+//! checkpoint first moves the parts that came later to `<url>/superseded/`. Of two processes that
+//! both believe to be the run the later one has it: every start writes a session of its own to
+//! `run.json`, and who finds another one there copies nothing more. A part is created on the
+//! condition that none of its name is there, for the moment between that look and the writing.
+//! Where the folder is lost, [`Remote::fetch`] makes it again.
 
 mod claim;
 mod fetch;
@@ -23,13 +25,14 @@ mod ship;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
-use std::io::Read;
-use std::path::Path;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3CopyIfNotExists};
+use object_store::client::ClientConfigKey;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, RetryConfig};
@@ -45,8 +48,13 @@ pub use ship::Mirror;
 /// Bytes that go in one request. A larger file goes in several, of this size each.
 const CHUNK: u64 = 8 << 20;
 
-/// How long one request is tried again before the caller hears of it.
-const RETRY: Duration = Duration::from_secs(20);
+/// How long a request may take: a chunk passes a link of 0.6 Mbit/s.
+const REQUEST: &str = "120 seconds";
+
+/// A request that failed at once is tried again so often, in about a second, before the caller hears
+/// of it and waits longer; one that took too long, once.
+const RETRIES: usize = 3;
+const RETRY: Duration = Duration::from_secs(150);
 
 /// Where large files wait for their own names.
 const STAGING: &str = "staging";
@@ -55,6 +63,8 @@ const STAGING: &str = "staging";
 #[derive(Debug)]
 pub struct Remote {
     url: String,
+    /// Its folder, of a `file://` URL.
+    disk: Option<PathBuf>,
     store: Arc<dyn ObjectStore>,
     folder: Key,
     runtime: Runtime,
@@ -76,13 +86,14 @@ impl Remote {
             _ => Ok(Arc::new(LocalFileSystem::new().with_fsync(true))),
         };
         let unusable = |source| Error::Remote { action: "open", place: url.clone(), source };
-        Self::over(opened.map_err(unusable)?, folder, url)
+        let opened = Self::over(opened.map_err(unusable)?, folder, url.clone())?;
+        Ok(Self { disk: parsed.to_file_path().ok(), ..opened })
     }
 
     /// A folder of a store that is open.
     fn over(store: Arc<dyn ObjectStore>, folder: Key, url: String) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
-        Ok(Self { url, store, folder, runtime })
+        Ok(Self { url, disk: None, store, folder, runtime })
     }
 
     /// As it was written in the config.
@@ -168,18 +179,17 @@ impl Remote {
 
     /// Writes a file unless an object of its name is there. One with the same bytes counts as this
     /// one: the answer to an earlier attempt may have been lost.
-    fn create_file(&self, name: &str, file: &Path) -> Result<()> {
-        let size = size(file)?;
-        let is_new = if size <= CHUNK {
-            let bytes = std::fs::read(file).map_err(failed("read", file))?;
-            self.create(name, bytes)?
+    fn create_file(&self, name: &str, file: &mut Source) -> Result<()> {
+        let is_new = if file.size <= CHUNK {
+            self.create(name, file.chunk()?)?
         } else {
             let staged = format!("{STAGING}/{name}");
             self.write_file(&staged, file)?;
             let (from, to) = (self.key(&staged), self.key(name));
             let copied = self.change("create", name, self.store.copy_if_not_exists(&from, &to));
             let is_new = created(copied)?;
-            self.delete(&staged)?;
+            // What stays is cleared away by the next start.
+            let _ = self.delete(&staged);
             is_new
         };
         match is_new || self.equals(name, file)? {
@@ -189,19 +199,15 @@ impl Remote {
     }
 
     /// Writes a file, whatever is there. A large one appears once all of it is there.
-    fn write_file(&self, name: &str, path: &Path) -> Result<()> {
-        let size = size(path)?;
-        if size <= CHUNK {
-            let bytes = std::fs::read(path).map_err(failed("read", path))?;
-            return self.write(name, bytes);
+    fn write_file(&self, name: &str, file: &mut Source) -> Result<()> {
+        if file.size <= CHUNK {
+            return self.write(name, file.chunk()?);
         }
-        let mut file = File::open(path).map_err(failed("open", path))?;
         let mut upload = self.wait("write", name, self.store.put_multipart(&self.key(name)))?;
         let mut sent = || -> Result<()> {
             loop {
-                let mut chunk = Vec::new();
-                let part = file.by_ref().take(CHUNK).read_to_end(&mut chunk);
-                if part.map_err(failed("read", path))? == 0 {
+                let chunk = file.chunk()?;
+                if chunk.is_empty() {
                     return Ok(());
                 }
                 self.wait("write", name, upload.put_part(chunk.into()))?;
@@ -218,27 +224,34 @@ impl Remote {
     }
 
     /// Whether an object has the bytes of a file.
-    fn equals(&self, name: &str, path: &Path) -> Result<bool> {
+    fn equals(&self, name: &str, file: &mut Source) -> Result<bool> {
+        file.rewind()?;
         let key = self.key(name);
-        let mut file = File::open(path).map_err(failed("open", path))?;
-        let (mut left, mut same) = (size(path)?, true);
-        let compared = async {
-            let mut found = self.store.get(&key).await?.into_stream();
-            while let Some(bytes) = found.try_next().await? {
-                let mut mine = Vec::new();
-                same &= file.by_ref().take(bytes.len() as u64).read_to_end(&mut mine).is_ok();
-                same &= mine == bytes;
-                left = left.saturating_sub(bytes.len() as u64);
+        let found = self.wait("read", name, self.store.head(&key))?;
+        if found.size != file.size {
+            return Ok(false);
+        }
+        for chunk in self.chunks(name, found.size) {
+            if chunk? != file.chunk()? {
+                return Ok(false);
             }
-            Ok(())
-        };
-        self.wait("read", name, compared)?;
-        Ok(same && left == 0)
+        }
+        Ok(true)
     }
 
-    fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let (old, new) = (self.key(from), self.key(to));
-        self.change("move", from, self.store.rename(&old, &new))
+    /// The bytes of an object of that size, in requests that each end soon.
+    fn chunks(&self, name: &str, size: u64) -> impl Iterator<Item = Result<Vec<u8>>> {
+        let key = self.key(name);
+        (0..size.div_ceil(CHUNK)).map(move |it| {
+            let range = it * CHUNK..size.min((it + 1) * CHUNK);
+            let asked = async { Ok(self.store.get_range(&key, range).await?.to_vec()) };
+            self.wait("read", name, asked)
+        })
+    }
+
+    fn rename(&self, from: &str, to: &Key) -> Result<()> {
+        let old = self.key(from);
+        self.change("move", from, self.store.rename(&old, to))
     }
 
     /// Removes an object. One that is not there counts as removed.
@@ -251,6 +264,14 @@ impl Remote {
             }
         };
         self.change("remove", name, deleted)
+    }
+}
+
+/// What to look at when a place cannot be used.
+pub(crate) fn to_check(place: &str) -> &'static str {
+    match place.starts_with("file:") {
+        true => "that the folder is there and writable, and that its disk has room",
+        false => "the network, the AWS_ variables and the bucket",
     }
 }
 
@@ -280,8 +301,15 @@ pub(crate) fn parse(url: &str) -> Result<(Url, ObjectStoreScheme, Key)> {
 }
 
 fn s3(url: &Url) -> object_store::Result<object_store::aws::AmazonS3> {
-    let retry = RetryConfig { retry_timeout: RETRY, ..RetryConfig::default() };
+    let retry =
+        RetryConfig { retry_timeout: RETRY, max_retries: RETRIES, ..RetryConfig::default() };
     let builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(retry);
+    // The client's own 30 s are too few for a chunk on a slow link.
+    let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+    let builder = match std::env::var_os("AWS_TIMEOUT") {
+        None => builder.with_config(timeout, REQUEST),
+        Some(_) => builder,
+    };
     // Some stores want a header instead, which AWS_COPY_IF_NOT_EXISTS gives.
     let builder = match builder.get_config_value(&AmazonS3ConfigKey::CopyIfNotExists) {
         None => builder.with_copy_if_not_exists(S3CopyIfNotExists::Multipart),
@@ -299,8 +327,47 @@ fn created(answer: Result<()>) -> Result<bool> {
     }
 }
 
-fn size(file: &Path) -> Result<u64> {
-    Ok(std::fs::metadata(file).map_err(failed("read the size of", file))?.len())
+/// Removes what a copy that was killed left in a folder of this machine: whole files under other
+/// names, which `object_store` hides from who lists them through it. It makes them again as it
+/// pleases, so that nothing depends on it.
+fn clear(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.filter_map(|it| Some(it.ok()?.path())) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = name.rsplit_once('#').map(|it| it.1);
+        if path.is_dir() {
+            clear(&path);
+        } else if number.is_some_and(|it| it.parse::<u64>().is_ok()) {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
+/// A file that is open, and stays so when its name is removed.
+struct Source {
+    path: PathBuf,
+    file: File,
+    size: u64,
+}
+
+impl Source {
+    fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(failed("open", path))?;
+        let size = file.metadata().map_err(failed("read the size of", path))?.len();
+        Ok(Self { path: path.to_owned(), file, size })
+    }
+
+    /// The next bytes, a request's worth; none at the end.
+    fn chunk(&mut self) -> Result<Vec<u8>> {
+        let mut chunk = Vec::new();
+        let read = self.file.by_ref().take(CHUNK).read_to_end(&mut chunk);
+        read.map_err(failed("read", &self.path))?;
+        Ok(chunk)
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        self.file.rewind().map_err(failed("read", &self.path))
+    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, after, bounded};
 
-use super::Remote;
 use super::claim::There;
 use super::fetch::{CHECKPOINTS, SUMS, step};
+use super::{Remote, Source};
 use crate::columns::TABLES;
 use crate::publish::failed;
 use crate::{Error, Result, Seal, catalog, parts, views};
@@ -48,7 +48,7 @@ impl Mirror {
     ///
     /// # Errors
     /// [`Error::Owned`] when the store's folder is another run's, [`Error::Foreign`] when a part in
-    /// it is not this run's, and [`Error::Remote`] when the store cannot be asked or written.
+    /// it is not as large as this run's, and [`Error::Remote`] when the store cannot be asked or written.
     pub fn start(remote: Remote, dir: &Path, run_id: &str, seal: &Seal, step: u64) -> Result<Self> {
         let (shipper, heard) = Shipper::begin(remote, dir, run_id, seal, step)?;
         let (stop, stopped) = bounded(0);
@@ -67,15 +67,16 @@ impl Mirror {
     /// Whether it still copies.
     ///
     /// # Errors
-    /// [`Error::Stopped`] when it does not; [`Mirror::finish`] says why.
+    /// [`Error::Unmirrored`] when it does not; [`Mirror::finish`] says why.
     pub fn check(&self) -> Result<()> {
         match &self.thread {
             Some(thread) if !thread.is_finished() => Ok(()),
-            _ => Err(Error::Stopped),
+            _ => Err(Error::Unmirrored),
         }
     }
 
-    /// Waits until the store has all that the folder has, for a minute when it is away.
+    /// Waits until the store has all that the folder has, as long as it takes; one that is away is
+    /// given up after a minute.
     ///
     /// # Errors
     /// What kept it from copying; the next start of the run copies what is missing.
@@ -85,8 +86,8 @@ impl Mirror {
 
     fn join(&mut self) -> Result<()> {
         self.stop = None;
-        let thread = self.thread.take().ok_or(Error::Stopped)?;
-        thread.join().unwrap_or(Err(Error::Stopped))
+        let thread = self.thread.take().ok_or(Error::Unmirrored)?;
+        thread.join().unwrap_or(Err(Error::Unmirrored))
     }
 }
 
@@ -131,7 +132,7 @@ impl Shipper {
         let mut away = false;
         loop {
             match ending {
-                Some(_) => drop(after(pause).recv()),
+                Some(_) => drop(after(EVERY).recv()),
                 None => {
                     let asked = stopped.recv_timeout(pause);
                     ending = (asked != Err(RecvTimeoutError::Timeout)).then(Instant::now);
@@ -167,70 +168,106 @@ impl Shipper {
         tracing::warn!("{news}");
     }
 
-    /// Copies all that the store lacks. Checkpoints are looked at first: the parts that they count
-    /// on are closed already, and so are there before a checkpoint is whole.
+    /// Copies all that the store lacks, as long as it is this process's. Checkpoints are looked at
+    /// first: the parts that they count on are closed already, and so are there before a checkpoint
+    /// is whole.
     pub(super) fn pass(&mut self) -> Result<()> {
         let checkpoints = checkpoints(&self.dir)?;
+        let parts = self.missing_parts()?;
+        let beside = self.changed_beside()?;
+        let whole = |it: &String| self.there.checkpoints.get(it) == Some(&true);
+        let missing: Vec<String> = checkpoints.iter().filter(|it| !whole(it)).cloned().collect();
+        let known = self.there.checkpoints.keys();
+        let gone: Vec<String> = known.filter(|it| !checkpoints.contains(it)).cloned().collect();
+        if parts.is_empty() && beside.is_empty() && missing.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        self.remote.check(&self.there.claim)?;
+        for (name, path) in parts {
+            self.remote.create_file(&name, &mut Source::open(&path)?)?;
+            self.there.parts.insert(name);
+        }
+        for (name, bytes) in beside {
+            self.ship_beside(name, bytes)?;
+        }
+        // The newest first: it is the one that a lost machine would be missed for.
+        missing.iter().rev().try_for_each(|it| self.ship_checkpoint(it))?;
+        // One that the run has removed stays until there is another one to go on from.
+        if checkpoints.iter().any(|it| self.there.checkpoints.get(it) == Some(&true)) {
+            gone.iter().try_for_each(|it| self.remove_checkpoint(it))?;
+        }
+        Ok(())
+    }
+
+    /// Closed parts that the store lacks, by their names in the run's folder.
+    fn missing_parts(&self) -> Result<Vec<(String, PathBuf)>> {
+        let mut missing = Vec::new();
         for table in TABLES {
             for part in parts::list(&self.dir.join(table))? {
                 let file = part.path.file_name().unwrap_or_default().to_string_lossy();
                 let name = format!("{table}/{file}");
                 if !self.there.parts.contains(&name) {
-                    self.remote.create_file(&name, &part.path)?;
-                    self.there.parts.insert(name);
+                    missing.push((name, part.path));
                 }
             }
         }
-        for name in checkpoints.iter().rev() {
-            if !self.there.checkpoints.contains(name) && self.ship_checkpoint(name)? {
-                self.there.checkpoints.insert(name.clone());
-            }
-        }
-        let gone = self.there.checkpoints.iter().filter(|it| !checkpoints.contains(it));
-        for name in gone.cloned().collect::<Vec<_>>() {
-            self.remove_checkpoint(&name)?;
-            self.there.checkpoints.remove(&name);
-        }
-        BESIDE.into_iter().try_for_each(|it| self.ship_beside(it))
+        Ok(missing)
     }
 
-    /// Copies a checkpoint. Says whether it is whole: one that the run removes meanwhile is not.
-    fn ship_checkpoint(&self, name: &str) -> Result<bool> {
+    /// Copies a checkpoint. All its files are opened first, so that it comes whole also when the run
+    /// removes it meanwhile.
+    fn ship_checkpoint(&mut self, name: &str) -> Result<()> {
         let folder = self.dir.join(CHECKPOINTS).join(name);
         let mut files: Vec<String> = parts::names(&folder)?;
         files.sort_by_key(|it| it == SUMS);
-        for file in &files {
-            let (object, path) = (format!("{CHECKPOINTS}/{name}/{file}"), folder.join(file));
-            let shipped = match file == SUMS {
-                true => self.remote.create_file(&object, &path),
-                false => self.remote.write_file(&object, &path),
-            };
-            if shipped.as_ref().is_err_and(is_gone) {
-                self.remove_checkpoint(name)?;
-                return Ok(false);
-            }
-            shipped?;
+        let sources = files.into_iter().map(|it| Ok((Source::open(&folder.join(&it))?, it)));
+        let sources = match sources.collect::<Result<Vec<_>>>() {
+            Err(error) if is_gone(&error) => return Ok(()),
+            other => other?,
+        };
+        if sources.last().is_none_or(|it| it.1 != SUMS) {
+            // It is being removed.
+            return Ok(());
         }
-        Ok(files.last().is_some_and(|it| it == SUMS))
+        self.there.checkpoints.insert(name.to_owned(), false);
+        for (mut source, file) in sources {
+            let object = format!("{CHECKPOINTS}/{name}/{file}");
+            match file == SUMS {
+                true => self.remote.create_file(&object, &mut source)?,
+                false => self.remote.write_file(&object, &mut source)?,
+            }
+        }
+        self.there.checkpoints.insert(name.to_owned(), true);
+        Ok(())
     }
 
     /// Removes a checkpoint, which is not whole from the first moment on.
-    fn remove_checkpoint(&self, name: &str) -> Result<()> {
+    fn remove_checkpoint(&mut self, name: &str) -> Result<()> {
         let folder = format!("{CHECKPOINTS}/{name}");
         self.remote.delete(&format!("{folder}/{SUMS}"))?;
         let files = self.remote.list(&folder)?;
-        files.keys().try_for_each(|it| self.remote.delete(it))
+        files.keys().try_for_each(|it| self.remote.delete(it))?;
+        self.there.checkpoints.remove(name);
+        Ok(())
     }
 
-    fn ship_beside(&mut self, name: &'static str) -> Result<()> {
-        let path = self.dir.join(name);
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(failed("read", &path))?,
-        };
-        if self.beside.get(name) == Some(&bytes) {
-            return Ok(());
+    /// The small files that are not as they were copied.
+    fn changed_beside(&self) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        let mut changed = Vec::new();
+        for name in BESIDE {
+            let path = self.dir.join(name);
+            let bytes = match fs::read(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                other => other.map_err(failed("read", &path))?,
+            };
+            if self.beside.get(name) != Some(&bytes) {
+                changed.push((name, bytes));
+            }
         }
+        Ok(changed)
+    }
+
+    fn ship_beside(&mut self, name: &'static str, bytes: Vec<u8>) -> Result<()> {
         let shipped = match name {
             VIEWS => views::sql(self.remote.url(), &catalog::tables(&self.dir)?).into_bytes(),
             _ => bytes.clone(),

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -180,6 +180,24 @@ fn collect(dir: &Path, name: &str, found: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
+/// A run's folder as a new machine makes it.
+fn fetch(remote: &Remote, dir: &Path, seal: &Seal) {
+    for step in remote.steps().unwrap() {
+        let folder = dir.join(format!("checkpoints/step-{step:08}"));
+        fs::create_dir_all(&folder).unwrap();
+        remote.fetch_checkpoint(step, &folder).unwrap();
+    }
+    remote.fetch_tables(dir, seal).unwrap();
+}
+
+fn eventually(holds: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < until, "waited in vain");
+        std::thread::yield_now();
+    }
+}
+
 fn write(store: &Store, step: u64) {
     let values = vec![("loss".to_owned(), step as f64)];
     store.write(Record::Metrics(Metrics { step, time: UNIX_EPOCH, values })).unwrap();
@@ -272,32 +290,117 @@ fn a_large_part_is_created_on_the_same_condition() {
     let remote = remote(&cloud);
     let file = local.path().join("large");
     fs::write(&file, vec![7; 2 * CHUNK as usize + 1]).unwrap();
-    remote.create_file("metrics/part-00000.parquet", &file).unwrap();
+    let create =
+        || remote.create_file("metrics/part-00000.parquet", &mut Source::open(&file).unwrap());
+    create().unwrap();
     // The answer to the first attempt may have been lost.
-    remote.create_file("metrics/part-00000.parquet", &file).unwrap();
+    create().unwrap();
     let first = objects(&cloud);
     assert_eq!(names(&first), ["metrics/part-00000.parquet"]);
     fs::write(&file, vec![8; 2 * CHUNK as usize + 1]).unwrap();
-    let error = remote.create_file("metrics/part-00000.parquet", &file).unwrap_err();
+    let error = create().unwrap_err();
     assert!(matches!(error, Error::Foreign { .. }), "{error}");
     assert!(objects(&cloud) == first, "it was written over");
 }
 
 #[test]
-fn two_processes_that_believe_to_be_the_run_do_not_mix_their_rows() {
+fn of_two_processes_that_believe_to_be_the_run_the_later_one_has_it() {
     let (cloud, one, other) = (Cut::new(), Local::new(), Local::new());
-    let (mine, theirs) = (one.open(&Seal::default()), other.open(&Seal::default()));
+    let mine = one.open(&Seal::default());
     let mirror = Mirror::start(remote(&cloud), one.path(), "id", &Seal::default(), 0).unwrap();
-    let second = Mirror::start(remote(&cloud), other.path(), "id", &Seal::default(), 0).unwrap();
-    one.step(&mine, 1, 10);
+    let seal = one.step(&mine, 1, 10);
+    write(&mine, 2);
+    mine.seal().unwrap();
+    // All of it is in the store when the other one begins, from the checkpoint.
+    eventually(|| objects(&cloud).contains_key("metrics/part-00001.parquet"));
+    eventually(|| remote(&cloud).steps().unwrap() == [1]);
+    fetch(&remote(&cloud), other.path(), &seal);
+    let theirs = other.open(&seal);
+    let second = Mirror::start(remote(&cloud), other.path(), "id", &seal, 1).unwrap();
+    write(&mine, 3);
     mine.finish().unwrap();
-    mirror.finish().unwrap();
-    other.step(&theirs, 5, 10);
+    let error = mirror.finish().unwrap_err();
+    assert!(matches!(error, Error::Taken { .. }), "{error}");
+    other.step(&theirs, 20, 10);
     theirs.finish().unwrap();
-    let error = second.finish().unwrap_err();
-    assert!(matches!(error, Error::Foreign { .. }), "{error}");
-    assert!(error.to_string().contains("metrics/part-00000.parquet"), "{error}");
-    assert_same(&cloud, &one);
+    second.finish().unwrap();
+    assert_same(&cloud, &other);
+}
+
+#[test]
+fn a_checkpoint_that_the_run_removed_stays_until_there_is_another() {
+    let (cloud, local) = (Cut::new(), Local::new());
+    let store = local.open(&Seal::default());
+    local.step(&store, 1, 10);
+    let mut copying = shipper(&cloud, &local, &Seal::default(), 0).unwrap();
+    copying.pass().unwrap();
+    local.forget(1);
+    copying.pass().unwrap();
+    assert_eq!(remote(&cloud).steps().unwrap(), [1]);
+    local.step(&store, 2, 10);
+    copying.pass().unwrap();
+    store.finish().unwrap();
+    assert_eq!(remote(&cloud).steps().unwrap(), [2]);
+    copying.pass().unwrap();
+    assert_same(&cloud, &local);
+}
+
+#[test]
+fn what_is_half_copied_when_the_run_removes_it_is_removed_too() {
+    let mut halves = 0;
+    for requests in 0.. {
+        let (cloud, local) = (Cut::new(), Local::new());
+        let store = local.open(&Seal::default());
+        let mut copying = shipper(&cloud, &local, &Seal::default(), 0).unwrap();
+        local.step(&store, 1, 10);
+        cloud.after(requests);
+        let was_cut = copying.pass().is_err();
+        cloud.heal();
+        let is_half = objects(&cloud).keys().any(|it| it.starts_with("checkpoints/step-00000001"));
+        halves += u64::from(was_cut && is_half);
+        local.forget(1);
+        local.step(&store, 2, 10);
+        store.finish().unwrap();
+        copying.pass().unwrap();
+        assert_same(&cloud, &local);
+        if !was_cut {
+            assert!(halves > 0, "no checkpoint was cut off in the middle");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_later_checkpoint_is_set_aside_whole_also_when_that_is_cut_off() {
+    for requests in 0.. {
+        let (cloud, local) = (Cut::new(), Local::new());
+        let store = local.open(&Seal::default());
+        let first = local.step(&store, 1, 10);
+        let second = local.step(&store, 2, 10);
+        store.finish().unwrap();
+        shipper(&cloud, &local, &Seal::default(), 0).unwrap().pass().unwrap();
+        let before = objects(&cloud);
+        // The second one is damaged here, so that the run goes on from the first.
+        local.forget(2);
+        local.open(&first).finish().unwrap();
+        cloud.after(requests);
+        let was_cut = shipper(&cloud, &local, &first, 1).is_err();
+        cloud.heal();
+        // A machine that is lost now finds a checkpoint and all that it counts on.
+        let seal = if remote(&cloud).steps().unwrap() == [1, 2] { &second } else { &first };
+        remote(&cloud).fetch_tables(Local::new().path(), seal).unwrap();
+        shipper(&cloud, &local, &first, 1).unwrap().pass().unwrap();
+        assert_same(&cloud, &local);
+        let after = objects(&cloud);
+        for (name, bytes) in before.iter().filter(|it| it.0.contains("step-00000002")) {
+            let mut kept = after.iter().filter(|it| it.0.starts_with("superseded/"));
+            assert!(kept.any(|it| it.0.ends_with(name) && it.1 == bytes), "{name} is gone");
+        }
+        if !was_cut {
+            assert!(requests > 5, "cut off {requests} times only");
+            return;
+        }
+    }
 }
 
 #[test]
@@ -336,9 +439,9 @@ fn a_lost_folder_is_made_again() {
     let store = local.open(&Seal::default());
     local.step(&store, 1, 10);
     let seal = local.step(&store, 2, CHUNK as usize + 10);
-    let whole = local.files();
     write(&store, 3);
     store.finish().unwrap();
+    let whole = local.files();
     shipper(&cloud, &local, &Seal::default(), 0).unwrap().pass().unwrap();
 
     let remote = remote(&cloud);
@@ -347,15 +450,9 @@ fn a_lost_folder_is_made_again() {
         (Some("id"), vec![1, 2])
     );
     let again = Local::new();
-    for step in remote.steps().unwrap() {
-        let folder = again.path().join(format!("checkpoints/step-{step:08}"));
-        fs::create_dir_all(&folder).unwrap();
-        remote.fetch_checkpoint(step, &folder).unwrap();
-    }
-    remote.fetch_tables(again.path(), &seal).unwrap();
-    remote.fetch("dataset.json", &again.path().join("dataset.json")).unwrap();
+    fetch(&remote, again.path(), &seal);
     assert_eq!(names(&again.files()), names(&whole));
-    assert!(again.files() == whole, "the bytes differ");
+    assert!(again.files() == whole, "the bytes differ; also of what came after the checkpoint");
     again.open(&seal).finish().unwrap();
 
     remote.delete("metrics/part-00000.parquet").unwrap();
