@@ -84,7 +84,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", required=True)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--records", type=int, default=200)
+    parser.add_argument("--records", type=int, default=600)
     parser.add_argument("--rows", type=int, default=200)
     parser.add_argument("--width", type=int, default=384)
     args = parser.parse_args()
