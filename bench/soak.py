@@ -55,7 +55,7 @@ warmup = 4
 
 [storage]
 dir = "{run}"
-"""
+{url}"""
 STREAM = """
 [[pipeline.stream]]
 name = "{name}"
@@ -183,7 +183,9 @@ def run(arguments, folder):
                       for idx, it in enumerate(cameras))
     config = folder / "soak.toml"
     isolate = "true" if arguments.isolate else "false"
-    config.write_text(CONFIG.format(isolate=isolate, streams=streams, run=folder / "run"))
+    url = f'url = "{arguments.url}"\n' if arguments.url else ""
+    config.write_text(CONFIG.format(isolate=isolate, streams=streams, run=folder / "run",
+                                    url=url))
     seconds = arguments.minutes * 60
     faults, pending, samples = plan(arguments.seed, seconds, len(cameras)), [], []
     struck = []
@@ -283,6 +285,7 @@ def main():
     parser.add_argument("cameras", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--isolate", action="store_true")
+    parser.add_argument("--url", help="an object store that the run is copied to")
     parser.add_argument("--keep", type=Path, help="a folder that is made and not removed")
     arguments = parser.parse_args()
     if arguments.keep:
