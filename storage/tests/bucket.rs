@@ -32,12 +32,13 @@ fn child() {
     let _lock = storage::lock(&dir).unwrap();
     let remote = Remote::open(URL).unwrap();
     let mirror = Mirror::start(remote, &dir, "first-1", &Seal::whole(&dir).unwrap(), 1).unwrap();
-    println!("\nclaimed");
+    let say = |text: &str| writeln!(std::io::stdout(), "\n{text}").unwrap();
+    say("claimed");
     std::io::stdin().read_line(&mut String::new()).unwrap();
     fs::rename(dir.join("later"), dir.join("embeddings")).unwrap();
     match mirror.finish() {
-        Ok(()) => println!("copied"),
-        Err(Error::Foreign { place }) => println!("foreign {place}"),
+        Ok(()) => say("copied"),
+        Err(Error::Foreign { place }) => say(&format!("foreign {place}")),
         Err(other) => panic!("{other:?}"),
     }
 }

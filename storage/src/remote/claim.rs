@@ -1,14 +1,16 @@
 //! A run takes its folder of the store, and leaves in it what it goes on from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 use std::process;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::Remote;
 use super::fetch::{CHECKPOINTS, SUMS, folder_of, step};
-use super::{Remote, STAGING, clear};
+use super::requests::STAGING;
 use crate::columns::TABLES;
 use crate::parts::{self, Closed};
 use crate::publish::failed;
@@ -222,5 +224,21 @@ impl Remote {
 }
 
 fn size(file: &Path) -> Result<u64> {
-    Ok(std::fs::metadata(file).map_err(failed("read the size of", file))?.len())
+    Ok(fs::metadata(file).map_err(failed("read the size of", file))?.len())
+}
+
+/// Removes what a copy that was killed left in a folder of this machine: whole files under other
+/// names, which `object_store` hides from who lists them through it. It makes them again as it
+/// pleases, so that nothing depends on it.
+fn clear(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.filter_map(|it| Some(it.ok()?.path())) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = name.rsplit_once('#').map(|it| it.1);
+        if path.is_dir() {
+            clear(&path);
+        } else if number.is_some_and(|it| it.parse::<u64>().is_ok()) {
+            let _ = fs::remove_file(&path);
+        }
+    }
 }

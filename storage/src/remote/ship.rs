@@ -1,171 +1,49 @@
-//! The thread that copies what the store lacks.
+//! Copies what the store lacks.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, after, bounded};
-
+use super::Remote;
 use super::claim::There;
 use super::fetch::{CHECKPOINTS, SUMS, step};
-use super::{Remote, Source};
+use super::requests::Source;
 use crate::columns::TABLES;
 use crate::publish::failed;
 use crate::{Error, Result, Seal, catalog, parts, views};
-
-/// How often the folder is looked at.
-const EVERY: Duration = Duration::from_secs(2);
-/// The longest pause between two attempts while the store is away.
-const AT_MOST: Duration = Duration::from_secs(60);
-/// How long a run that ends waits for a store that is away.
-const AT_THE_END: Duration = Duration::from_secs(60);
-
-/// News that wait until somebody hears them; what comes after is only logged.
-const NEWS: usize = 64;
 
 /// Small files that are copied whenever they change. `views.sql` names folders, so that the store
 /// has one of its own.
 const BESIDE: [&str; 4] = ["config.toml", "environment.json", "dataset.json", VIEWS];
 const VIEWS: &str = "views.sql";
 
-/// Keeps a folder of an object store like a run's own folder, until it is finished.
-///
-/// A store that is away is waited for, while the folder grows: no row depends on the network.
-/// Dropped without [`Mirror::finish`], it still copies what it can.
-pub struct Mirror {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<Result<()>>>,
-    news: Receiver<String>,
-}
-
-impl Mirror {
-    /// Takes the store's folder for the run `run_id`, which goes on in `dir` after a seal and a
-    /// step, and starts the thread. What the store has of later is set aside in it. The caller holds
-    /// the [`Lock`](crate::Lock) of `dir`.
-    ///
-    /// # Errors
-    /// [`Error::Owned`] when the store's folder is another run's, [`Error::Foreign`] when a part in
-    /// it is not as large as this run's, and [`Error::Remote`] when the store cannot be asked or written.
-    pub fn start(remote: Remote, dir: &Path, run_id: &str, seal: &Seal, step: u64) -> Result<Self> {
-        let (shipper, heard) = Shipper::begin(remote, dir, run_id, seal, step)?;
-        let (stop, stopped) = bounded(0);
-        let thread = thread::Builder::new()
-            .name("mirror".to_owned())
-            .spawn(move || shipper.run(&stopped))
-            .map_err(Error::Thread)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread), news: heard })
-    }
-
-    /// What there is to tell: that the store is away, and that it is back.
-    pub fn news(&self) -> &Receiver<String> {
-        &self.news
-    }
-
-    /// Whether it still copies.
-    ///
-    /// # Errors
-    /// [`Error::Unmirrored`] when it does not; [`Mirror::finish`] says why.
-    pub fn check(&self) -> Result<()> {
-        match &self.thread {
-            Some(thread) if !thread.is_finished() => Ok(()),
-            _ => Err(Error::Unmirrored),
-        }
-    }
-
-    /// Waits until the store has all that the folder has, as long as it takes; one that is away is
-    /// given up after a minute.
-    ///
-    /// # Errors
-    /// What kept it from copying; the next start of the run copies what is missing.
-    pub fn finish(mut self) -> Result<()> {
-        self.join()
-    }
-
-    fn join(&mut self) -> Result<()> {
-        self.stop = None;
-        let thread = self.thread.take().ok_or(Error::Unmirrored)?;
-        thread.join().unwrap_or(Err(Error::Unmirrored))
-    }
-}
-
-impl Drop for Mirror {
-    fn drop(&mut self) {
-        if self.thread.is_none() {
-            return;
-        }
-        if let Err(error) = self.join() {
-            tracing::error!(error = &error as &dyn std::error::Error, "the copy is not whole");
-        }
-    }
-}
-
+/// A run's folder, and what of it is in the store.
 pub(super) struct Shipper {
     remote: Remote,
     dir: PathBuf,
     there: There,
     /// The small files as they were copied last.
     beside: BTreeMap<&'static str, Vec<u8>>,
-    news: Sender<String>,
 }
 
 impl Shipper {
-    /// Takes the store's folder. Returns what there will be to tell, too.
+    /// Takes the store's folder.
     pub(super) fn begin(
         remote: Remote,
         dir: &Path,
         run_id: &str,
         seal: &Seal,
         step: u64,
-    ) -> Result<(Self, Receiver<String>)> {
+    ) -> Result<Self> {
         let there = remote.claim(dir, run_id, seal, step)?;
-        let (news, heard) = bounded(NEWS);
         let dir = dir.to_owned();
-        Ok((Self { remote, dir, there, beside: BTreeMap::new(), news }, heard))
+        Ok(Self { remote, dir, there, beside: BTreeMap::new() })
     }
 
-    fn run(mut self, stopped: &Receiver<()>) -> Result<()> {
-        let mut pause = EVERY;
-        let mut ending: Option<Instant> = None;
-        let mut away = false;
-        loop {
-            match ending {
-                Some(_) => drop(after(EVERY).recv()),
-                None => {
-                    let asked = stopped.recv_timeout(pause);
-                    ending = (asked != Err(RecvTimeoutError::Timeout)).then(Instant::now);
-                }
-            }
-            match self.pass() {
-                Ok(()) => {
-                    if away {
-                        self.tell(format!("{} is back, and has all", self.remote.url()));
-                    }
-                    if ending.is_some() {
-                        return Ok(());
-                    }
-                    (away, pause) = (false, EVERY);
-                }
-                Err(error) if !passes(&error) => return Err(error),
-                Err(error) if ending.is_some_and(|it| it.elapsed() > AT_THE_END) => {
-                    return Err(error);
-                }
-                Err(error) => {
-                    if !away {
-                        self.tell(format!("{}; the run goes on without it", chain(&error)));
-                    }
-                    (away, pause) = (true, AT_MOST.min(pause * 2));
-                }
-            }
-        }
-    }
-
-    fn tell(&self, news: String) {
-        // Nobody may listen.
-        let _ = self.news.try_send(news.clone());
-        tracing::warn!("{news}");
+    /// The store's folder.
+    pub(super) fn url(&self) -> &str {
+        self.remote.url()
     }
 
     /// Copies all that the store lacks, as long as it is this process's. Checkpoints are looked at
@@ -286,22 +164,6 @@ fn checkpoints(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether an error may be over at the next attempt.
-fn passes(error: &Error) -> bool {
-    matches!(error, Error::Remote { .. } | Error::File { .. })
-}
-
 fn is_gone(error: &Error) -> bool {
     matches!(error, Error::File { source, .. } if source.kind() == ErrorKind::NotFound)
-}
-
-/// An error with its reasons, in one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(reason) = source {
-        text = format!("{text}: {reason}");
-        source = reason.source();
-    }
-    text
 }

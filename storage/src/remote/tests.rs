@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -13,6 +14,7 @@ use object_store::{
 };
 use tempfile::TempDir;
 
+use super::requests::{CHUNK, Source};
 use super::ship::Shipper;
 use super::*;
 use crate::{Config, Metrics, Record, Run, Seal, Store};
@@ -204,7 +206,7 @@ fn write(store: &Store, step: u64) {
 }
 
 fn shipper(store: &Arc<Cut>, local: &Local, seal: &Seal, at: u64) -> Result<Shipper> {
-    Shipper::begin(remote(store), local.path(), "id", seal, at).map(|it| it.0)
+    Shipper::begin(remote(store), local.path(), "id", seal, at)
 }
 
 /// The store has what the folder has, each once, and nothing else that a reader would find.
