@@ -69,7 +69,7 @@ pub use lock::{Lock, lock};
 pub use reading::{Reading, reading};
 pub use record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, Vectors};
 pub use recover::{Recovered, recover};
-pub use remote::{Mirror, Remote};
+pub use remote::{Mirror, Reason, Remote};
 pub use room::room;
 pub use run::{Run, SCHEMA_VERSION};
 pub use seal::Seal;
@@ -179,7 +179,7 @@ pub enum Error {
         /// The object's URL.
         place: String,
         /// The store's reason.
-        source: object_store::Error,
+        source: remote::Reason,
     },
     /// The folder of the object store belongs to another run.
     #[error(

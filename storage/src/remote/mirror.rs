@@ -128,7 +128,7 @@ impl Copying {
                 }
                 Err(error) => {
                     if !away {
-                        self.tell(format!("{}; the run goes on without it", chain(&error)));
+                        self.tell(format!("{}; the run goes on without it", with_reason(&error)));
                     }
                     (away, pause) = (true, AT_MOST.min(pause * 2));
                 }
@@ -148,13 +148,10 @@ fn passes(error: &Error) -> bool {
     matches!(error, Error::Remote { .. } | Error::File { .. })
 }
 
-/// An error with its reasons, in one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(reason) = source {
-        text = format!("{text}: {reason}");
-        source = reason.source();
+/// An error in one line.
+fn with_reason(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(reason) => format!("{error}: {reason}"),
+        None => error.to_string(),
     }
-    text
 }

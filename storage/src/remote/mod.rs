@@ -22,6 +22,7 @@ mod claim;
 mod fetch;
 mod mirror;
 mod place;
+mod reason;
 mod requests;
 mod ship;
 
@@ -37,6 +38,7 @@ use crate::{Error, Result};
 
 pub use mirror::Mirror;
 pub(crate) use place::{parse, to_check};
+pub use reason::Reason;
 
 /// A folder of an object store. Its methods block, on an executor that nothing else sees.
 #[derive(Debug)]
@@ -64,7 +66,8 @@ impl Remote {
             ObjectStoreScheme::AmazonS3 => place::s3(&parsed).map(|it| Arc::new(it) as _),
             _ => Ok(Arc::new(LocalFileSystem::new().with_fsync(true))),
         };
-        let unusable = |source| Error::Remote { action: "open", place: url.clone(), source };
+        let unusable =
+            |it| Error::Remote { action: "open", place: url.clone(), source: Reason(it) };
         let opened = Self::over(opened.map_err(unusable)?, folder, url.clone())?;
         Ok(Self { disk: parsed.to_file_path().ok(), ..opened })
     }

@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 
-use super::Remote;
+use super::{Reason, Remote};
 use crate::fault::point;
 use crate::publish::failed;
 use crate::{Error, Result};
@@ -31,7 +31,7 @@ impl Remote {
     ) -> Result<T> {
         let place = || format!("{}/{name}", self.url);
         let answer = self.runtime.block_on(asked);
-        answer.map_err(|source| Error::Remote { action, place: place(), source })
+        answer.map_err(|it| Error::Remote { action, place: place(), source: Reason(it) })
     }
 
     /// The same for a request that changes what is there.
@@ -186,7 +186,9 @@ impl Remote {
 fn created(answer: Result<()>) -> Result<bool> {
     match answer {
         Ok(()) => Ok(true),
-        Err(Error::Remote { source: object_store::Error::AlreadyExists { .. }, .. }) => Ok(false),
+        Err(Error::Remote {
+            source: Reason(object_store::Error::AlreadyExists { .. }), ..
+        }) => Ok(false),
         Err(error) => Err(error),
     }
 }
