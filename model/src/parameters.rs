@@ -1,6 +1,7 @@
-//! What of a network is learned, as against the running statistics that it also keeps.
+//! The parameters of a network: their names, and what of them is learned, as against the running
+//! statistics that it also keeps.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 
 /// Whether a field holds statistics and not weights.
@@ -33,5 +34,31 @@ impl ModuleVisitor for Counter {
         if !self.path.last().is_some_and(|it| is_statistic(it)) {
             self.sum += param.shape().num_elements();
         }
+    }
+}
+
+/// All of them by their place in the network, as in `blocks.0.norm1.gamma`.
+pub(crate) fn named<M: Module>(network: &M) -> Vec<(String, ParamId)> {
+    let mut names = Names { path: Vec::new(), found: Vec::new() };
+    network.visit(&mut names);
+    names.found
+}
+
+struct Names {
+    path: Vec<String>,
+    found: Vec<(String, ParamId)>,
+}
+
+impl ModuleVisitor for Names {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.into());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push((self.path.join("."), param.id));
     }
 }

@@ -4,6 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
+use crate::parameters::named;
+
 /// Something of a step that holds numbers that are not finite.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NotFinite {
@@ -43,32 +45,8 @@ pub(crate) fn gradients<M: Module>(network: &M, gradients: &GradientsParams) -> 
 
 /// The layer of a network that has this parameter.
 pub(crate) fn layer<M: Module>(network: &M, parameter: ParamId) -> Option<String> {
-    let mut name = Name { path: Vec::new(), parameter, found: None };
-    network.visit(&mut name);
-    name.found
-}
-
-struct Name {
-    path: Vec<String>,
-    parameter: ParamId,
-    found: Option<String>,
-}
-
-impl ModuleVisitor for Name {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if param.id == self.parameter {
-            let layer = self.path.split_last().map_or(&[][..], |it| it.1);
-            self.found = Some(layer.join("."));
-        }
-    }
+    let (name, _) = named(network).into_iter().find(|it| it.1 == parameter)?;
+    Some(name.rsplit_once('.').map_or(name.as_str(), |it| it.0).to_owned())
 }
 
 struct Search<'a> {

@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::optim::ModuleOptimizer;
-use burn::tensor::{Bytes, Tensor, TensorData};
+use burn::tensor::{Bytes, TensorData};
 use burn_pack::{Reader, Scalar, Writer};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::kept::{Kept, within};
+use crate::{Result, parameters};
 
 /// What of an optimizer is no tensor, by parameter.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -47,7 +47,7 @@ pub(crate) fn load<M: Module>(
 
 fn named<M: Module>(optimizer: &ModuleOptimizer, network: &M) -> std::result::Result<Kept, String> {
     let names: HashMap<u64, String> =
-        Parameters::of(network).into_iter().map(|(name, id)| (id, name)).collect();
+        parameters::named(network).into_iter().map(|(name, id)| (id.val(), name)).collect();
     let bytes = optimizer.into_bytes().map_err(|err| err.to_string())?;
     let record = Reader::from_bytes(bytes).map_err(|err| err.to_string())?;
     let rename = |key: &str| exchange(key, ('.', '/'), |id| names.get(&id.parse().ok()?).cloned());
@@ -70,7 +70,8 @@ fn named<M: Module>(optimizer: &ModuleOptimizer, network: &M) -> std::result::Re
 }
 
 fn numbered<M: Module>(kept: Kept, network: &M) -> std::result::Result<Bytes, String> {
-    let ids: HashMap<String, u64> = Parameters::of(network).into_iter().collect();
+    let ids: HashMap<String, u64> =
+        parameters::named(network).into_iter().map(|(name, id)| (name, id.val())).collect();
     let numbers: Numbers = serde_json::from_str(&kept.note).map_err(|err| err.to_string())?;
     let id = |name: &str| ids.get(name).map(u64::to_string);
     let rename = |key: &str| exchange(key, ('/', '.'), id);
@@ -103,32 +104,4 @@ fn exchange(
         Some(format!("{owner}{to}{field}"))
     });
     renamed.ok_or_else(|| format!("{key:?} belongs to no parameter of this network"))
-}
-
-/// The parameters of a network by their place in it.
-struct Parameters {
-    path: Vec<String>,
-    found: Vec<(String, u64)>,
-}
-
-impl Parameters {
-    fn of<M: Module>(network: &M) -> Vec<(String, u64)> {
-        let mut visitor = Self { path: Vec::new(), found: Vec::new() };
-        network.visit(&mut visitor);
-        visitor.found
-    }
-}
-
-impl ModuleVisitor for Parameters {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.push((self.path.join("."), param.id.val()));
-    }
 }
