@@ -14,6 +14,7 @@ use crate::checkpoint::{self, Found, State};
 use crate::ledger::Ledger;
 use crate::{Config, environment};
 
+use super::end::copy_rest;
 use super::events::event;
 
 /// All that a run begins with.
@@ -166,14 +167,11 @@ fn mirror(
 }
 
 /// Copies what the store lacks of a run that is done.
-pub(super) fn copy_rest(config: &Config, found: &Found, remote: Remote) -> anyhow::Result<()> {
+pub(super) fn copy_done(config: &Config, found: &Found, remote: Remote) -> anyhow::Result<()> {
     let run = &config.storage.dir;
-    let lock = storage::lock(run)?;
+    let _lock = storage::lock(run)?;
     let State { run_id, step, .. } = &found.state;
-    info!("copying what {} lacks; Ctrl-C twice leaves it for later", remote.url());
-    Mirror::start(remote, run, run_id, &Seal::whole(run)?, *step)?.finish()?;
-    drop(lock);
-    Ok(())
+    copy_rest(Mirror::start(remote, run, run_id, &Seal::whole(run)?, *step)?)
 }
 
 /// What the table `events` says about going on: which checkpoints were damaged, and how much of

@@ -56,8 +56,8 @@ impl Run<'_> {
     }
 }
 
-/// Waits for the object store.
-fn copy_rest(mirror: Mirror) -> anyhow::Result<()> {
+/// Waits until the object store has all.
+pub(super) fn copy_rest(mirror: Mirror) -> anyhow::Result<()> {
     info!("copying the rest to the object store; a second Ctrl-C leaves it to the next start");
     mirror.finish().map_err(|err| {
         let is_late = matches!(err, storage::Error::Remote { .. } | storage::Error::File { .. });

@@ -52,7 +52,7 @@ pub(crate) fn run(
     {
         let (step, run) = (found.state.step, config.storage.dir.display());
         info!("{run} has done its {step} steps: raise model.train.steps to go on, or use --fresh");
-        return remote.map_or(Ok(()), |it| begin::copy_rest(config, found, it));
+        return remote.map_or(Ok(()), |it| begin::copy_done(config, found, it));
     }
     let begun = Instant::now();
     let mut run = Run::begin(arguments, config, (from, remote), listen, progress)?;
