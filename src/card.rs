@@ -20,7 +20,7 @@ pub(crate) struct Card<'a> {
     /// timm's `config.json`.
     pub(crate) timm: &'a serde_json::Value,
     /// What the run measured of itself until then.
-    pub(crate) measured: Option<&'a storage::Reading>,
+    pub(crate) measured: Option<storage::Reading>,
     /// The run's `config.toml`.
     pub(crate) config: &'a str,
 }
@@ -87,7 +87,7 @@ impl Card<'_> {
 
     /// What the run measured, as a table.
     fn metrics(&self) -> String {
-        let Some(storage::Reading { step, values }) = self.measured else { return String::new() };
+        let Some(storage::Reading { step, values }) = &self.measured else { return String::new() };
         let shown = |value: f64| match value.abs() < 1e-3 && value != 0.0 {
             true => format!("{value:.3e}"),
             false => format!("{value:.4}"),

@@ -75,7 +75,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (run, step) = (&run_name(checkpoint), step_of(checkpoint));
     let (shape, timm, config) = (&shape, &timm, &text[..]);
     let measured = measured(checkpoint);
-    let measured = measured.as_ref();
     let about = Card { run, step, choice, shape, layout, image, crop, timm, measured, config };
     put(card, &about.text()?)?;
     let written = files.each_ref().map(|it| format!("{}\n", it.display()));
