@@ -20,8 +20,8 @@ pub struct Config {
     pub url: Option<String>,
     /// Rows after which a part is closed. A record is never split over two parts.
     pub rows_per_part: usize,
-    /// Age, in seconds, at which a part is closed, so that a reader sees it. What a power cut or
-    /// a kill can take is what was written in this time.
+    /// Age, in seconds, at which a part is closed, so that a reader sees it. Until then its rows are
+    /// in a write-ahead file, of which a power cut can take half a second.
     pub seconds_per_part: f64,
 }
 
