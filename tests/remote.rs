@@ -137,6 +137,29 @@ fn a_run_that_is_done_is_fetched_with_its_last_rows_and_all_its_checkpoints() {
 }
 
 #[test]
+fn a_fetch_that_is_killed_or_finds_the_disk_full_is_made_again() {
+    let (wanted, setup, bucket) = (whole(), setup(), Bucket::start());
+    finish(train(&setup, &bucket, 6, &[])).ended_with(0);
+    fs::remove_dir_all(setup.run()).unwrap();
+    for fault in ["checkpoint before rename:1", "publish.rename:14", "publish.renamed:30"] {
+        die(&setup, &bucket, fault);
+        assert!(!setup.run().join("config.toml").exists(), "{fault} came too late");
+    }
+    let command = train(&setup, &bucket, STEPS, &[]);
+    let mut limited = std::process::Command::new("bash");
+    // Without the trap the limit is a signal; with it, it is an error as a full disk is.
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 30; exec \"$@\"", "bash"]);
+    limited.arg(command.get_program()).args(command.get_args());
+    bucket.tell(&mut limited);
+    finish(limited).ended_with(1).complains(&["could not write", "disk has room"]);
+    assert!(!setup.run().join("config.toml").exists());
+    let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
+    done.complains(&["was made again", "going on after step 6"]);
+    assert_same(&left(&setup.run()), &wanted, "a fetch in several attempts");
+    assert_mirrored(&setup, &bucket);
+}
+
+#[test]
 fn a_run_killed_at_any_point_of_its_copying_ends_as_if_it_had_not_been() {
     let wanted = whole();
     for fault in [

@@ -8,11 +8,11 @@ use storage::Remote;
 use tracing::{info, warn};
 
 use super::folder::{self, Damaged};
-use super::{Found, path, read, verify};
+use super::{Found, path, read};
 
 /// Makes a run's folder again from the store: all checkpoints that are whole there, and the tables.
-/// Says whether there was a run. `config.toml` comes last: a folder without it is made again, from
-/// what is there already. A checkpoint that is damaged in the store is set aside there.
+/// Says whether there was a run. `config.toml` comes last: a folder without it is made again, for
+/// the store may have changed since. A checkpoint that is damaged in the store is set aside there.
 pub(crate) fn restore(run: &Path, remote: &Remote) -> anyhow::Result<bool> {
     let Some(owner) = remote.owner()? else { return Ok(false) };
     let (url, here) = (remote.url(), run.display());
@@ -55,9 +55,7 @@ pub(crate) fn restore(run: &Path, remote: &Remote) -> anyhow::Result<bool> {
 /// more than a damaged one.
 fn fetch(run: &Path, remote: &Remote, step: u64, is_newest: bool) -> anyhow::Result<()> {
     let folder = path(run, step);
-    if verify(&folder).is_err() {
-        folder::receive(&folder, |it| Ok(remote.fetch_checkpoint(step, it)?))?;
-    }
+    folder::receive(&folder, |it| Ok(remote.fetch_checkpoint(step, it)?))?;
     if !is_newest {
         return Ok(());
     }

@@ -42,13 +42,13 @@ impl Remote {
     /// # Errors
     /// [`Error::Remote`] when the store cannot be asked.
     pub fn owner(&self) -> Result<Option<String>> {
-        let claim = self.claimed()?;
-        Ok(claim.map(|it| it.map_or_else(|| "unknown".to_owned(), |it| it.run_id)))
+        Ok(self.claimed()?.map(|it| it.run_id))
     }
 
-    /// What `run.json` says; nothing in it when it cannot be understood.
-    fn claimed(&self) -> Result<Option<Option<Claim>>> {
-        Ok(self.read(RUN)?.map(|it| serde_json::from_slice(&it).ok()))
+    /// What `run.json` says. One that cannot be understood is nobody's that we know.
+    fn claimed(&self) -> Result<Option<Claim>> {
+        let unknown = || Claim { run_id: "unknown".to_owned(), session: String::new() };
+        Ok(self.read(RUN)?.map(|it| serde_json::from_slice(&it).unwrap_or_else(|_| unknown())))
     }
 
     /// Moves everything to a folder of another name, so that a run can begin anew. Returns its URL;
@@ -151,13 +151,10 @@ impl Remote {
     /// [`Error::Owned`] when it is another's.
     pub(super) fn check(&self, claim: &Claim) -> Result<()> {
         let place = self.url.clone();
-        match self.claimed()?.flatten() {
+        match self.claimed()? {
             Some(it) if it == *claim => Ok(()),
-            Some(it) if it.run_id == claim.run_id => Err(Error::Taken { place }),
-            other => {
-                let run = other.map_or_else(|| "unknown".to_owned(), |it| it.run_id);
-                Err(Error::Owned { place, run })
-            }
+            Some(it) if it.run_id != claim.run_id => Err(Error::Owned { place, run: it.run_id }),
+            _ => Err(Error::Taken { place }),
         }
     }
 

@@ -9,7 +9,7 @@ use object_store::ObjectStoreExt;
 use super::Remote;
 use crate::columns::TABLES;
 use crate::publish::{failed, make_folder, publish, temporary};
-use crate::{Error, Result, Seal, catalog, parts};
+use crate::{Error, Result, Seal, catalog, parts, resume};
 
 /// Where checkpoints are, in a run's folder.
 pub(super) const CHECKPOINTS: &str = "checkpoints";
@@ -55,12 +55,14 @@ impl Remote {
     }
 
     /// Copies all parts into the folder `dir` of a run that nobody writes, and lists them beside.
-    /// Those that are there are left as they are.
+    /// Those that are there are of an earlier attempt: they are written over, or set aside where the
+    /// store has none of the name any more.
     ///
     /// # Errors
     /// [`Error::Gone`] when the store lacks one that belongs to the seal, [`Error::Remote`] and
     /// [`Error::File`].
     pub fn fetch_tables(&self, dir: &Path, seal: &Seal) -> Result<()> {
+        let mut fetched = Vec::new();
         for table in TABLES {
             let folder = dir.join(table);
             make_folder(&folder)?;
@@ -73,17 +75,16 @@ impl Remote {
                 if first != number {
                     break;
                 }
-                let path = parts::path(&folder, first, last);
-                if !path.exists() {
-                    self.fetch(&name, &path)?;
-                }
+                self.fetch(&name, &parts::path(&folder, first, last))?;
                 number = last + 1;
             }
             if number < seal.next(table) {
                 let path = parts::path(Path::new(table), number, number);
                 return Err(Error::Gone { place: format!("{}/{}", self.url, path.display()) });
             }
+            fetched.push((table, number));
         }
+        resume::set_aside(dir, &Seal::of(fetched.into_iter()))?;
         catalog::refresh(dir)
     }
 

@@ -60,9 +60,9 @@ impl Shipper {
         if parts.is_empty() && beside.is_empty() && missing.is_empty() && gone.is_empty() {
             return Ok(());
         }
-        self.remote.check(&self.there.claim)?;
+        self.check()?;
         for (name, path) in parts {
-            self.remote.create_file(&name, &mut Source::open(&path)?)?;
+            self.create(&name, &mut Source::open(&path)?)?;
             self.there.parts.insert(name);
         }
         for (name, bytes) in beside {
@@ -111,7 +111,7 @@ impl Shipper {
         for (mut source, file) in sources {
             let object = format!("{CHECKPOINTS}/{name}/{file}");
             match file == SUMS {
-                true => self.remote.create_file(&object, &mut source)?,
+                true => self.create(&object, &mut source)?,
                 false => self.remote.write_file(&object, &mut source)?,
             }
         }
@@ -119,8 +119,20 @@ impl Shipper {
         Ok(())
     }
 
+    /// Creates what makes rows or a checkpoint seen. A pass may take long, so that it looks first.
+    fn create(&self, name: &str, source: &mut Source) -> Result<()> {
+        self.check()?;
+        self.remote.create_file(name, source)
+    }
+
+    /// Whether the store's folder is still this process's.
+    fn check(&self) -> Result<()> {
+        self.remote.check(&self.there.claim)
+    }
+
     /// Removes a checkpoint, which is not whole from the first moment on.
     fn remove_checkpoint(&mut self, name: &str) -> Result<()> {
+        self.check()?;
         let folder = format!("{CHECKPOINTS}/{name}");
         self.remote.delete(&format!("{folder}/{SUMS}"))?;
         let files = self.remote.list(&folder)?;

@@ -1,15 +1,15 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStoreExt,
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use tempfile::TempDir;
@@ -24,11 +24,16 @@ use crate::{Config, Metrics, Record, Run, Seal, Store};
 struct Cut {
     store: InMemory,
     left: AtomicU64,
+    /// Requests until another process takes the run over.
+    until_taken: AtomicU64,
+    /// What a reader saw when it did.
+    seen: Mutex<Option<BTreeSet<String>>>,
 }
 
 impl Cut {
     fn new() -> Arc<Self> {
-        Arc::new(Self { store: InMemory::new(), left: AtomicU64::new(u64::MAX) })
+        let [left, until_taken] = [u64::MAX; 2].map(AtomicU64::new);
+        Arc::new(Self { store: InMemory::new(), left, until_taken, seen: Mutex::new(None) })
     }
 
     fn after(&self, requests: u64) {
@@ -44,7 +49,23 @@ impl Cut {
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
         let cut =
             |_| object_store::Error::Generic { store: "test", source: "the cable is cut".into() };
-        left.map(drop).map_err(cut)
+        left.map(drop).map_err(cut)?;
+        let left = self.until_taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        if left == Ok(1) {
+            *self.seen.lock().unwrap() = Some(self.seen());
+            let claim = r#"{"run_id": "id", "session": "of another process"}"#;
+            let run = Key::from("runs/first/run.json");
+            let put = self.store.put(&run, claim.into());
+            put.now_or_never().unwrap()?;
+        }
+        Ok(())
+    }
+
+    /// Parts, and what makes a checkpoint whole.
+    fn seen(&self) -> BTreeSet<String> {
+        let all: Vec<_> = self.store.list(None).try_collect().now_or_never().unwrap().unwrap();
+        let names = all.into_iter().map(|it| it.location.to_string());
+        names.filter(|it| it.ends_with(".parquet") || it.ends_with("SHA256SUMS")).collect()
     }
 }
 
@@ -330,6 +351,37 @@ fn of_two_processes_that_believe_to_be_the_run_the_later_one_has_it() {
 }
 
 #[test]
+fn who_lost_the_run_in_the_middle_of_copying_copies_and_removes_no_more() {
+    let mut lost = 0;
+    for requests in 1.. {
+        let (cloud, local) = (Cut::new(), Local::new());
+        let store = local.open(&Seal::default());
+        local.step(&store, 1, 10);
+        let mut copying = shipper(&cloud, &local, &Seal::default(), 0).unwrap();
+        copying.pass().unwrap();
+        local.step(&store, 2, 10);
+        local.step(&store, 3, 10);
+        local.forget(1);
+        store.finish().unwrap();
+        cloud.until_taken.store(requests, Ordering::Relaxed);
+        let copied = copying.pass();
+        let Some(before) = cloud.seen.lock().unwrap().take() else {
+            copied.unwrap();
+            assert!(lost > 10, "lost {lost} times only");
+            return;
+        };
+        // The request that was on its way.
+        let after = cloud.seen();
+        let changed: Vec<_> = before.symmetric_difference(&after).collect();
+        assert!(changed.len() <= 1, "{requests}: {changed:?}");
+        if let Err(error) = copied {
+            assert!(matches!(error, Error::Taken { .. }), "{error}");
+            lost += 1;
+        }
+    }
+}
+
+#[test]
 fn a_checkpoint_that_the_run_removed_stays_until_there_is_another() {
     let (cloud, local) = (Cut::new(), Local::new());
     let store = local.open(&Seal::default());
@@ -456,6 +508,15 @@ fn a_lost_folder_is_made_again() {
     assert_eq!(names(&again.files()), names(&whole));
     assert!(again.files() == whole, "the bytes differ; also of what came after the checkpoint");
     again.open(&seal).finish().unwrap();
+
+    // An earlier attempt fetched what the store has no longer, or has otherwise.
+    let stale = Local::new();
+    let store = stale.open(&Seal::default());
+    (40..45).for_each(|it| drop((write(&store, it), store.seal().unwrap())));
+    store.finish().unwrap();
+    fetch(&remote, stale.path(), &seal);
+    assert!(stale.files() == whole, "{:?}", names(&stale.files()));
+    assert!(stale.path().join("superseded/0/metrics/part-00004.parquet").exists());
 
     remote.delete("metrics/part-00000.parquet").unwrap();
     let error = remote.fetch_tables(Local::new().path(), &seal).unwrap_err();
