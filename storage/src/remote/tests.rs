@@ -1,137 +1,20 @@
-use std::collections::{BTreeMap, BTreeSet};
+mod cut;
+mod local;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
-use object_store::memory::InMemory;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult,
-};
-use tempfile::TempDir;
+use cut::Cut;
+use local::{Local, collect, write};
 
 use super::requests::{CHUNK, Source};
 use super::ship::Shipper;
 use super::*;
-use crate::{Config, Metrics, Record, Run, Seal, Store};
-
-/// A store in memory that refuses after so many requests, as one does whose network is cut.
-#[derive(Debug)]
-struct Cut {
-    store: InMemory,
-    left: AtomicU64,
-    /// Requests until another process takes the run over.
-    until_taken: AtomicU64,
-    /// What a reader saw when it did.
-    seen: Mutex<Option<BTreeSet<String>>>,
-}
-
-impl Cut {
-    fn new() -> Arc<Self> {
-        let [left, until_taken] = [u64::MAX; 2].map(AtomicU64::new);
-        Arc::new(Self { store: InMemory::new(), left, until_taken, seen: Mutex::new(None) })
-    }
-
-    fn after(&self, requests: u64) {
-        self.left.store(requests, Ordering::Relaxed);
-    }
-
-    fn heal(&self) {
-        self.after(u64::MAX);
-    }
-
-    fn pass(&self) -> object_store::Result<()> {
-        let one_less = |it: u64| it.checked_sub(1);
-        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
-        let cut =
-            |_| object_store::Error::Generic { store: "test", source: "the cable is cut".into() };
-        left.map(drop).map_err(cut)?;
-        let left = self.until_taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
-        if left == Ok(1) {
-            *self.seen.lock().unwrap() = Some(self.seen());
-            let claim = r#"{"run_id": "id", "session": "of another process"}"#;
-            let run = Key::from("runs/first/run.json");
-            let put = self.store.put(&run, claim.into());
-            put.now_or_never().unwrap()?;
-        }
-        Ok(())
-    }
-
-    /// Parts, and what makes a checkpoint whole.
-    fn seen(&self) -> BTreeSet<String> {
-        let all: Vec<_> = self.store.list(None).try_collect().now_or_never().unwrap().unwrap();
-        let names = all.into_iter().map(|it| it.location.to_string());
-        names.filter(|it| it.ends_with(".parquet") || it.ends_with("SHA256SUMS")).collect()
-    }
-}
-
-impl std::fmt::Display for Cut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.store.fmt(f)
-    }
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for Cut {
-    async fn put_opts(
-        &self,
-        at: &Key,
-        bytes: PutPayload,
-        options: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        self.pass()?;
-        self.store.put_opts(at, bytes, options).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        at: &Key,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.pass()?;
-        self.store.put_multipart_opts(at, options).await
-    }
-
-    async fn get_opts(&self, at: &Key, options: GetOptions) -> object_store::Result<GetResult> {
-        self.pass()?;
-        self.store.get_opts(at, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        keys: BoxStream<'static, object_store::Result<Key>>,
-    ) -> BoxStream<'static, object_store::Result<Key>> {
-        match self.pass() {
-            Ok(()) => self.store.delete_stream(keys),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        }
-    }
-
-    fn list(&self, below: Option<&Key>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        match self.pass() {
-            Ok(()) => self.store.list(below),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        }
-    }
-
-    async fn list_with_delimiter(&self, below: Option<&Key>) -> object_store::Result<ListResult> {
-        self.store.list_with_delimiter(below).await
-    }
-
-    async fn copy_opts(
-        &self,
-        from: &Key,
-        to: &Key,
-        options: CopyOptions,
-    ) -> object_store::Result<()> {
-        self.pass()?;
-        self.store.copy_opts(from, to, options).await
-    }
-}
+use crate::Seal;
 
 fn remote(store: &Arc<Cut>) -> Remote {
     Remote::over(store.clone(), Key::from("runs/first"), "mem://runs/first".into()).unwrap()
@@ -142,65 +25,6 @@ fn objects(store: &Arc<Cut>) -> BTreeMap<String, Vec<u8>> {
     let remote = remote(store);
     let names = remote.list("").unwrap();
     names.into_keys().map(|it| (it.clone(), remote.read(&it).unwrap().unwrap())).collect()
-}
-
-/// A run in a folder, whose checkpoints are a file of some size and its sums.
-struct Local {
-    dir: TempDir,
-}
-
-impl Local {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn open(&self, seal: &Seal) -> Store {
-        let config = Config { dir: self.path().to_owned(), ..Config::default() };
-        let run = Run { name: "first".into(), id: "id".into(), config_hash: "hash".into() };
-        crate::resume(&config, &run, seal).unwrap()
-    }
-
-    /// Writes one part of the metrics, and a checkpoint after it.
-    fn step(&self, store: &Store, step: u64, bytes: usize) -> Seal {
-        write(store, step);
-        let seal = store.seal().unwrap();
-        let folder = self.path().join(format!("checkpoints/step-{step:08}"));
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("encoder.safetensors"), vec![step as u8; bytes]).unwrap();
-        fs::write(folder.join("SHA256SUMS"), format!("of step {step}")).unwrap();
-        seal
-    }
-
-    fn forget(&self, step: u64) {
-        fs::remove_dir_all(self.path().join(format!("checkpoints/step-{step:08}"))).unwrap();
-    }
-
-    /// What a store should have of it, without `views.sql` and what says whose it is.
-    fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut found = BTreeMap::new();
-        for folder in crate::columns::TABLES.into_iter().chain(["checkpoints"]) {
-            collect(self.path(), folder, &mut found);
-        }
-        for file in ["dataset.json", "config.toml"] {
-            let bytes = fs::read(self.path().join(file));
-            found.extend(bytes.ok().map(|it| (file.to_owned(), it)));
-        }
-        found
-    }
-}
-
-fn collect(dir: &Path, name: &str, found: &mut BTreeMap<String, Vec<u8>>) {
-    for entry in crate::parts::names(&dir.join(name)).unwrap() {
-        let name = format!("{name}/{entry}");
-        match fs::read(dir.join(&name)) {
-            Ok(bytes) => drop(found.insert(name, bytes)),
-            Err(_) => collect(dir, &name, found),
-        }
-    }
 }
 
 /// A run's folder as a new machine makes it.
@@ -219,11 +43,6 @@ fn eventually(holds: impl Fn() -> bool) {
         assert!(Instant::now() < until, "waited in vain");
         std::thread::yield_now();
     }
-}
-
-fn write(store: &Store, step: u64) {
-    let values = vec![("loss".to_owned(), step as f64)];
-    store.write(Record::Metrics(Metrics { step, time: UNIX_EPOCH, values })).unwrap();
 }
 
 fn shipper(store: &Arc<Cut>, local: &Local, seal: &Seal, at: u64) -> Result<Shipper> {
@@ -371,7 +190,7 @@ fn who_lost_the_run_in_the_middle_of_copying_copies_and_removes_no_more() {
             return;
         };
         // The request that was on its way.
-        let after = cloud.seen();
+        let after = cloud.reader_sees();
         let changed: Vec<_> = before.symmetric_difference(&after).collect();
         assert!(changed.len() <= 1, "{requests}: {changed:?}");
         if let Err(error) = copied {
