@@ -11,6 +11,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use gio::prelude::SocketExt;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 use gstreamer_video as gst_video;
@@ -31,9 +32,27 @@ pub(super) struct Elements {
 
 /// Initialises GStreamer once.
 pub(crate) fn init() -> Result<(), Problem> {
-    static INIT: LazyLock<Result<(), String>> =
-        LazyLock::new(|| gst::init().map_err(|it| it.to_string()));
+    static INIT: LazyLock<Result<(), String>> = LazyLock::new(|| {
+        gst::init().map_err(|it| it.to_string())?;
+        know_sockets();
+        Ok(())
+    });
     INIT.clone().map_err(Problem::GStreamer)
+}
+
+/// Makes GLib know all that a connection is made of, in one thread. Streams that connect for the
+/// first time at the same moment block each other for ever in GLib 2.74: one initialises the class
+/// of `GSocketClient`, under a lock, and waits for the type `GSocketAddress`; another one, which
+/// loads the HTTP plugin, is making that type known and waits for the lock.
+fn know_sockets() {
+    let loopback = gio::InetSocketAddress::from_string("127.0.0.1", 0);
+    let client = gio::SocketClient::new();
+    let resolver = (gio::Resolver::default(), gio::ProxyResolver::default());
+    let (family, kind) = (gio::SocketFamily::Ipv4, gio::SocketType::Stream);
+    let socket = gio::Socket::new(family, kind, gio::SocketProtocol::Tcp);
+    let connection = socket.map(|it| it.connection_factory_create_connection());
+    // They were worth being made, and nothing else.
+    drop((loopback, client, resolver, connection));
 }
 
 pub(super) fn build(uri: &str, opening: &Opening) -> Result<Elements, Problem> {
