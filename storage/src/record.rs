@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::SystemTime;
 
-use crate::columns::EMBEDDING;
+use crate::table::columns::EMBEDDING;
 
 /// One piece of one table.
 #[expect(clippy::large_enum_variant, reason = "64 of them wait at most, and few are small")]
@@ -167,7 +167,7 @@ pub struct EventRow {
 }
 
 impl Record {
-    /// Index of its table in [`crate::columns::TABLES`].
+    /// Index of its table in [`crate::table::columns::TABLES`].
     pub(crate) fn table(&self) -> usize {
         match self {
             Self::Metrics(_) => 0,

@@ -7,9 +7,10 @@ use std::path::Path;
 use object_store::ObjectStoreExt;
 
 use super::Remote;
-use crate::columns::TABLES;
-use crate::publish::{failed, make_folder, publish, temporary};
-use crate::{Error, Result, Seal, catalog, parts, resume};
+use crate::disk::publish::{failed, make_folder, publish, temporary};
+use crate::table::columns::TABLES;
+use crate::table::part_names as parts;
+use crate::{Error, Result, Seal, catalog, resume};
 
 /// Where checkpoints are, in a run's folder.
 pub(super) const CHECKPOINTS: &str = "checkpoints";

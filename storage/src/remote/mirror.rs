@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, after, bounded};
 
 use super::Remote;
-use super::ship::Shipper;
+use super::upload::Shipper;
 use crate::{Error, Result, Seal};
 
 /// How often the folder is looked at.

@@ -18,13 +18,13 @@
 //! condition that none of its name is there, for the moment between that look and the writing.
 //! Where the folder is lost, [`Remote::fetch`] makes it again.
 
-mod claim;
 mod fetch;
+mod lease;
 mod mirror;
-mod place;
 mod reason;
 mod requests;
-mod ship;
+mod upload;
+mod url;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{Error, Result};
 
+pub(crate) use self::url::{parse, to_check};
 pub use mirror::Mirror;
-pub(crate) use place::{parse, to_check};
 pub use reason::Reason;
 
 /// A folder of an object store. Its methods block, on an executor that nothing else sees.
@@ -63,7 +63,7 @@ impl Remote {
         let (parsed, scheme, folder) = parse(url)?;
         let url = url.trim_end_matches('/').to_owned();
         let opened: object_store::Result<Arc<dyn ObjectStore>> = match scheme {
-            ObjectStoreScheme::AmazonS3 => place::s3(&parsed).map(|it| Arc::new(it) as _),
+            ObjectStoreScheme::AmazonS3 => self::url::s3(&parsed).map(|it| Arc::new(it) as _),
             _ => Ok(Arc::new(LocalFileSystem::new().with_fsync(true))),
         };
         let unusable =

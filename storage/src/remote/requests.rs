@@ -11,8 +11,8 @@ use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 
 use super::{Reason, Remote};
-use crate::fault::point;
-use crate::publish::failed;
+use crate::disk::fault::point;
+use crate::disk::publish::failed;
 use crate::{Error, Result};
 
 /// Bytes that go in one request. A larger file goes in several, of this size each.

@@ -47,7 +47,7 @@ impl Local {
     /// What a store should have of it, without `views.sql` and what says whose it is.
     pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut found = BTreeMap::new();
-        for folder in crate::columns::TABLES.into_iter().chain(["checkpoints"]) {
+        for folder in crate::table::columns::TABLES.into_iter().chain(["checkpoints"]) {
             collect(self.path(), folder, &mut found);
         }
         for file in ["dataset.json", "config.toml"] {
@@ -60,7 +60,7 @@ impl Local {
 
 /// The files below a folder of a run, by their names in it.
 pub(super) fn collect(dir: &Path, name: &str, found: &mut BTreeMap<String, Vec<u8>>) {
-    for entry in crate::parts::names(&dir.join(name)).unwrap() {
+    for entry in crate::table::part_names::names(&dir.join(name)).unwrap() {
         let name = format!("{name}/{entry}");
         match fs::read(dir.join(&name)) {
             Ok(bytes) => drop(found.insert(name, bytes)),

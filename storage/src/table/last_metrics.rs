@@ -5,8 +5,9 @@ use std::path::Path;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
 
-use crate::footer::Footer;
-use crate::{Result, parts};
+use crate::Result;
+use crate::table::footer::Footer;
+use crate::table::part_names as parts;
 
 /// The metrics of one step.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use crate::catalog::Listed;
-use crate::columns::width;
+use crate::table::columns::width;
 
 /// The text of `views.sql`. The tables have parts: DuckDB refuses a view over no files. `place` is
 /// an absolute path, because DuckDB resolves paths against its working directory, or a URL.

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::fs::statvfs;
 
 use crate::Result;
-use crate::publish::failed;
+use crate::disk::publish::failed;
 
 /// Bytes that this user may still write to the file system of `dir`, which must be there.
 ///

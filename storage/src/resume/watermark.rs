@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::columns::TABLES;
-use crate::{Result, parts};
+use crate::Result;
+use crate::table::columns::TABLES;
+use crate::table::part_names as parts;
 
 /// For each table, the number of the part that comes next: all below it belong to the checkpoint.
 /// Nothing of a table that is not named does.

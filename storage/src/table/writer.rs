@@ -6,7 +6,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::catalog::{self, Listed};
-use crate::columns::batch;
+use crate::table::columns::batch;
 use crate::table::{Table, TableSummary};
 use crate::{Record, Result, Seal};
 

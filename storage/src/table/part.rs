@@ -15,10 +15,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
-use crate::fault::point;
-use crate::group::Group;
-use crate::publish::{failed, publish, temporary};
-use crate::run::Metadata;
+use crate::disk::fault::point;
+use crate::disk::publish::{failed, publish, temporary};
+use crate::identity::Metadata;
+use crate::table::group::Group;
 use crate::{Error, Result};
 
 /// Rows wait in memory for their row group; at this size it goes to disk, whatever a part's limits

@@ -21,9 +21,10 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
-use crate::fault::point;
-use crate::publish::{failed, remove, sync_parent};
-use crate::{Result, parts};
+use crate::Result;
+use crate::disk::fault::point;
+use crate::disk::publish::{failed, remove, sync_parent};
+use crate::table::part_names as parts;
 
 /// How long rows may wait for the disk: what a power cut can take. A kill takes the
 /// record that is being written at most.

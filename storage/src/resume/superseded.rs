@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::Result;
-use crate::parts::names;
-use crate::publish::{make_folder, rename, sync_folder, sync_parent};
+use crate::disk::publish::{make_folder, rename, sync_folder, sync_parent};
+use crate::table::part_names::names;
 
 const MOVING: &str = ".moving";
 

@@ -6,10 +6,10 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use crate::footer::Footer;
-use crate::part::Part;
-use crate::parts::{self, Closed};
-use crate::run::Metadata;
+use crate::identity::Metadata;
+use crate::table::footer::Footer;
+use crate::table::part::Part;
+use crate::table::part_names::{self as parts, Closed};
 use crate::{Error, Result};
 
 /// Rows at which a merged part is full: what a part of the default configuration holds, so that a

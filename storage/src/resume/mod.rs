@@ -1,15 +1,20 @@
 //! A run goes on after a checkpoint: what belongs to it stays, what came later is set aside.
 
+pub(crate) mod recover;
+pub(crate) mod superseded;
+pub(crate) mod wal;
+pub(crate) mod watermark;
+
 use std::path::Path;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::aside::Aside;
-use crate::columns::{TABLES, describe};
-use crate::footer::Footer;
-use crate::parts::{self, Closed};
-use crate::recover::Leftover;
-use crate::{Error, Result, Seal, TableSummary, wal};
+use crate::resume::recover::Leftover;
+use crate::resume::superseded::Aside;
+use crate::table::columns::{TABLES, describe};
+use crate::table::footer::Footer;
+use crate::table::part_names::{self as parts, Closed};
+use crate::{Error, Result, Seal, TableSummary};
 
 /// What stays of a table.
 pub(crate) struct Kept {

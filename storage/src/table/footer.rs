@@ -8,8 +8,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::publish::failed;
-use crate::run::Metadata;
+use crate::disk::publish::failed;
+use crate::identity::Metadata;
 use crate::{Error, Result};
 
 /// A closed part, opened.

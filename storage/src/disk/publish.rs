@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::fault::point;
+use crate::disk::fault::point;
 use crate::{Error, Result};
 
 /// Turns the system's reason into an error that says what was tried on what.

@@ -6,12 +6,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Remote;
-use super::claim::There;
 use super::fetch::{CHECKPOINTS, SUMS, step};
+use super::lease::There;
 use super::requests::Source;
-use crate::columns::TABLES;
-use crate::publish::failed;
-use crate::{Error, Result, Seal, catalog, parts, views};
+use crate::catalog::views;
+use crate::disk::publish::failed;
+use crate::table::columns::TABLES;
+use crate::table::part_names as parts;
+use crate::{Error, Result, Seal, catalog};
 
 /// Small files that are copied whenever they change. `views.sql` names folders, so that the store
 /// has one of its own.

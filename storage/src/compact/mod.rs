@@ -10,6 +10,8 @@
 //! A reader lists either folder whole. The old one is moved and not emptied: a reader that began to
 //! list it before must find all of it, or it would take some rows for all.
 
+mod merge;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +19,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Serialize;
 
-use crate::aside::Aside;
-use crate::columns::TABLES;
-use crate::fault::point;
-use crate::merge::{Group, groups};
-use crate::parts::{self, names};
-use crate::publish::{failed, make_folder, sync_folder};
-use crate::{Result, Seal, lock, recover};
+use crate::compact::merge::{Group, groups};
+use crate::disk::fault::point;
+use crate::disk::lock;
+use crate::disk::publish::{failed, make_folder, sync_folder};
+use crate::resume::recover;
+use crate::resume::superseded::Aside;
+use crate::table::columns::TABLES;
+use crate::table::part_names::{self as parts, names};
+use crate::{Result, Seal};
 
 /// What became of the tables of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::Schema;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 
-use crate::features;
+use crate::catalog::features;
 
 /// The number of the tables' layout. It goes up when a column changes its name, type or meaning;
 /// a new column does not count.

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::Remote;
 use super::fetch::{CHECKPOINTS, SUMS, folder_of, step};
 use super::requests::STAGING;
-use crate::columns::TABLES;
-use crate::parts::{self, Closed};
-use crate::publish::failed;
+use crate::disk::publish::failed;
+use crate::table::columns::TABLES;
+use crate::table::part_names::{self as parts, Closed};
 use crate::{Error, Result, Seal};
 
 /// Says whose the folder is.

@@ -6,13 +6,15 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, bounded};
 
-use crate::columns::TABLES;
-use crate::lock::{Lock, lock};
-use crate::publish::{failed, make_folder, sync_folder};
+use crate::disk::lock::{Lock, lock};
+use crate::disk::publish::{failed, make_folder, sync_folder};
+use crate::resume::wal;
 use crate::resume::{self, Kept};
+use crate::table::columns::TABLES;
+use crate::table::part_names as parts;
+use crate::table::writer::{Message, Writer};
 use crate::table::{Table, TableSummary};
-use crate::writer::{Message, Writer};
-use crate::{Config, Error, Record, Result, Run, Seal, catalog, parts, wal};
+use crate::{Config, Error, Record, Result, Run, Seal, catalog};
 
 /// Records that may wait for the disk before [`Store::write`] does.
 const QUEUE: usize = 64;

@@ -4,9 +4,9 @@ use arrow::datatypes::{DataType, Field};
 use serde_json::{Map, Value, json};
 
 use crate::catalog::Listed;
-use crate::columns::width;
-use crate::features::dtype;
-use crate::run::SCHEMA_VERSION;
+use crate::catalog::features::dtype;
+use crate::identity::SCHEMA_VERSION;
+use crate::table::columns::width;
 
 /// What a table is.
 const ABOUT: [(&str, &str); 4] = [
@@ -140,7 +140,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::columns::batch;
+    use crate::table::columns::batch;
     use crate::{Embeddings, Events, Metrics, Record, Streams, Vectors};
 
     fn records() -> [Record; 4] {

@@ -1,14 +1,19 @@
 //! What stands beside the tables and says what they are: `views.sql` for DuckDB, `dataset.json`
 //! for everybody.
 
+pub(crate) mod dataset;
+pub(crate) mod features;
+pub(crate) mod views;
+
 use std::path::Path;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::columns::TABLES;
-use crate::footer::Footer;
-use crate::publish::replace;
-use crate::{Result, dataset, parts, views};
+use crate::Result;
+use crate::disk::publish::replace;
+use crate::table::columns::TABLES;
+use crate::table::footer::Footer;
+use crate::table::part_names as parts;
 
 /// A table that has parts.
 pub(crate) struct Listed {
@@ -26,7 +31,7 @@ pub(crate) fn write(dir: &Path, tables: &[Listed]) -> Result<()> {
 
 /// The same from what is on disk.
 pub(crate) fn refresh(dir: &Path) -> Result<()> {
-    let dir = std::fs::canonicalize(dir).map_err(crate::publish::failed("find", dir))?;
+    let dir = std::fs::canonicalize(dir).map_err(crate::disk::publish::failed("find", dir))?;
     write(&dir, &tables(&dir)?)
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use crate::publish::failed;
+use crate::disk::publish::failed;
 use crate::{Error, Result};
 
 /// Keeps a run's folder from every other process, and from this one, until it is dropped or its

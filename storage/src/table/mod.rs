@@ -1,5 +1,15 @@
 //! One table: a folder of parts that are closed by rows and by age.
 
+pub(crate) mod columns;
+pub(crate) mod footer;
+mod group;
+pub(crate) mod last_metrics;
+pub(crate) mod part;
+pub(crate) mod part_names;
+pub(crate) mod store;
+mod vectors;
+mod writer;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,12 +18,13 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
-use crate::columns::describe;
-use crate::part::Part;
+use crate::identity::Metadata;
 use crate::resume::Kept;
-use crate::run::Metadata;
-use crate::wal::{self, Wal};
-use crate::{Config, Error, Result, parts};
+use crate::resume::wal::{self, Wal};
+use crate::table::columns::describe;
+use crate::table::part::Part;
+use crate::table::part_names as parts;
+use crate::{Config, Error, Result};
 
 /// What a run left of one table, counting closed parts only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

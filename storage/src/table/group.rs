@@ -10,8 +10,8 @@ use parquet::errors::Result;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
 
-use crate::columns::width;
-use crate::vectors::Vectors;
+use crate::table::columns::width;
+use crate::table::vectors::Vectors;
 
 /// Rows that wait in memory for the end of their row group. A column of the tables is one of
 /// Parquet.

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::publish::failed;
+use crate::disk::publish::failed;
 use crate::{Error, Result};
 
 /// A closed part.

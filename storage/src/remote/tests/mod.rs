@@ -12,7 +12,7 @@ use cut::Cut;
 use local::{Local, collect, write};
 
 use super::requests::{CHUNK, Source};
-use super::ship::Shipper;
+use super::upload::Shipper;
 use super::*;
 use crate::Seal;
 

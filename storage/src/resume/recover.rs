@@ -6,14 +6,15 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
-use crate::aside::Aside;
-use crate::columns::TABLES;
-use crate::part::Part;
-use crate::parts;
-use crate::publish::{remove, sync_parent};
-use crate::run::Metadata;
-use crate::wal::{self, Frames};
-use crate::{Error, Result, catalog, lock};
+use crate::disk::lock;
+use crate::disk::publish::{remove, sync_parent};
+use crate::identity::Metadata;
+use crate::resume::superseded::Aside;
+use crate::resume::wal::{self, Frames};
+use crate::table::columns::TABLES;
+use crate::table::part::Part;
+use crate::table::part_names as parts;
+use crate::{Error, Result, catalog};
 
 /// What was found in write-ahead files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
