@@ -5,7 +5,7 @@
 Prints one JSON object. Both write one Parquet file with zstd and byte-stream-split vectors, in row
 groups of about 16 MiB, and wait until it is on disk. `store` is what a run uses: beside the
 embeddings it writes the three other tables, and every record goes to a write-ahead file first.
-`plain` is the crate parquet with the vectors alone, which the store writes in a way of its own.
+`plain` is the crate parquet with the vectors alone: the difference is what the store adds.
 PyArrow gets whole row groups.
 """
 

@@ -4,8 +4,8 @@
 //! write FOLDER RECORDS ROWS WIDTH [plain]
 //! ```
 //!
-//! `plain` writes the vectors with the crate parquet alone, without write-ahead files, other tables
-//! and a thread. The store writes them in a way of its own, which costs less.
+//! `plain` writes only the vectors, with the crate parquet: no write-ahead files, no other tables
+//! and no thread. The difference is what the store adds.
 
 #![allow(
     clippy::unwrap_used,

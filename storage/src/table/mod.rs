@@ -2,12 +2,10 @@
 
 pub(crate) mod columns;
 pub(crate) mod footer;
-mod group;
 pub(crate) mod last_metrics;
 pub(crate) mod part;
 pub(crate) mod part_names;
 pub(crate) mod store;
-mod vectors;
 mod writer;
 
 use std::path::{Path, PathBuf};
