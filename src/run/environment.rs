@@ -76,7 +76,7 @@ mod tests {
     fn no_password_reaches_the_folder_of_a_run() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
-        fs::write(&path, include_str!("../configs/quickstart.toml")).unwrap();
+        fs::write(&path, include_str!("../../configs/quickstart.toml")).unwrap();
         let sets = [
             "pipeline.stream.0.source={ uri = \"rtsp://me:hush@192.0.2.7/door\" }".to_owned(),
             "pipeline.stream.0.loop=false".to_owned(),

@@ -8,9 +8,10 @@ use anyhow::bail;
 use model::{Clips, Device, Trainer};
 use pipeline::{Found, StreamConfig};
 
-use crate::print::{bytes, count};
-use crate::telemetry::{self, Beside, Telemetry};
-use crate::{Config, clips, print};
+use crate::Config;
+use crate::run::clips;
+use crate::run::telemetry::{self, Beside, Telemetry};
+use crate::terminal::print::{self, bytes, count};
 
 /// The longest that one file or URI may take to open.
 const OPEN: Duration = Duration::from_secs(15);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use model::{Clips, Device, Input};
 use pipeline::{Batch, ClipInfo};
 
-use crate::telemetry::Telemetry;
+use crate::run::telemetry::Telemetry;
 
 /// What the clips of a run are like; `columns` are measured beside the streams.
 pub(crate) fn input(config: &pipeline::Config, columns: usize) -> Input {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use pipeline::{Outcome, StreamReport};
 
+use super::Ended;
 use crate::Config;
-use crate::print::{bytes, count};
-use crate::progress::clock;
-use crate::train::Ended;
+use crate::terminal::print::{bytes, count};
+use crate::terminal::progress::clock;
 
 /// The summary as text.
 pub(crate) fn text(config: &Config, ended: &Ended, taken: Duration) -> String {

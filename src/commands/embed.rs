@@ -10,14 +10,15 @@ use pipeline::{Batch, Ingest, Outcome, Standing, StreamReport};
 use storage::{Record, Seal, Store};
 use tracing::{info, warn};
 
-use crate::checkpoint::{self, Found, Parts, State};
-use crate::interrupt::Requests;
-use crate::ledger::Ledger;
-use crate::print::{self, count};
-use crate::progress::{Progress, clock};
-use crate::streams::Streams;
-use crate::telemetry::Telemetry;
-use crate::{Config, clips, interrupt, reports};
+use crate::Config;
+use crate::process::signals::{self, Requests};
+use crate::run::checkpoint::{self, Found, Parts, State};
+use crate::run::ledger::Ledger;
+use crate::run::streams::Streams;
+use crate::run::telemetry::Telemetry;
+use crate::run::{clips, records};
+use crate::terminal::print::{self, count};
+use crate::terminal::progress::{Progress, clock};
 
 /// What to embed with, and where to.
 #[derive(Debug, clap::Args)]
@@ -47,7 +48,7 @@ fn tokens(text: &str) -> Result<Tokens, String> {
 /// Embeds the first frame of every clip of the streams, each read once.
 pub(crate) fn run(arguments: &Arguments, progress: &Progress) -> anyhow::Result<()> {
     let config = &config(arguments)?;
-    let requests = interrupt::listen()?;
+    let requests = signals::listen()?;
     let mut run = Run::begin(arguments, config)?;
     let begun = Instant::now();
     run.embed(&requests)?;
@@ -173,7 +174,7 @@ impl<'a> Run<'a> {
             .map(|(Vectors { dim, values }, name)| storage::Vectors { name, dim, values })
             .collect();
         let encoder = format!("{run_id}, step {step}");
-        let seen = reports::seen(*step, encoder, (&self.streams, batch), first);
+        let seen = records::seen(*step, encoder, (&self.streams, batch), first);
         storage::Embeddings { vectors: others, ..seen }
     }
 

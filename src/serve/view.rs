@@ -7,9 +7,11 @@ use model::Report;
 use pipeline::{Batch, Counts, Ingest};
 use tracing::info;
 
+use super::picture;
+use crate::Config;
+use crate::run::streams::Streams;
 use crate::serve::{self, Event, Pace, Publisher, Queue, Snapshot, Stream};
-use crate::streams::Streams;
-use crate::{Config, picture, progress};
+use crate::terminal::progress;
 
 /// Events that are shown.
 const EVENTS: usize = 50;

@@ -10,9 +10,10 @@ use sha2::{Digest as _, Sha256};
 use storage::{EventRow, Mirror, Remote, Seal, Store};
 use tracing::{info, warn};
 
-use crate::checkpoint::{self, Found, State};
-use crate::ledger::Ledger;
-use crate::{Config, environment};
+use crate::Config;
+use crate::run::checkpoint::{self, Found, State};
+use crate::run::environment;
+use crate::run::ledger::Ledger;
 
 use super::end::copy_rest;
 use super::events::event;

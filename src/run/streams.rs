@@ -7,7 +7,7 @@ use storage::EventRow;
 use tracing::{info, warn};
 
 use crate::Config;
-use crate::telemetry::Telemetry;
+use crate::run::telemetry::Telemetry;
 
 /// All streams by number, those that were removed among them.
 pub(crate) struct Streams(Vec<Stream>);

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
-use crate::{checkpoint, clips};
+use crate::run::{checkpoint, clips};
 
 /// What stands for a secret where it is printed.
 const HIDDEN: &str = "***";
@@ -293,7 +293,7 @@ fn line_at(text: &str, byte: usize) -> usize {
 mod tests {
     use super::*;
 
-    const TEXT: &str = include_str!("../configs/quickstart.toml");
+    const TEXT: &str = include_str!("../../../configs/quickstart.toml");
 
     fn load(text: &str, sets: &[&str]) -> Result<Config, String> {
         let folder = tempfile::tempdir().unwrap();

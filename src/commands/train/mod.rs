@@ -4,6 +4,7 @@ mod begin;
 mod end;
 mod events;
 mod step;
+mod summary;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,15 +17,18 @@ use pipeline::Ingest;
 use storage::{Mirror, Remote, Store};
 use tracing::{info, warn};
 
-use crate::checkpoint::{self, Parts};
-use crate::interrupt::Requests;
-use crate::ledger::Ledger;
-use crate::progress::{Progress, RunLine};
-use crate::reports::Stopwatch;
-use crate::streams::Streams;
-use crate::telemetry::Telemetry;
-use crate::view::View;
-use crate::{Config, clips, interrupt, print, replay, summary};
+use crate::Config;
+use crate::commands::replay;
+use crate::process::signals::{self, Requests};
+use crate::run::checkpoint::{self, Parts};
+use crate::run::clips;
+use crate::run::ledger::Ledger;
+use crate::run::records::Stopwatch;
+use crate::run::streams::Streams;
+use crate::run::telemetry::Telemetry;
+use crate::serve::view::View;
+use crate::terminal::print;
+use crate::terminal::progress::{Progress, RunLine};
 
 use begin::{Begun, From};
 pub(crate) use end::Ended;
@@ -44,7 +48,7 @@ pub(crate) fn run(
     progress: &Progress,
 ) -> anyhow::Result<()> {
     let config = &arguments.load()?;
-    let requests = interrupt::listen()?;
+    let requests = signals::listen()?;
     let remote = config.storage.url.as_deref().map(Remote::open).transpose()?;
     let from = begin::look(config, fresh, remote.as_ref())?;
     if let From::Checkpoint(found) = &from

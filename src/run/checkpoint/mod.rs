@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use storage::Seal;
 use tracing::warn;
 
-use crate::ledger::Total;
+use crate::run::ledger::Total;
 
 pub(crate) use config::Config;
 pub(crate) use folder::{aside, verify};

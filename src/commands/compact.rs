@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use storage::{Compacted, Seal};
 
-use crate::checkpoint;
-use crate::print::{self, count};
+use crate::run::checkpoint;
+use crate::terminal::print::{self, count};
 
 /// What to make smaller.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,8 @@
 //! `onward export`: the frame encoder of a checkpoint in a folder that timm or DINOv2's code
 //! loads, with a model card.
 
+mod card;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +13,10 @@ use serde::Deserialize;
 use storage::Reading;
 use tracing::warn;
 
-use crate::card::Card;
-use crate::{checkpoint, print};
+use crate::run::checkpoint;
+use crate::terminal::print;
+
+use card::Card;
 
 /// What to export, and where to.
 #[derive(Debug, clap::Args)]

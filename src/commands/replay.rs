@@ -11,10 +11,11 @@ use pipeline::{Batch, ClipInfo, Ingest, Outcome};
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use crate::checkpoint::{self, State};
-use crate::print::{self, count};
-use crate::telemetry::Telemetry;
-use crate::{Config, clips};
+use crate::Config;
+use crate::run::checkpoint::{self, State};
+use crate::run::clips;
+use crate::run::telemetry::Telemetry;
+use crate::terminal::print::{self, count};
 
 /// How many of the things that are not finite are named.
 const NAMED: usize = 10;

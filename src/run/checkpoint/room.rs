@@ -6,7 +6,7 @@ use std::path::Path;
 use model::Trainer;
 
 use crate::Config;
-use crate::print::bytes;
+use crate::terminal::print::bytes;
 
 /// Copies of the weights in a checkpoint: the student, its teacher, and AdamW's two moments.
 const COPIES: u64 = 4;

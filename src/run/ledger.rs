@@ -7,7 +7,7 @@ use pipeline::{ClipInfo, Counts, Outcome, State, StreamReport};
 use serde::{Deserialize, Serialize};
 use storage::StreamRow;
 
-use crate::streams::{Stream, Streams};
+use crate::run::streams::{Stream, Streams};
 
 /// What the rows so far add up to.
 pub(crate) struct Ledger {

@@ -9,8 +9,9 @@ use tracing::{debug, warn};
 
 use super::Run;
 use super::events::event;
-use crate::reports::{self, Stopwatch};
-use crate::{clips, replay};
+use crate::commands::replay;
+use crate::run::clips;
+use crate::run::records::{self, Stopwatch};
 
 /// A step and the clips that it trained on.
 pub(super) struct Origin {
@@ -52,7 +53,7 @@ impl Run<'_> {
         let Some(report) = report else { return Ok(()) };
         if let Some(embedded) = embedded {
             self.embedded.push(&embedded.frames);
-            let record = reports::embeddings(step, &self.streams, &batch, embedded, &report);
+            let record = records::embeddings(step, &self.streams, &batch, embedded, &report);
             self.store.write(record)?;
         }
         self.report(&report, watch)
@@ -64,7 +65,7 @@ impl Run<'_> {
         let step = self.step;
         let loss = report.values.first().map_or(f32::NAN, |it| it.1);
         let (pace, step_seconds) = watch.lap(loss);
-        self.store.write(reports::metrics(step, report, pace, step_seconds))?;
+        self.store.write(records::metrics(step, report, pace, step_seconds))?;
         if let Some(view) = &mut self.view {
             view.learn(step, report, pace, step_seconds);
         }

@@ -6,8 +6,8 @@ use model::{Embeddings, Report, Vectors};
 use pipeline::Batch;
 use storage::{Metrics, Record};
 
-use crate::progress::Pace;
-use crate::streams::Streams;
+use crate::run::streams::Streams;
+use crate::terminal::progress::Pace;
 
 /// Measures where the time goes between two readings of the loss.
 pub(crate) struct Stopwatch {
