@@ -167,7 +167,7 @@ fn a_password_reaches_neither_the_page_nor_a_process() {
     let sets = ["pipeline.isolate=true", "thumbnails=true"];
     let shown = Shown::start(&setup, &sets, &[("CAMERA_PASSWORD", PASSWORD)]);
     eventually("readiness", || shown.get("/readyz").0 == 200);
-    eventually("a picture", || shown.get("/state.json").1.contains("data:image/bmp"));
+    eventually("a picture", || shown.get("/state.json").1.contains("data:image/jpeg"));
     for path in ["/", "/state.json", "/metrics", "/healthz", "/readyz"] {
         let (status, body) = shown.get(path);
         assert!(status == 200 && !body.contains(PASSWORD), "{path}: {status}");

@@ -56,7 +56,7 @@ fn a_run_killed_before_any_step_ends_as_if_it_had_not_been() {
         let done = train(&setup, STEPS, None, &[]).ended_with(0);
         let last = (step - 1) / 3 * 3;
         if last > 0 {
-            done.complains(&[&format!("going on after step {last}")]);
+            done.complains(&[&format!("resuming after step {last}")]);
         }
         assert_same(&left(&setup.run()), &wanted, &format!("killed at step {step}"));
         assert_balanced(&setup.table("streams"));
@@ -129,7 +129,7 @@ fn every_method_goes_on_as_if_nothing_had_been() {
         let [uninterrupted, killed] = [(); 2].map(|()| setup());
         train(&uninterrupted, 5, None, &sets).ended_with(0);
         die(&killed, 5, "step:5", &sets);
-        train(&killed, 5, None, &sets).ended_with(0).complains(&["going on after step 3"]);
+        train(&killed, 5, None, &sets).ended_with(0).complains(&["resuming after step 3"]);
         assert_same(&left(&killed.run()), &left(&uninterrupted.run()), method);
     }
 }
@@ -143,7 +143,7 @@ fn a_frozen_encoder_stays_frozen() {
     let sets = [weights.as_str(), "model.encoder.frozen=true"];
     train(&uninterrupted, 5, None, &sets).ended_with(0);
     die(&killed, 5, "step:5", &sets);
-    train(&killed, 5, None, &sets).ended_with(0).complains(&["going on after step 3"]);
+    train(&killed, 5, None, &sets).ended_with(0).complains(&["resuming after step 3"]);
     let seen = left(&killed.run());
     assert_same(&seen, &left(&uninterrupted.run()), "a frozen encoder");
     let norm = "student: frame_encoder.norm.weight";
@@ -157,7 +157,7 @@ fn a_run_that_was_stopped_by_hand_goes_on_and_longer_than_it_was_to() {
     train(&setup, 7, None, &[]).ended_with(0);
     let sets = ["checkpoint.keep_last=4", "log_every=2"];
     let done = train(&setup, STEPS, None, &sets).ended_with(0);
-    let done = done.complains(&["going on after step 7", "model.train.steps: 7 before, 12 now"]);
+    let done = done.complains(&["resuming after step 7", "model.train.steps: 7 before, 12 now"]);
     done.prints(&["12 steps, 5 of them in"]);
     let seen = left(&setup.run());
     // The rows of the last step of a run are extra.
@@ -179,9 +179,9 @@ fn a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room() {
     limited.args(["-c", "trap '' XFSZ; ulimit -f 30; exec \"$@\"", "bash"]);
     limited.arg(run.get_program()).args(run.get_args()).args(["--set", "model.train.warmup=2"]);
     let done = finish(limited).ended_with(1);
-    let done = done.complains(&["going on after step 3", "disk has room"]);
+    let done = done.complains(&["resuming after step 3", "disk has room"]);
     assert_eq!(newest(&setup.run()).file_name().unwrap(), "step-00000003", "{done}");
-    train(&setup, STEPS, None, &[]).ended_with(0).complains(&["going on after step 3"]);
+    train(&setup, STEPS, None, &[]).ended_with(0).complains(&["resuming after step 3"]);
     assert_same(&left(&setup.run()), &wanted, "a full disk");
     assert_finished(&setup.run());
 }
@@ -213,7 +213,7 @@ fn a_damaged_checkpoint_is_set_aside_and_the_one_before_it_is_used() {
         copy(&original, &setup.run());
         damage(&setup.run().join("checkpoints/step-00000006").join(name));
         let done = train(&setup, STEPS, None, &[]).ended_with(0);
-        done.complains(&["step-00000006 is damaged", "going on after step 3"]);
+        done.complains(&["step-00000006 is damaged", "resuming after step 3"]);
         assert_same(&left(&setup.run()), &wanted, name);
         assert!(setup.run().join("superseded/step-00000006-1").is_dir());
         fs::remove_dir_all(setup.run()).unwrap();
@@ -249,7 +249,7 @@ fn a_checkpoint_of_another_format_is_refused() {
     train(&setup, 4, None, &[]).ended_with(0);
     let folder = newest(&setup.run());
     let path = folder.join("state.json");
-    let text = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 7");
+    let text = fs::read_to_string(&path).unwrap().replace("\"format\": 2", "\"format\": 7");
     fs::write(&path, text.replace(env!("CARGO_PKG_VERSION"), "9.8.7")).unwrap();
     let mut sum = std::process::Command::new("bash");
     sum.args(["-c", "sha256sum * > /tmp/$$; grep -v SHA256SUMS /tmp/$$ > SHA256SUMS; rm /tmp/$$"]);

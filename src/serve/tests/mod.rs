@@ -1,4 +1,4 @@
-//! The server over real sockets, with a run that is made up.
+//! The server over real sockets, with an invented run.
 
 mod numbers;
 mod page;
@@ -8,11 +8,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
-use pipeline::{Counts, State as Doing};
+use pipeline::{Counts, State};
 
-use super::snapshot::{Event, Pace, Queue, Snapshot, Stream};
-use super::state::{Patience, State};
+use super::snapshot::{Event, Queue, Snapshot, Stream};
+use super::state::{ServerState, StuckAfter};
 use super::{Publisher, start, start_with};
+use crate::run::throughput::Throughput;
 
 /// Nothing here takes longer, except on a machine that hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -25,14 +26,14 @@ fn snapshot(step: u64) -> Snapshot {
     let now = SystemTime::now();
     let ago = |seconds| now - Duration::from_secs(seconds);
     let reasons = [
-        ("front door", Doing::Playing, "frames came again after 12 s", 4_000),
-        ("loading bay", Doing::Stalled, "no frame for 5 s", 9),
-        ("car park", Doing::Waiting, "Could not connect to server (try 4, next in 3.6 s)", 31),
-        (NASTY, Doing::Connecting, "the config was read again", 2),
-        ("roof", Doing::GivenUp, "Unauthorized: check the user and password", 5_100),
-        ("archive of 2024", Doing::Playing, "", 7_150),
-        ("demo.mp4", Doing::Ended, "read to its end", 2_000),
-        ("lift", Doing::Failed, "this plugin is missing: gst-plugins-ugly", 7_190),
+        ("front door", State::Playing, "frames came again after 12 s", 4_000),
+        ("loading bay", State::Stalled, "no frame for 5 s", 9),
+        ("car park", State::Waiting, "Could not connect to server (try 4, next in 3.6 s)", 31),
+        (NASTY, State::Connecting, "the config was read again", 2),
+        ("roof", State::GivenUp, "Unauthorized: check the user and password", 5_100),
+        ("archive of 2024", State::Playing, "", 7_150),
+        ("demo.mp4", State::Ended, "read to its end", 2_000),
+        ("lift", State::Failed, "this plugin is missing: gst-plugins-ugly", 7_190),
     ];
     let streams: Vec<_> = (0..)
         .zip(reasons)
@@ -52,11 +53,12 @@ fn snapshot(step: u64) -> Snapshot {
         step,
         steps: 100_000,
         started: ago(7_200),
-        pace: Pace {
+        throughput: Throughput {
             clips_per_second: 37.25,
+            data_wait: 0.125,
+            clip_age_seconds: 8.5,
+            reused_share: 0.0,
             step_seconds: 0.43,
-            waiting: 0.125,
-            clip_age_seconds: Some(8.5),
         },
         queue: Queue { batches: 1, pool: Some(256) },
         losses: losses(step),
@@ -65,7 +67,7 @@ fn snapshot(step: u64) -> Snapshot {
     }
 }
 
-/// Curves that fall, wobble and rise, one of them no number.
+/// Curves that fall, wobble and rise, and one that is NaN.
 fn losses(step: u64) -> Vec<(String, f64)> {
     let x = step as f64;
     let wobble = ((x * 0.37).sin() + (x * 1.91).sin()) * 0.04;
@@ -82,8 +84,8 @@ fn losses(step: u64) -> Vec<(String, f64)> {
     .into()
 }
 
-fn stream(idx: u64, name: &str, state: Doing, reason: &str, since: SystemTime) -> Stream {
-    let playing = state == Doing::Playing;
+fn stream(idx: u64, name: &str, state: State, reason: &str, since: SystemTime) -> Stream {
+    let playing = state == State::Playing;
     let counts = Counts {
         decoded: 25_000 * idx + 100_000,
         off_grid: 9_000 * idx + 30_000,
@@ -101,7 +103,7 @@ fn stream(idx: u64, name: &str, state: Doing, reason: &str, since: SystemTime) -
         late: 5_788 * (idx % 2),
         ..Counts::default()
     };
-    let connecting = state == Doing::Connecting;
+    let connecting = state == State::Connecting;
     Stream {
         name: name.into(),
         state,

@@ -23,7 +23,7 @@ fn every_path_answers_with_its_kind() {
 }
 
 #[test]
-fn what_is_no_get_of_a_known_path_is_refused() {
+fn only_a_get_of_a_known_path_is_answered() {
     let server = server(1);
     let long = format!("GET / HTTP/1.1\r\nCookie: {}\r\n\r\n", "x".repeat(20_000));
     for (request, status) in [
@@ -64,11 +64,11 @@ fn a_run_is_ready_once_a_step_is_done_and_a_stream_plays() {
     let server = server(0);
     let early = get(server.address(), "/readyz");
     assert_eq!((early.status, early.body.as_str()), (503, "the first step is not done yet\n"));
-    server.beat(1);
+    server.mark_active(1);
     get_until(server.address(), "/readyz", |it| it.status == 200);
     let mut silent = snapshot(2);
     silent.streams.truncate(2);
-    silent.streams[0].state = Doing::Waiting;
+    silent.streams[0].state = State::Waiting;
     server.publish(silent);
     let reply = get_until(server.address(), "/readyz", |it| it.status == 503);
     let why = "no stream plays: \"front door\" is waiting, \"loading bay\" is stalled\n";
@@ -78,10 +78,10 @@ fn a_run_is_ready_once_a_step_is_done_and_a_stream_plays() {
 
 #[test]
 fn a_trainer_that_is_stuck_is_reported() {
-    let impatient = Patience { first: Duration::ZERO, later: Duration::ZERO };
+    let impatient = StuckAfter { first: Duration::ZERO, later: Duration::ZERO };
     let mut still = snapshot(7);
-    still.pace.step_seconds = 0.0;
-    let state = State::new(still, impatient, Box::new(|| 2));
+    still.throughput.step_seconds = 0.0;
+    let state = ServerState::new(still, impatient, Box::new(|| 2));
     let server = start_with(loopback(), state).unwrap();
     let reply = get_until(server.address(), "/healthz", |it| it.status == 503);
     assert!(reply.body.contains("no step since step 7"), "{}", reply.body);
@@ -141,7 +141,7 @@ fn clients_that_read_nothing_hold_up_neither_others_nor_the_trainer() {
     let begun = Instant::now();
     assert_eq!(get(server.address(), "/readyz").status, 200);
     for step in 2..500 {
-        server.beat(step);
+        server.mark_active(step);
         server.publish(snapshot(step));
     }
     assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
