@@ -9,54 +9,30 @@
 //! every stream closes the receiver of batches. Every decoded frame has exactly one fate,
 //! which [`StreamReport`] accounts for.
 
-mod address;
-mod config;
-mod memory;
-
-mod mask;
-mod picture;
-mod planes;
-mod scale;
-mod source;
-
-mod clip;
-mod event;
-mod gaps;
-mod grid;
-mod motion;
-mod sampler;
-mod scene;
-mod stream;
-mod tally;
-mod window;
-
-mod batch;
-mod draw;
-mod ingest;
-mod ledger;
-mod outlet;
-mod pool;
+mod error;
 mod random;
-mod report;
-mod standing;
 mod stop;
 
-mod error;
-mod probe;
-mod worker;
+mod config;
+mod picture;
+mod source;
 
-pub use address::Address;
-pub use batch::Batch;
+mod isolate;
+
+mod clip;
+mod mix;
+mod stream;
+
+mod ingest;
+
 pub use clip::{Captured, ClipInfo, Clock, Counts};
 pub use config::{
-    BatchConfig, ClipConfig, Config, Decoder, Fit, Isolation, Protocol, Region, Retry, Sample,
-    SourceConfig, StreamConfig, WhenFull,
+    Address, BatchConfig, ClipConfig, Config, Decoder, Fit, Isolation, Protocol, Region, Retry,
+    Sample, SourceConfig, StreamConfig, WhenFull,
 };
 pub use error::{Error, Problem, Result};
-pub use event::{Event, State};
-pub use ingest::{Ingest, resume, start};
-pub use ledger::{Outcome, StreamReport};
-pub use probe::{Found, items, probe};
-pub use source::{MovingDigits, Sequences, Synthetic, Trajectory};
-pub use standing::{Mark, Packed, Standing};
-pub use worker::decode_worker;
+pub use ingest::{Ingest, Mark, Outcome, Packed, Standing, StreamReport, resume, start};
+pub use isolate::decode_worker;
+pub use mix::Batch;
+pub use source::{Found, MovingDigits, Sequences, Synthetic, Trajectory, items, probe};
+pub use stream::{Event, State};

@@ -4,42 +4,30 @@
 //! own and list it in [`SourceConfig`] and [`open`]. Only `elements`, `messages`, `prefix`, `uri`
 //! and `decoded` know the GStreamer pipeline.
 
-mod backlog;
-mod camera;
-mod decoded;
-mod decoders;
-mod elements;
-mod groups;
-mod items;
-mod messages;
-mod moving_digits;
-mod mp4;
-mod nal;
-mod prefix;
-mod reach;
+mod files;
+mod gop;
+mod gstreamer;
+mod picture;
+mod probe;
+mod readable;
+mod side_counts;
 mod synthetic;
-mod teardown;
-mod uri;
 
-pub use moving_digits::{MovingDigits, Sequences, Trajectory};
-pub use synthetic::Synthetic;
+pub use probe::{Found, items, probe};
+pub use synthetic::{MovingDigits, Sequences, Synthetic, Trajectory};
 
-pub(crate) use decoded::Decoded;
-pub(crate) use elements::init;
-pub(crate) use items::{Item, items};
-pub(crate) use moving_digits::Digit;
-pub(crate) use reach::reach;
-pub(crate) use synthetic::Drawn;
-pub(crate) use uri::location;
+pub(crate) use files::{Item, items as items_of};
+pub(crate) use gstreamer::{init, location};
+pub(crate) use picture::{Begin, Image, Picture};
+pub(crate) use readable::reach;
+pub(crate) use side_counts::{Tally, add_some};
 
 use std::sync::Arc;
 
 use crate::{
     ClipConfig, Problem, SourceConfig, StreamConfig,
-    picture::Picture,
+    isolate::{self, Door},
     stop::Stop,
-    tally::Tally,
-    worker::{self, Door},
 };
 
 /// Pictures of one file or URI, in the order in which they are shown. The last item may be an
@@ -63,8 +51,8 @@ pub(crate) fn open(item: &Item, opening: &Opening) -> Result<Pictures, Problem> 
         Item::Synthetic(it) => Ok(Box::new(it.pictures(opening.stop.clone()))),
         Item::MovingDigits(it) => Ok(Box::new(it.pictures(opening.stop.clone())?)),
         Item::File(_) | Item::Uri(_) | Item::Revealed(_) => match &opening.door {
-            Some(door) => worker::open(item, opening, door),
-            None => Ok(Box::new(uri::UriPictures::open(location(item)?, opening)?)),
+            Some(door) => isolate::open(item, opening, door),
+            None => Ok(Box::new(gstreamer::UriPictures::open(location(item)?, opening)?)),
         },
     }
 }

@@ -1,14 +1,13 @@
 //! Reading what can be read again: files, URIs that end, drawings.
 
-use super::{End, Reader};
 use std::sync::Arc;
 
+use super::{End, Reader};
 use crate::{
     Error, Problem, Result,
+    clip::{Origin, Place},
     random::phase,
-    sampler::Origin,
     source::{self, Item},
-    standing::Place,
 };
 
 /// Readings in a row that may end in crashes of the decoder and give no clip.
@@ -54,7 +53,7 @@ impl Reader {
     fn read_once(&mut self, from: &Place, phase: f64) -> Result<End> {
         let source = &self.config.source;
         let wrong = |it: Problem| it.of(&self.config.name, &source.label());
-        let items = source::items(source).map_err(wrong)?;
+        let items = source::items_of(source).map_err(wrong)?;
         let first = self.find(from, &items);
         let Place { mut failed, mut first_failure, .. } = from.clone();
         for (idx, item) in items.iter().enumerate().skip(first) {

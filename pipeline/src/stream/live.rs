@@ -11,8 +11,9 @@ use std::{sync::Arc, time::Instant};
 
 use super::{End, Reader, backoff::Backoff};
 use crate::{
-    Problem, Result, State, random,
-    sampler::Origin,
+    Problem, Result, State,
+    clip::Origin,
+    random,
     source::{self, Item},
 };
 
@@ -21,7 +22,7 @@ impl Reader {
     ///
     /// Each connection has a number of its own, and no clip holds frames of two.
     pub(super) fn stay_connected(&mut self) -> Result<End> {
-        let items = source::items(&self.config.source);
+        let items = source::items_of(&self.config.source);
         let label = self.config.source.label();
         let name = self.config.name.clone();
         let items = items.map_err(|it| it.of(&name, &label))?;
