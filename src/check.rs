@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use model::{Clips, Device, Trainer};
-use pipeline::{Found, StreamConfig};
+use pipeline::{MediaInfo, StreamConfig};
 
 use crate::print::{bytes, count};
 use crate::telemetry::{self, Beside, Telemetry};
@@ -143,8 +143,8 @@ fn describe_telemetry(path: &Path, found: &storage::Telemetry) -> String {
     text + &format!("; {}\n", columns.join(", "))
 }
 
-fn describe(stream: &str, found: &Found) -> String {
-    let Found { item, codec, width, height, fps, duration, rotation, mirrored, live } = found;
+fn describe(stream: &str, found: &MediaInfo) -> String {
+    let MediaInfo { item, codec, width, height, fps, duration, rotation, mirrored, live } = found;
     let mut text = format!("  {stream}: {item}\n    {codec}");
     if *width > 0 {
         write!(text, ", {width} x {height}").ok();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use crossbeam_channel::select;
 use model::{Device, Embedder, Input, Tokens, Vectors};
-use pipeline::{Batch, Ingest, Outcome, Standing, StreamReport};
+use pipeline::{Batch, Ingest, ResumeState, StreamEnd, StreamReport};
 use storage::{Record, Seal, Store};
 use tracing::{info, warn};
 
@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
             run_id: &self.identity,
             step: self.batches,
             config: self.config,
-            standing: &self.ingest.standing(),
+            standing: &self.ingest.resume_state(),
             ledger: Default::default(),
             seal: self.store.seal()?,
             trainer: None,
@@ -254,14 +254,14 @@ fn open(
     if let Some(change) = changes.iter().find(|it| !it.is_about("storage")) {
         bail!("{out} was begun with another config: {change}; choose another --out");
     }
-    let standing: Standing = state.standing(&folder, config.pipeline.size)?;
+    let standing: ResumeState = state.standing(&folder, config.pipeline.size)?;
     let store = storage::resume(&config.storage, &run, &state.parts)?;
     info!("going on after {} batches", state.step);
     Ok((store, pipeline::resume(&config.pipeline, config.seed, standing)?, state.step))
 }
 
 fn has_failed(report: &&StreamReport) -> bool {
-    matches!(report.outcome, Outcome::Failed(_))
+    matches!(report.end, StreamEnd::Failed(_))
 }
 
 impl Ended {

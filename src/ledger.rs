@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use pipeline::{ClipInfo, Counts, Outcome, State, StreamReport};
+use pipeline::{ClipInfo, Counts, StreamEnd, StreamReport, StreamState};
 use serde::{Deserialize, Serialize};
 use storage::StreamRow;
 
@@ -12,15 +12,13 @@ use crate::streams::{Stream, Streams};
 /// What the rows so far add up to.
 pub(crate) struct Ledger {
     /// By number of the stream.
-    totals: Vec<Total>,
+    totals: Vec<StreamTotals>,
     written: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub(crate) struct Total {
+pub(crate) struct StreamTotals {
     counts: Counts,
-    trained: u64,
-    untrained: u64,
     /// Clips that were trained on since the last row.
     clips: u64,
 }
@@ -33,13 +31,13 @@ impl Default for Ledger {
 
 impl Ledger {
     /// Goes on from what the rows of a run before add up to.
-    pub(crate) fn resumed(before: &BTreeMap<String, Total>, names: &[&str]) -> Self {
+    pub(crate) fn resumed(before: &BTreeMap<String, StreamTotals>, names: &[&str]) -> Self {
         let total = |name: &&str| before.get(*name).copied().unwrap_or_default();
         Self { totals: names.iter().map(total).collect(), ..Self::default() }
     }
 
     /// What the rows so far add up to, by name of the stream.
-    pub(crate) fn totals(&self, streams: &Streams) -> BTreeMap<String, Total> {
+    pub(crate) fn totals(&self, streams: &Streams) -> BTreeMap<String, StreamTotals> {
         let names = streams.all().iter().map(|it| it.name().to_owned());
         names.zip(self.totals.iter().copied()).collect()
     }
@@ -61,12 +59,12 @@ impl Ledger {
         &mut self,
         step: u64,
         streams: &Streams,
-        snapshot: &[(Counts, u64)],
+        snapshot: &[Counts],
     ) -> storage::Streams {
         let all = self.clips();
         let rows = streams.all().iter().zip(snapshot).enumerate().map(|(idx, (stream, now))| {
             let before = *self.total(idx);
-            let now = Total { counts: now.0, trained: now.1, clips: 0, ..before };
+            let now = StreamTotals { counts: *now, clips: 0 };
             *self.total(idx) = now;
             let (state, message) = told(stream);
             row(stream.name(), (before, now, all), state, message)
@@ -80,12 +78,11 @@ impl Ledger {
     pub(crate) fn last(mut self, step: u64, reports: &[StreamReport]) -> storage::Streams {
         let all = self.clips();
         let rows = reports.iter().enumerate().map(|(idx, report)| {
-            let StreamReport { counts, trained, untrained, .. } = *report;
-            let now = Total { counts, trained, untrained, clips: 0 };
-            let (state, message) = match &report.outcome {
-                Outcome::Ended => ("ended", None),
-                Outcome::Stopped => ("stopped", None),
-                Outcome::Failed(why) => ("failed", Some(why.clone())),
+            let now = StreamTotals { counts: report.counts, clips: 0 };
+            let (state, message) = match &report.end {
+                StreamEnd::Ended => ("ended", None),
+                StreamEnd::Stopped => ("stopped", None),
+                StreamEnd::Failed(why) => ("failed", Some(why.clone())),
             };
             let message = message.or_else(|| report.problems.first().cloned());
             row(&report.name, (*self.total(idx), now, all), state, message)
@@ -94,9 +91,9 @@ impl Ledger {
         storage::Streams { step, time: SystemTime::now(), rows }
     }
 
-    fn total(&mut self, idx: usize) -> &mut Total {
+    fn total(&mut self, idx: usize) -> &mut StreamTotals {
         if self.totals.len() <= idx {
-            self.totals.resize(idx + 1, Total::default());
+            self.totals.resize(idx + 1, StreamTotals::default());
         }
         &mut self.totals[idx]
     }
@@ -113,39 +110,21 @@ fn told(stream: &Stream) -> (&'static str, Option<String>) {
     if !stream.is_live() {
         return ("running", None);
     }
-    let gone = stream.state != State::Playing;
+    let gone = stream.state != StreamState::Playing;
     (stream.state.name(), gone.then(|| stream.reason.clone()))
 }
 
 fn row(
     stream: &str,
-    (before, now, all): (Total, Total, u64),
+    (before, now, all): (StreamTotals, StreamTotals, u64),
     state: &str,
     message: Option<String>,
 ) -> StreamRow {
-    let since = |field: fn(&Counts) -> u64| field(&now.counts) - field(&before.counts);
+    let counts = now.counts.named().into_iter().zip(before.counts.named());
     StreamRow {
         stream: stream.into(),
         state: state.into(),
-        decoded: since(|it| it.decoded),
-        trained: now.trained - before.trained,
-        untrained: now.untrained - before.untrained,
-        off_grid: since(|it| it.off_grid),
-        cut: since(|it| it.cut),
-        discontinuity: since(|it| it.discontinuity),
-        uneven: since(|it| it.uneven),
-        light: since(|it| it.light),
-        still: since(|it| it.still),
-        dropped: since(|it| it.dropped),
-        unfinished: since(|it| it.unfinished),
-        passes: since(|it| it.passes),
-        errors: since(|it| it.errors),
-        reconnects: since(|it| it.reconnects),
-        stalls: since(|it| it.stalls),
-        late: since(|it| it.late),
-        unneeded: since(|it| it.unneeded),
-        abandoned: since(|it| it.abandoned),
-        clips: since(|it| it.clips),
+        counts: counts.map(|((name, now), (_, before))| (name, now - before)).collect(),
         share: before.clips as f64 / all.max(1) as f64,
         message,
     }

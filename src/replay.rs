@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use model::NotFinite;
-use pipeline::{Batch, ClipInfo, Ingest, Outcome};
+use pipeline::{Batch, ClipInfo, Ingest, StreamEnd};
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
@@ -119,9 +119,9 @@ impl Batches {
     /// A stream failed, so that nobody knows whether something was wrong in what it did not give.
     fn end(self, first: u64, last: u64) -> anyhow::Result<()> {
         let Self::Again(ingest) = self else { return Ok(()) };
-        let failed = ingest.finish().into_iter().find_map(|it| match it.outcome {
-            Outcome::Failed(why) => Some(why),
-            Outcome::Ended | Outcome::Stopped => None,
+        let failed = ingest.finish().into_iter().find_map(|it| match it.end {
+            StreamEnd::Failed(why) => Some(why),
+            StreamEnd::Ended | StreamEnd::Stopped => None,
         });
         match failed {
             Some(why) => bail!(
@@ -192,8 +192,8 @@ fn read(path: &Path) -> anyhow::Result<Option<Batch>> {
         times,
         clips,
         motion,
-        cut: Vec::new(),
-        mark: Default::default(),
+        cut_at: Vec::new(),
+        state: Default::default(),
     }))
 }
 

@@ -36,7 +36,7 @@ impl Stopwatch {
     pub(crate) fn step(&mut self, batch: &Batch, waited: Duration) {
         self.waited += waited;
         self.clips += batch.clips.len();
-        self.age += batch.cut.iter().map(|it| it.elapsed().as_secs_f64()).sum::<f64>();
+        self.age += batch.cut_at.iter().map(|it| it.elapsed().as_secs_f64()).sum::<f64>();
         self.reused += batch.clips.iter().filter(|it| it.uses > 0).count();
         self.steps += 1;
     }
@@ -102,10 +102,10 @@ pub(crate) fn seen(
         encoder,
         stream: clips().map(|it| streams.name(it.stream).to_owned()).collect(),
         item: clips().map(|it| it.item.to_string()).collect(),
-        pass: clips().map(|it| it.pass).collect(),
+        pass: clips().map(|it| it.epoch).collect(),
         pts: batch.times.chunks(frames).map(|it| it[0]).collect(),
         captured: clips().map(|it| Some(it.captured?.time)).collect(),
-        captured_by: clips().map(|it| Some(it.captured?.by.name())).collect(),
+        captured_by: clips().map(|it| Some(it.captured?.clock.name())).collect(),
         terms: Vec::new(),
         dim,
         values,

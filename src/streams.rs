@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use pipeline::{Event, Ingest, State, StreamConfig};
+use pipeline::{Ingest, StreamConfig, StreamEvent, StreamState};
 use storage::EventRow;
 use tracing::{info, warn};
 
@@ -16,7 +16,7 @@ pub(crate) struct Streams(Vec<Stream>);
 pub(crate) struct Stream {
     config: StreamConfig,
     removed: bool,
-    pub(crate) state: State,
+    pub(crate) state: StreamState,
     /// Since when it is in that state, UTC.
     pub(crate) since: SystemTime,
     pub(crate) epoch: u64,
@@ -29,7 +29,7 @@ impl Stream {
         Self {
             config: config.clone(),
             removed: false,
-            state: State::Connecting,
+            state: StreamState::Connecting,
             since: SystemTime::now(),
             epoch: 0,
             reason: String::new(),
@@ -61,8 +61,8 @@ impl Streams {
     }
 
     /// Takes note of an event, and gives its row.
-    pub(crate) fn take(&mut self, event: Event) -> EventRow {
-        let Event { stream, time, state, epoch, reason, .. } = event;
+    pub(crate) fn take(&mut self, event: StreamEvent) -> EventRow {
+        let StreamEvent { stream, time, state, epoch, reason, .. } = event;
         let known = &mut self.0[stream];
         (known.state, known.since, known.epoch) = (state, time, epoch);
         known.reason.clone_from(&reason);

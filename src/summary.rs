@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use pipeline::{Outcome, StreamReport};
+use pipeline::{FrameOutcome, StreamCounter, StreamEnd, StreamReport};
 
 use crate::Config;
 use crate::print::{bytes, count};
@@ -41,50 +41,35 @@ pub(crate) fn text(config: &Config, ended: &Ended, taken: Duration) -> String {
 }
 
 fn stream(text: &mut String, report: &StreamReport) {
-    let StreamReport { name, outcome, counts, trained, untrained, problems } = report;
-    let outcome = match outcome {
-        Outcome::Ended => "ended".into(),
-        Outcome::Stopped => "stopped".into(),
-        Outcome::Failed(why) => {
+    let StreamReport { name, end, counts, problems } = report;
+    let end = match end {
+        StreamEnd::Ended => "ended".into(),
+        StreamEnd::Stopped => "stopped".into(),
+        StreamEnd::Failed(why) => {
             let itself = format!("stream {name:?}: ");
             format!("FAILED: {}", why.strip_prefix(&itself).unwrap_or(why))
         }
     };
     let (decoded, clips) = (count(counts.decoded), count(counts.clips));
-    writeln!(text, "  {name}: {outcome}; {decoded} frames decoded, {clips} clips cut").ok();
-    let parts = [
-        ("trained on", *trained),
-        ("left over", *untrained),
-        ("off the time grid", counts.off_grid),
-        ("at scene cuts", counts.cut),
-        ("at discontinuities", counts.discontinuity),
-        ("at missing frames", counts.uneven),
-        ("where the light changed", counts.light),
-        ("where nothing moves", counts.still),
-        ("dropped for newer ones", counts.dropped),
-        ("unfinished", counts.unfinished),
-    ];
-    let parts = parts.iter().filter(|it| it.1 > 0);
-    let parts: Vec<_> = parts.map(|(what, frames)| format!("{} {what}", count(*frames))).collect();
-    if !parts.is_empty() {
-        writeln!(text, "    frames: {}", parts.join(", ")).ok();
+    writeln!(text, "  {name}: {end}; {decoded} frames decoded, {clips} clips cut").ok();
+    let frames = FrameOutcome::ALL.iter().map(|it| (it.description(), counts.frames(*it)));
+    if let Some(frames) = listed(frames) {
+        writeln!(text, "    frames: {frames}").ok();
     }
-    let beside = [
-        ("reconnects", counts.reconnects),
-        ("stalls", counts.stalls),
-        ("coded pictures not decoded in time", counts.late),
-        ("coded pictures that no clip needs", counts.unneeded),
-        ("pipelines left behind", counts.abandoned),
-    ];
-    let beside = beside.iter().filter(|it| it.1 > 0);
-    let beside: Vec<_> =
-        beside.map(|(what, number)| format!("{} {what}", count(*number))).collect();
-    if !beside.is_empty() {
-        writeln!(text, "    {}", beside.join(", ")).ok();
+    let others = StreamCounter::ALL.iter().filter(|it| **it != StreamCounter::Clips);
+    if let Some(others) = listed(others.map(|it| (it.description(), counts.counter(*it)))) {
+        writeln!(text, "    {others}").ok();
     }
     for problem in problems {
         writeln!(text, "    {problem}").ok();
     }
+}
+
+/// The numbers that are not 0, each before what it counts; none when all are 0.
+fn listed(numbers: impl Iterator<Item = (&'static str, u64)>) -> Option<String> {
+    let numbers = numbers.filter(|it| it.1 > 0);
+    let parts: Vec<_> = numbers.map(|(what, number)| format!("{} {what}", count(number))).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// The loss and the copy ratio over the run.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use model::Report;
-use pipeline::{Batch, Counts, Ingest};
+use pipeline::{Batch, Counts, Ingest, StreamEvent};
 use tracing::info;
 
 use crate::serve::{self, Event, Pace, Publisher, Queue, Snapshot, Stream};
@@ -57,8 +57,8 @@ impl View {
     }
 
     /// Takes note of what happened to a stream.
-    pub(crate) fn note(&mut self, stream: &str, event: &pipeline::Event) {
-        let pipeline::Event { time, state, epoch, reason, .. } = event;
+    pub(crate) fn note(&mut self, stream: &str, event: &StreamEvent) {
+        let StreamEvent { time, state, epoch, reason, .. } = event;
         let (time, state, epoch) = (*time, *state, *epoch);
         let stream = stream.to_owned();
         let event = Event { time, stream, state, epoch, reason: reason.clone() };
@@ -99,12 +99,12 @@ impl View {
     }
 
     /// Shows what the streams did.
-    pub(crate) fn refresh(&mut self, streams: &Streams, totals: &[(Counts, u64)]) {
+    pub(crate) fn refresh(&mut self, streams: &Streams, totals: &[Counts]) {
         let seconds = self.read.elapsed().as_secs_f64().max(1e-9);
         self.read = Instant::now();
-        let all: u64 = totals.iter().map(|it| it.1).sum();
+        let all: u64 = totals.iter().map(|it| it.trained).sum();
         let before = std::mem::take(&mut self.shown.streams);
-        for (idx, (stream, (counts, trained))) in streams.all().iter().zip(totals).enumerate() {
+        for (idx, (stream, counts)) in streams.all().iter().zip(totals).enumerate() {
             let known = before.get(idx).map(|it| it.counts).unwrap_or_default();
             let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
             self.shown.streams.push(Stream {
@@ -114,11 +114,9 @@ impl View {
                 epoch: stream.epoch,
                 reason: stream.reason.clone(),
                 counts: *counts,
-                trained: *trained,
-                untrained: 0,
                 decoded_per_second: rate(counts.decoded, known.decoded),
                 clips_per_second: rate(counts.clips, known.clips),
-                share: *trained as f64 / all.max(1) as f64,
+                share: counts.trained as f64 / all.max(1) as f64,
                 thumbnail: self.thumbnails.get(idx).cloned().flatten(),
             });
         }

@@ -22,7 +22,7 @@ fn frames() -> PathBuf {
 fn camera(name: &str, url: &str) -> String {
     format!(
         "\n[[pipeline.stream]]\nname = \"{name}\"\nsource = {{ uri = \"{url}\" }}\nlatency = 0.05\n\
-         retry = {{ stall = 1.0, longest = 0.5 }}\n"
+         retry = {{ stall_timeout = 1.0, max_delay = 0.5 }}\n"
     )
 }
 
@@ -197,7 +197,7 @@ fn a_password_reaches_neither_the_page_nor_a_process() {
 }
 
 /// How many frames of the door were trained on, as the run shows it.
-const TRAINED: &str = "onward_frames_total{stream=\"door\",fate=\"trained\"}";
+const TRAINED: &str = "onward_frames_total{stream=\"door\",outcome=\"trained\"}";
 
 #[test]
 fn a_killed_run_goes_on_and_says_how_much_of_each_camera_nobody_saw() {

@@ -216,7 +216,7 @@ fn a_run_ends_when_its_streams_do() {
     let streams = setup.table("streams");
     assert_balanced(&streams);
     assert_eq!(streams.sums("decoded")["cup"], 217, "the file holds 217 frames");
-    assert_eq!((streams.sums("passes")["cup"], streams.sums("errors")["cup"]), (1, 0));
+    assert_eq!((streams.sums("epochs")["cup"], streams.sums("errors")["cup"]), (1, 0));
     assert_eq!(streams.last("cup"), ("ended".into(), String::new()));
     // A clip every 0.2 s of 8.1 s, the last of which must still fit.
     let clips = streams.sums("clips")["cup"];

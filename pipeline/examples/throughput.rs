@@ -4,7 +4,7 @@
 //! cargo run --release -p pipeline --example throughput -- HEIGHT WIDTH FRAMES INTERVAL HOP FILE...
 //! ```
 //!
-//! With `--keyframe-pairs` in front only the beginning of each group of pictures is decoded.
+//! With `--gop-start` in front only the beginning of each group of pictures is decoded.
 //! With `--isolate` there it is decoded in processes of its own, whose time counts.
 
 use std::{env, error::Error, fs, io::Write, time::Instant};
@@ -21,8 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         arguments.drain(..usize::from(given));
         given
     };
-    let (isolate, pairs) = (flag("--isolate"), flag("--keyframe-pairs"));
-    let sample = if pairs { Sample::KeyframePairs } else { Sample::Dense };
+    let (isolate, pairs) = (flag("--isolate"), flag("--gop-start"));
+    let sample = if pairs { Sample::GopStart } else { Sample::Dense };
     let [height, width, frames, interval, hop, files @ ..] = &arguments[..] else {
         return Err("usage: throughput [--isolate] HEIGHT WIDTH FRAMES INTERVAL HOP FILE...".into());
     };

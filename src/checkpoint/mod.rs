@@ -24,12 +24,12 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use model::Trainer;
-use pipeline::{Packed, Standing};
+use pipeline::{ResumeState, SavedState};
 use serde::{Deserialize, Serialize};
 use storage::Seal;
 use tracing::warn;
 
-use crate::ledger::Total;
+use crate::ledger::StreamTotals;
 
 pub(crate) use config::Config;
 pub(crate) use folder::{aside, verify};
@@ -38,7 +38,7 @@ pub(crate) use rank::Recent;
 pub(crate) use restore::{refuse_behind, restore};
 
 /// What of the files' form an older or newer program may not know.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const STATE: &str = "state.json";
 const POOL: &str = "pool.rgb";
@@ -60,8 +60,8 @@ pub(crate) struct State {
     /// The parts of the tables that were written until then.
     pub(crate) parts: Seal,
     /// What the rows of the table `streams` add up to, by stream.
-    pub(crate) ledger: BTreeMap<String, Total>,
-    pub(crate) pipeline: Packed,
+    pub(crate) ledger: BTreeMap<String, StreamTotals>,
+    pub(crate) pipeline: SavedState,
     /// Effective rank of recent embeddings, where there were enough.
     pub(crate) rankme: Option<f64>,
 }
@@ -73,8 +73,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) config: &'a crate::Config,
     /// None of a run that learns nothing.
     pub(crate) trainer: Option<&'a dyn Trainer>,
-    pub(crate) standing: &'a Standing,
-    pub(crate) ledger: BTreeMap<String, Total>,
+    pub(crate) standing: &'a ResumeState,
+    pub(crate) ledger: BTreeMap<String, StreamTotals>,
     pub(crate) seal: Seal,
     pub(crate) rankme: Option<f64>,
 }
@@ -97,7 +97,7 @@ pub(crate) fn write(run: &Path, parts: Parts<'_>) -> anyhow::Result<PathBuf> {
     let folder = path(run, parts.step);
     folder::create(&folder, |folder| {
         parts.trainer.map_or(Ok(()), |it| it.save(folder))?;
-        let (packed, pictures) = parts.standing.pack();
+        let (packed, pictures) = parts.standing.save();
         folder::put(&folder.join(POOL), |file| {
             pictures.iter().try_for_each(|it| std::io::Write::write_all(file, it))
         })?;
@@ -177,11 +177,11 @@ pub(crate) fn read(folder: &Path) -> anyhow::Result<State> {
 
 impl State {
     /// Where the streams stood.
-    pub(crate) fn standing(&self, folder: &Path, size: [usize; 2]) -> anyhow::Result<Standing> {
+    pub(crate) fn standing(&self, folder: &Path, size: [usize; 2]) -> anyhow::Result<ResumeState> {
         let path = folder.join(POOL);
         let pictures =
             fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
-        let standing = self.pipeline.clone().unpack(&pictures, size);
+        let standing = self.pipeline.clone().restore(&pictures, size);
         standing.with_context(|| format!("could not use {}", path.display()))
     }
 }

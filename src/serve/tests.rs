@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
-use pipeline::{Counts, State as Doing};
+use pipeline::{Counts, StreamState};
 
 use super::snapshot::{Event, Pace, Queue, Snapshot, Stream};
 use super::state::{Patience, State};
@@ -25,14 +25,19 @@ fn snapshot(step: u64) -> Snapshot {
     let now = SystemTime::now();
     let ago = |seconds| now - Duration::from_secs(seconds);
     let reasons = [
-        ("front door", Doing::Playing, "frames came again after 12 s", 4_000),
-        ("loading bay", Doing::Stalled, "no frame for 5 s", 9),
-        ("car park", Doing::Waiting, "Could not connect to server (try 4, next in 3.6 s)", 31),
-        (NASTY, Doing::Connecting, "the config was read again", 2),
-        ("roof", Doing::GivenUp, "Unauthorized: check the user and password", 5_100),
-        ("archive of 2024", Doing::Playing, "", 7_150),
-        ("demo.mp4", Doing::Ended, "read to its end", 2_000),
-        ("lift", Doing::Failed, "this plugin is missing: gst-plugins-ugly", 7_190),
+        ("front door", StreamState::Playing, "frames came again after 12 s", 4_000),
+        ("loading bay", StreamState::Stalled, "no frame for 5 s", 9),
+        (
+            "car park",
+            StreamState::Waiting,
+            "Could not connect to server (try 4, next in 3.6 s)",
+            31,
+        ),
+        (NASTY, StreamState::Connecting, "the config was read again", 2),
+        ("roof", StreamState::GivenUp, "Unauthorized: check the user and password", 5_100),
+        ("archive of 2024", StreamState::Playing, "", 7_150),
+        ("demo.mp4", StreamState::Ended, "read to its end", 2_000),
+        ("lift", StreamState::Failed, "this plugin is missing: gst-plugins-ugly", 7_190),
     ];
     let streams: Vec<_> = (0..)
         .zip(reasons)
@@ -82,26 +87,27 @@ fn losses(step: u64) -> Vec<(String, f64)> {
     .into()
 }
 
-fn stream(idx: u64, name: &str, state: Doing, reason: &str, since: SystemTime) -> Stream {
-    let playing = state == Doing::Playing;
+fn stream(idx: u64, name: &str, state: StreamState, reason: &str, since: SystemTime) -> Stream {
+    let playing = state == StreamState::Playing;
     let counts = Counts {
         decoded: 25_000 * idx + 100_000,
         off_grid: 9_000 * idx + 30_000,
-        cut: 400 * idx,
+        scene_cut: 400 * idx,
         discontinuity: 900 * (idx % 3),
-        uneven: 1_200,
-        light: 350 * (idx % 2),
-        still: 7_000 * (idx % 4),
+        irregular: 1_200,
+        light_change: 350 * (idx % 2),
+        r#static: 7_000 * (idx % 4),
         dropped: 2_500,
         unfinished: 3,
+        trained: 40_000 + 2_000 * idx,
         clips: 20_000 + idx,
         errors: idx / 2,
         reconnects: 3 * idx,
         stalls: idx,
-        late: 5_788 * (idx % 2),
+        dropped_backlog: 5_788 * (idx % 2),
         ..Counts::default()
     };
-    let connecting = state == Doing::Connecting;
+    let connecting = state == StreamState::Connecting;
     Stream {
         name: name.into(),
         state,
@@ -109,8 +115,6 @@ fn stream(idx: u64, name: &str, state: Doing, reason: &str, since: SystemTime) -
         epoch: 3 * idx,
         reason: reason.into(),
         counts: if connecting { Counts::default() } else { counts },
-        trained: if connecting { 0 } else { 40_000 + 2_000 * idx },
-        untrained: 0,
         decoded_per_second: if playing { 24.97 } else { 0.0 },
         clips_per_second: if playing { 6.2 } else { 0.0 },
         share: if connecting { 0.0 } else { 0.14 },

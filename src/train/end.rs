@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use pipeline::{Outcome, StreamReport};
+use pipeline::{StreamEnd, StreamReport};
 use storage::{Events, Mirror, Record, TableSummary};
 use tracing::{error, info, warn};
 
@@ -82,11 +82,11 @@ fn is_stopped(err: &anyhow::Error) -> bool {
 impl Ended {
     /// An error when nothing was learned, or no stream is left because all failed.
     pub(super) fn verdict(&self) -> anyhow::Result<()> {
-        let failed = |it: &StreamReport| matches!(it.outcome, Outcome::Failed(_));
+        let failed = |it: &StreamReport| matches!(it.end, StreamEnd::Failed(_));
         if self.streams.iter().all(failed) {
             bail!("no stream is left: all {} failed, see above", self.streams.len());
         }
-        if self.steps == 0 && self.streams.iter().all(|it| it.outcome != Outcome::Stopped) {
+        if self.steps == 0 && self.streams.iter().all(|it| it.end != StreamEnd::Stopped) {
             bail!("the streams ended before they filled one batch; lower pipeline.batch.clips");
         }
         Ok(())

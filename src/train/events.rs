@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use pipeline::Event;
+use pipeline::StreamEvent;
 use storage::{EventRow, Events, Record};
 use tracing::{info, warn};
 
@@ -38,7 +38,7 @@ impl Run<'_> {
     }
 
     pub(super) fn take_events(&mut self) -> anyhow::Result<()> {
-        let events: Vec<Event> = self.ingest.events().try_iter().collect();
+        let events: Vec<StreamEvent> = self.ingest.events().try_iter().collect();
         let rows = events.into_iter().map(|it| self.take(it)).collect();
         self.store(rows)
     }
@@ -50,7 +50,7 @@ impl Run<'_> {
         self.store(mirror.news().try_iter().map(|it| event("storage", it)).collect())
     }
 
-    pub(super) fn take(&mut self, event: Event) -> EventRow {
+    pub(super) fn take(&mut self, event: StreamEvent) -> EventRow {
         if let Some(view) = &mut self.view {
             view.note(self.streams.name(event.stream), &event);
         }

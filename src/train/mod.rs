@@ -184,7 +184,7 @@ impl<'a> Run<'a> {
             run_id: &self.run_id,
             step: self.step,
             config: self.config,
-            standing: &self.ingest.standing(),
+            standing: &self.ingest.resume_state(),
             ledger: self.ledger.totals(&self.streams),
             seal: self.store.seal()?,
             trainer: Some(self.trainer.as_ref()),

@@ -127,7 +127,7 @@ impl Run<'_> {
             origin.clips.iter().zip(times).map(|(clip, times)| {
                 serde_json::json!({
                     "step": origin.step, "stream": self.streams.name(clip.stream),
-                    "item": &*clip.item, "pass": clip.pass, "times": times,
+                    "item": &*clip.item, "epoch": clip.epoch, "times": times,
                 })
             })
         });

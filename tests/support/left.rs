@@ -37,8 +37,16 @@ pub(crate) fn left(run: &Path) -> Left {
 /// on its way depends on the threads.
 fn ledger(run: &Path) -> Vec<(i64, String, Vec<i64>)> {
     let table = Table::read(run, "streams");
-    let names =
-        ["decoded", "trained", "off_grid", "cut", "uneven", "unfinished", "passes", "clips"];
+    let names = [
+        "decoded",
+        "trained",
+        "off_grid",
+        "scene_cut",
+        "irregular",
+        "unfinished",
+        "epochs",
+        "clips",
+    ];
     let columns: Vec<Vec<i64>> = names.iter().map(|it| table.counts(it)).collect();
     let rows = table.counts("step").into_iter().zip(table.text("stream")).enumerate();
     let rows = rows.map(|(idx, (step, name))| {

@@ -1,7 +1,7 @@
 //! When clips start, and which frame is nearest to a time.
 
-/// Beyond half a frame, how far a frame may lie from the time that it stands for, in seconds:
-/// containers round their time stamps to milliseconds.
+/// Containers round their time stamps to milliseconds. A frame may lie this much, in seconds, more
+/// than half a frame gap away from the time that it stands for.
 const ROUNDING: f64 = 0.005;
 
 /// The starts of clips: `anchor + k * hop`.
@@ -10,11 +10,11 @@ pub(crate) struct Grid {
     anchor: f64,
     hop: f64,
     next: u64,
-    /// Starts that are still given.
+    /// Starts that are still to be given.
     left: u64,
 }
 
-/// The times that one frame is nearest to: those after the previous frame's and up to `until`.
+/// The times that a frame is the nearest one to: after those of the previous frame, up to `until`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reach {
     /// When the frame is shown, in seconds.
@@ -25,24 +25,24 @@ pub(crate) struct Reach {
     pub(crate) tolerance: f64,
 }
 
-/// What a frame is to a time that a clip wants.
+/// How a frame relates to a time that a clip needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Match {
     /// A later frame is nearer.
     Later,
     /// It is the nearest frame.
     Nearest,
-    /// It is the nearest, but too far away, or it is the nearest to the following time as well.
+    /// It is the nearest frame, but too far away, or also the nearest to the following time.
     Missed,
 }
 
 impl Reach {
-    /// The reach of a frame, given the typical gap between frames.
+    /// The reach of a frame, given the median gap between frames.
     pub(crate) fn new(time: f64, until: f64, gap: f64) -> Self {
         Self { time, until, tolerance: gap / 2.0 + ROUNDING }
     }
 
-    /// Compares the frame with `target`, which another target follows after `interval`.
+    /// Compares the frame with the time `target`; the following time is `interval` later.
     pub(crate) fn compare(&self, target: f64, interval: f64) -> Match {
         if target > self.until {
             return Match::Later;
@@ -58,13 +58,13 @@ impl Grid {
         Self { anchor, hop, next: 0, left: u64::MAX }
     }
 
-    /// The same with no more than so many starts.
+    /// The same, with at most `left` starts.
     pub(crate) fn limited(self, left: u64) -> Self {
         Self { left, ..self }
     }
 
-    /// The start that this frame is nearest to; of several, the nearest to the frame, and the
-    /// others are passed over because their clips would hold the same frames.
+    /// The start that this frame is the nearest one to. Of several, it is the one nearest to the
+    /// frame; the others are skipped because their clips would hold the same frames.
     pub(crate) fn start(&mut self, reach: &Reach) -> Option<f64> {
         let next = self.next as f64;
         let last = ((reach.until - self.anchor) / self.hop).floor();

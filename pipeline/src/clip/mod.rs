@@ -1,11 +1,23 @@
-//! Frames, clips, and the running totals of the stream that they come from.
+//! Cuts frames into clips.
+//!
+//! ```text
+//! sampler        cuts one stream into clips, frame by frame
+//!   grid         when clips start, and which frame is nearest to a time
+//!   gaps         how far apart the frames of the stream are
+//!   open_clips   the clips that still need frames
+//!   scene        compares neighbouring frames: scene cut, change of light, nothing moves
+//! camera_motion  estimates how the camera moved between the frames of a clip
+//! counts         the list of frame outcomes and counters, and a stream's totals
+//! ```
 
 pub(crate) mod camera_motion;
+mod counts;
 mod gaps;
 mod grid;
+mod open_clips;
 mod sampler;
 mod scene;
-mod window;
+pub(crate) mod shared;
 
 use std::{
     sync::Arc,
@@ -14,9 +26,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use sampler::{Origin, Sampler, Shown};
+pub use counts::{Counts, FrameOutcome, StreamCounter};
 
-/// One frame of the training size, `[height, width, 3]` RGB, 8 bits a channel.
+pub(crate) use sampler::{FrameTime, Origin, Render, Sampler};
+
+/// One frame of the training size, `[height, width, 3]` RGB, 8 bits per channel.
 ///
 /// The pixels are shared because overlapping clips hold the same frame.
 #[derive(Clone, Debug)]
@@ -24,29 +38,29 @@ pub(crate) struct Frame {
     pub(crate) pixels: Arc<[u8]>,
     /// Stream time in seconds.
     pub(crate) time: f64,
-    pub(crate) captured: Option<Captured>,
+    pub(crate) captured: Option<CaptureTime>,
 }
 
 /// When a frame was captured.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Captured {
+pub struct CaptureTime {
     /// UTC.
     pub time: SystemTime,
-    /// Who said so.
-    pub by: Clock,
+    /// The clock that gave the time.
+    pub clock: Clock,
 }
 
-/// Whose clock a capture time is of.
+/// A clock that gives capture times.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Clock {
-    /// The camera's own, as its RTCP sender reports tell it.
+    /// The camera's own, known from its RTCP sender reports.
     Camera,
-    /// This machine's, when the frame came.
+    /// This machine's, read when the frame arrived.
     Arrival,
 }
 
 impl Clock {
-    /// As the tables have it.
+    /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Camera => "camera",
@@ -61,150 +75,53 @@ pub(crate) struct Clip {
     pub(crate) frames: Vec<Frame>,
     pub(crate) info: ClipInfo,
     /// When it was cut.
-    pub(crate) cut: Instant,
-    /// Camera motion between neighbouring frames, `[t - 1, 5]`, where it is asked for.
+    pub(crate) cut_at: Instant,
+    /// Camera motion between neighbouring frames, `[t - 1, 5]`, if the config asks for it.
     pub(crate) motion: Option<Vec<f32>>,
-    /// Where it was read.
-    pub(crate) place: Arc<Place>,
+    /// The item that it was cut from, to read it again when a run resumes.
+    pub(crate) cursor: Arc<Cursor>,
 }
 
 /// Where a clip comes from.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct ClipInfo {
-    /// Index of its stream: its place in [`Config::stream`](crate::Config::stream), and for one
-    /// that was added later the next free number.
+    /// Number of its stream: the index in [`Config::stream`](crate::Config::stream), and for a
+    /// stream that was added later the next free number.
     pub stream: usize,
-    /// How many clips its stream cut before it.
+    /// Number of the clip in its stream, from 0.
     pub number: u64,
     /// The file or URI, without credentials.
     #[serde(with = "shared")]
     pub item: Arc<str>,
-    /// Which reading of a looped archive, or which connection of a live stream, from 0.
-    pub pass: u64,
-    /// When its first frame was captured, of a live stream.
-    pub captured: Option<Captured>,
+    /// Number of the reading of a looped archive, or of the connection of a live stream, from 0.
+    pub epoch: u64,
+    /// When its first frame was captured, if the stream is live.
+    pub captured: Option<CaptureTime>,
     /// How often it was in a batch before.
     pub uses: u32,
-    /// Frames that are counted with this clip: those that no earlier clip contained.
-    pub owned: u64,
+    /// Frames that no earlier clip of the stream holds. They are counted with this clip.
+    pub new_frames: u64,
     /// Running totals of its stream when it was cut.
     pub counts: Counts,
 }
 
-/// Running totals of one stream, in frames unless said otherwise.
+/// A position in an archive: the beginning of one item of one epoch.
 ///
-/// A frame of a clip that was never completed is counted with the last reason for which a
-/// clip that wanted it was dropped.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Taken from the decoder.
-    pub decoded: u64,
-    /// Not the nearest frame to any time that a clip wants.
-    pub off_grid: u64,
-    /// In a clip that was dropped because a scene cut runs through it.
-    pub cut: u64,
-    /// In a clip that was dropped because time jumped, went back, or the format changed.
-    pub discontinuity: u64,
-    /// In a clip that was dropped because one of its times has no frame near enough or shares
-    /// its nearest frame with another: missing frames, or a stream too slow for the interval.
-    pub uneven: u64,
-    /// In a clip that was dropped because the light changed in it: lightning, lamps, infrared.
-    pub light: u64,
-    /// In a clip that was dropped because nothing moves in it.
-    pub still: u64,
-    /// In a clip that was dropped because nobody took it before newer ones came.
-    pub dropped: u64,
-    /// In a clip that was incomplete when its file, the run, or what is decoded of a group of
-    /// pictures ended.
-    pub unfinished: u64,
-    /// Clips that were cut.
-    pub clips: u64,
-    /// Completed readings of the source.
-    pub passes: u64,
-    /// Files that failed or ended early, and connections that were lost or could not be made.
-    pub errors: u64,
-    /// Times that a live stream played again after it had gone.
-    pub reconnects: u64,
-    /// Times that a live stream gave no frame for too long.
-    pub stalls: u64,
-    /// Coded pictures that were never decoded because decoding could not keep up.
-    pub late: u64,
-    /// Coded pictures that were never decoded because no clip needs them.
-    pub unneeded: u64,
-    /// Pipelines that could not be brought down in time and were left behind.
-    pub abandoned: u64,
-}
-
-impl Counts {
-    /// Frames that were decoded and are in no clip.
-    pub fn skipped(&self) -> u64 {
-        let broken = self.cut + self.discontinuity + self.uneven + self.light;
-        self.off_grid + broken + self.still + self.dropped + self.unfinished
-    }
-}
-
-/// The beginning of an item in the readings of an archive.
+/// Reading from there again gives the same clips with the same numbers.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Place {
-    /// Which reading of the source, from 0.
-    pub(crate) pass: u64,
-    /// Which item of the reading, from 0, and its name.
+pub(crate) struct Cursor {
+    /// Number of the epoch, from 0.
+    pub(crate) epoch: u64,
+    /// Index of the item in its epoch, from 0, and its name.
     pub(crate) item: usize,
     pub(crate) label: String,
     /// The stream's totals there.
     pub(crate) counts: Counts,
-    /// Clips that the stream had cut when the reading began.
-    pub(crate) before: u64,
-    /// The reading before gave no clip.
-    pub(crate) fruitless: bool,
-    /// Items of this reading that could not be read, and what was wrong with the first.
+    /// Clips cut from the stream before this epoch.
+    pub(crate) clips_before: u64,
+    /// The previous epoch gave no clip.
+    pub(crate) no_clips: bool,
+    /// Items of this epoch that could not be read, and what was wrong with the first of them.
     pub(crate) failed: usize,
     pub(crate) first_failure: Option<String>,
-}
-
-/// Why a clip was dropped.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Reason {
-    Cut,
-    Light,
-    Still,
-    Discontinuity,
-    Uneven,
-    Unfinished,
-}
-
-impl Reason {
-    pub(crate) fn count(self, counts: &mut Counts) -> &mut u64 {
-        match self {
-            Self::Cut => &mut counts.cut,
-            Self::Light => &mut counts.light,
-            Self::Still => &mut counts.still,
-            Self::Discontinuity => &mut counts.discontinuity,
-            Self::Uneven => &mut counts.uneven,
-            Self::Unfinished => &mut counts.unfinished,
-        }
-    }
-}
-
-/// What is shared in memory is written out wherever it is mentioned.
-pub(crate) mod shared {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(crate) fn serialize<T: Serialize + ?Sized, S: Serializer>(
-        it: &Arc<T>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        it.as_ref().serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, T: ?Sized, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Arc<T>, D::Error>
-    where
-        Box<T>: Deserialize<'de>,
-    {
-        Box::deserialize(deserializer).map(Arc::from)
-    }
 }

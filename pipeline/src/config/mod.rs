@@ -1,4 +1,4 @@
-//! What a user writes about the input, and what is wrong with it.
+//! What a user writes about the input, and which values are refused.
 
 mod address;
 mod stream;
@@ -7,44 +7,44 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, clip::camera_motion::SMALLEST};
+use crate::{Error, Result};
 
 pub use address::Address;
 pub(crate) use address::Revealed;
 pub use stream::{Decoder, Protocol, Region, Retry, Sample, SourceConfig, StreamConfig, WhenFull};
 
-/// The `[pipeline]` table: which streams, and how they become batches.
+/// The `[pipeline]` table: which streams are read, and how they become batches.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Height and width that every frame is scaled to, in pixels.
+    /// Height and width that every frame is scaled to, in pixels, 1 to 16384 each.
     pub size: [usize; 2],
-    /// What happens when the picture's aspect is not that of `size`.
+    /// How a frame whose aspect is not that of `size` is fitted. Default: `"crop"`.
     #[serde(default)]
     pub fit: Fit,
     /// How a stream is cut into clips.
     pub clip: ClipConfig,
     /// How clips are mixed and stacked.
     pub batch: BatchConfig,
-    /// Decodes in child processes, so that a decoder that crashes takes only its own streams with
-    /// it, and only for the moment that a new process needs.
+    /// Whether to decode in child processes. A decoder that crashes then interrupts only its own
+    /// streams, until a new process has started. Default: false.
     #[serde(default)]
     pub isolate: bool,
-    /// How the child processes are made, when there are any.
+    /// Settings of these child processes.
     #[serde(default)]
     pub isolation: Isolation,
-    /// The inputs, at least one.
+    /// The streams, at least one.
     pub stream: Vec<StreamConfig>,
 }
 
-/// The processes that decode when [`Config::isolate`] is set.
+/// Settings of the processes that decode, if [`Config::isolate`] is set.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Isolation {
-    /// Live streams that share a process. Every archive has one of its own, so that a file that
-    /// crashes its decoder costs no other stream its place.
+    /// Live streams per process. Each archive has a process of its own, so that a file that crashes
+    /// its decoder affects no other stream. Default: 4.
     pub streams: usize,
-    /// The most memory that a process may map, in MiB; 0 sets no limit.
+    /// Most memory that a process may map, in MiB; 0 sets no limit. Default: 4096.
     pub memory: u64,
 }
 
@@ -54,14 +54,14 @@ impl Default for Isolation {
     }
 }
 
-/// How a picture of another aspect becomes one of the training size.
+/// How a frame of another aspect is fitted to the training size.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
-    /// Keeps the displayed aspect and cuts off what sticks out, equally on both sides.
+    /// Keep the displayed aspect and cut off what is too large, equally on both sides.
     #[default]
     Crop,
-    /// Keeps the whole picture and changes its aspect.
+    /// Keep the whole frame and change its aspect.
     Squash,
 }
 
@@ -69,33 +69,31 @@ pub enum Fit {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipConfig {
-    /// Frames in a clip, at least 2.
+    /// Frames per clip, at least 2.
     pub frames: usize,
-    /// Seconds between neighbouring frames of a clip.
+    /// Seconds between neighbouring frames of a clip, more than 0.
     pub interval: f64,
-    /// Seconds between the starts of successive clips; 0, the default, puts them back to back,
-    /// which is `frames * interval`. A start that falls on the frame of the start before it
-    /// gives no clip of its own.
+    /// Seconds between the starts of successive clips.
     #[serde(default)]
     pub hop: f64,
-    /// Mean absolute difference of neighbouring frames of a clip, in 0..1 over RGB, above which
-    /// they belong to different scenes and the clip is dropped. 0, and 1 or more, turn it off.
+    /// Scene cut: a clip is dropped when the mean absolute difference of two neighbouring frames,
+    /// in 0..1 over RGB, is above this. 0, and 1 or more, turn the check off. Default: 0.25.
     #[serde(default = "cut_threshold")]
     pub cut_threshold: f64,
-    /// Change of the mean brightness of neighbouring frames of a clip, in 0..1 over RGB, above
-    /// which the light itself changed (lightning, lamps) and the clip is dropped. So it is when
-    /// colour goes or comes between the two, as in a camera that turns to infrared. 0, and 1 or
-    /// more, turn both off. Frames between those of a clip are not looked at: a flash that falls
-    /// there is neither seen nor trained on.
+    /// Change of light: a clip is dropped when the mean brightness of two neighbouring frames, in
+    /// 0..1 over RGB, differs by more than this (lightning, lamps), or when colour appears or
+    /// disappears between them, as in a camera that switches to infrared. 0, and 1 or more, turn
+    /// the check off. Frames between those of a clip are not checked. Default: 0.2.
     #[serde(default = "light_threshold")]
     pub light_threshold: f64,
-    /// Mean absolute difference of neighbouring frames of a clip, in 0..1 over RGB, below which
-    /// nothing moves: a clip whose neighbours are all so alike is dropped. 0, the default, keeps
-    /// all of them. People who pass a fixed camera make about 0.015 in half a second.
+    /// Nothing moves: a clip is dropped when the mean absolute difference of all its neighbouring
+    /// frames, in 0..1 over RGB, is below this; less than 1. 0, the default, keeps all clips.
+    /// People who pass a fixed camera make about 0.015 in half a second.
     #[serde(default)]
     pub skip_static: f64,
-    /// Estimates how the camera moved between neighbouring frames of a clip: shift, turn and
-    /// scale of most of the picture. Frames must be at least 32 pixels high and wide.
+    /// Whether to estimate how the camera moved between neighbouring frames of a clip: shift,
+    /// rotation and scale of most of the frame. Frames must be at least 32 pixels high and wide.
+    /// Default: false.
     #[serde(default)]
     pub camera_motion: bool,
 }
@@ -104,20 +102,24 @@ pub struct ClipConfig {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchConfig {
-    /// Clips in a batch.
+    /// Clips per batch, at least 1.
     pub clips: usize,
-    /// Clips that are held back; each clip of a batch is drawn from them at random.
+    /// Clips that are held back and mixed: each clip of a batch is drawn from them at random. 1
+    /// turns mixing off. Default: 64.
     #[serde(default = "pool")]
     pub pool: usize,
-    /// How often a clip may be drawn again. With live streams that happens when no new clip is
-    /// there, so that a trainer faster than its cameras stays busy; with archives alone each clip
-    /// is drawn so often.
+    /// How often a clip may be drawn again. With live streams a clip is drawn again only while
+    /// there is no new one, so that a trainer that is faster than its cameras stays busy. With
+    /// archives alone, every clip is drawn this often again. Default: 0.
     #[serde(default)]
     pub reuse: u32,
-    /// Whether the clips that are left when all streams have ended make a last, smaller batch.
+    /// Whether the clips that are left at the end of all streams make a last, smaller batch.
     #[serde(skip)]
     pub remainder: bool,
 }
+
+/// Side of the smallest frame whose camera motion can be estimated, in pixels.
+pub(crate) const SMALLEST_MOTION_FRAME: usize = 32;
 
 fn cut_threshold() -> f64 {
     0.25
@@ -132,7 +134,7 @@ fn pool() -> usize {
 }
 
 impl Config {
-    /// Batches of clips of `stream`, frames scaled to `size` and cropped, decoded in this process.
+    /// A configuration with every other value at its default.
     pub fn new(
         size: [usize; 2],
         clip: ClipConfig,
@@ -145,15 +147,14 @@ impl Config {
 }
 
 impl BatchConfig {
-    /// Batches of `clips` clips, drawn once each from a pool of `pool`.
+    /// Batches of `clips` clips, each drawn once from a pool of `pool`.
     pub fn new(clips: usize, pool: usize) -> Self {
         Self { clips, pool, reuse: 0, remainder: false }
     }
 }
 
 impl ClipConfig {
-    /// Clips of `frames` frames, `interval` seconds apart, back to back, none of them dropped for
-    /// what they show.
+    /// Clips of `frames` frames, `interval` seconds apart, back to back, with every check off.
     pub fn new(frames: usize, interval: f64) -> Self {
         Self {
             frames,
@@ -178,7 +179,7 @@ impl ClipConfig {
 }
 
 impl Config {
-    /// Checks every value that the types alone leave open.
+    /// Checks every value that its type alone does not.
     ///
     /// # Errors
     /// [`Error::Config`] with the dotted key of the first wrong value, as in
@@ -187,17 +188,18 @@ impl Config {
         ensure(!self.size.contains(&0), "size", "height and width must be at least 1 pixel")?;
         ensure(self.size.iter().all(|&it| it <= 16_384), "size", "must be at most 16384 pixels")?;
         self.clip.validate()?;
-        let large = !self.clip.camera_motion || self.size.iter().all(|&it| it >= SMALLEST);
-        let message = format!("needs a pipeline.size of at least {SMALLEST} pixels");
+        let large =
+            !self.clip.camera_motion || self.size.iter().all(|&it| it >= SMALLEST_MOTION_FRAME);
+        let message = format!("needs a pipeline.size of at least {SMALLEST_MOTION_FRAME} pixels");
         ensure(large, "clip.camera_motion", &message)?;
         ensure(self.batch.clips > 0, "batch.clips", "must be at least 1")?;
         ensure(self.batch.pool > 0, "batch.pool", "must be at least 1 (1 turns mixing off)")?;
         ensure(self.isolation.streams > 0, "isolation.streams", "must be at least 1")?;
-        ensure(!self.stream.is_empty(), "stream", "has no entry: add a [[pipeline.stream]]")?;
+        ensure(!self.stream.is_empty(), "stream", "is empty: add a [[pipeline.stream]]")?;
         let mut names = HashSet::new();
         for (idx, stream) in self.stream.iter().enumerate() {
             stream.validate(idx)?;
-            let message = format!("the name {:?} is taken by another stream", stream.name);
+            let message = format!("another stream is named {:?}: choose another name", stream.name);
             ensure(names.insert(&stream.name), &format!("stream[{idx}].name"), &message)?;
         }
         Ok(())
@@ -213,8 +215,8 @@ impl ClipConfig {
         ensure(threshold, "clip.cut_threshold", "must be 0 (off) or more")?;
         let light = self.light_threshold >= 0.0;
         ensure(light, "clip.light_threshold", "must be 0 (off) or more")?;
-        let still = (0.0..1.0).contains(&self.skip_static);
-        ensure(still, "clip.skip_static", "must be 0 (off) or more, and less than 1")
+        let skip_static = (0.0..1.0).contains(&self.skip_static);
+        ensure(skip_static, "clip.skip_static", "must be 0 (off) or more, and less than 1")
     }
 }
 
@@ -222,7 +224,7 @@ fn positive(number: f64) -> bool {
     number > 0.0 && number.is_finite()
 }
 
-/// Refuses the field that is wrong, if there is one, of the table at `key`.
+/// Refuses the wrong field of the table at `key`, if there is one.
 fn refuse(wrong: Option<(&str, &str)>, key: &str) -> Result<()> {
     wrong.map_or(Ok(()), |(field, message)| ensure(false, &format!("{key}.{field}"), message))
 }

@@ -1,25 +1,25 @@
-//! How much host memory the pixels can take.
+//! An upper bound of the host memory that pixels take.
 
 use super::CLIPS_WAITING;
 use crate::{Config, mix::BATCHES_WAITING};
 
-/// Bytes allowed for one open decoder: its picture pool, queues and threads.
+/// Bytes allowed for one open decoder: its surfaces, queues and threads.
 ///
 /// One 1080p H.264 stream was measured at 38 MB.
 const DECODER_ALLOWANCE: u64 = 64 << 20;
 
 impl Config {
-    /// Upper bound, in bytes, of the pixels held at any moment, plus 64 MiB a decoder.
+    /// Upper bound, in bytes, of the pixels held at any moment, plus 64 MiB per decoder.
     ///
     /// With `clip = frames * height * width * 3`, it is the sum of
-    /// - for each stream: the clips that wait in its channel, the one being sent, and those that
-    ///   are still open, `ceil(span / hop) + 1`, each times `clip`;
+    /// - for each stream: the clips that wait in its channel, the one being sent, and incomplete ones,
+    ///   `ceil(span / hop) + 1`, each times `clip`;
     /// - `(batch.pool + batch.clips) * clip` for the pool and the clips drawn from it;
-    /// - `(2 waiting + 1 being filled + 1 at the caller) * batch.clips * clip`, and the same again
-    ///   for the clips that left the pool since, which the marks of those batches still hold;
-    /// - with `clip.camera_motion`, `20 * height * width` for each stream: two pyramids of grey
-    ///   and the gradients of one frame, in single precision;
-    /// - 64 MiB for each stream whose pictures are not drawn.
+    /// - `(2 waiting + 1 being filled + 1 at the caller) * batch.clips * clip`, and the same again for
+    ///   the clips that have left the pool since, which the states of those batches still hold;
+    /// - with `clip.camera_motion`, `20 * height * width` for each stream: two grey image pyramids and
+    ///   the gradients of one frame, in single precision;
+    /// - 64 MiB for each stream whose frames are decoded.
     pub fn host_memory_bound(&self) -> u64 {
         let [height, width] = self.size.map(|it| it as u64);
         let n_clips = self.batch.clips as u64;

@@ -1,4 +1,11 @@
-//! The threads: one a stream, and one that batches.
+//! Runs everything: one thread per stream, and one that batches.
+//!
+//! ```text
+//! mod     starts, resumes and stops the threads
+//! ledger  the report of a stream at its end: every decoded frame has an outcome
+//! resume  the state from which another run resumes, and its form in files
+//! memory  an upper bound of the memory that the pixels take
+//! ```
 
 mod ledger;
 mod memory;
@@ -12,91 +19,92 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::{
-    Batch, Config, Counts, Error, Event, Result, StreamConfig,
+    Batch, Config, Counts, Error, Result, StreamConfig, StreamEvent,
     clip::Clip,
-    isolate::Fleet,
-    mix::{BATCHES_WAITING, Batcher, Draw, Input, Pool},
+    isolate::WorkerPool,
+    mix::{
+        BATCHES_WAITING, Batcher, BatcherReport, BatcherState, ClipDraw, MixInput, NewFrames, Pool,
+        StreamProgress,
+    },
     random,
     stop::{Stop, Stopper, stop},
-    stream::{Outlet, Pulses, Reporter, Start, Task},
+    stream::{ClipSender, LatestCounts, Reporter, StartPoint, StreamEnd, StreamTask, ThreadReport},
 };
 
-use ledger::{Fates, Owned, report};
-use resume::Total;
+use ledger::{FrameFlow, report};
+use resume::StreamTotals;
 
-pub use ledger::{Outcome, StreamReport};
-pub use resume::{Mark, Packed, Standing};
+pub use ledger::StreamReport;
+pub use resume::{ResumeState, SavedState};
 
-pub(crate) use ledger::{BatcherEnd, StreamEnd};
-pub(crate) use resume::Reached;
-
-/// Clips that wait for the batcher, a stream: enough to decode on while a batch is stacked.
+/// Clips per stream that wait for the batcher: enough to keep decoding while a batch is stacked.
 pub(crate) const CLIPS_WAITING: usize = 4;
 
-/// Events that wait for the caller, of all streams together. A stream that has more to tell
-/// waits; nothing is dropped.
+/// Events that wait for the caller, of all streams together. When there are more, the stream that
+/// sends one waits; none is dropped.
 const EVENTS_WAITING: usize = 1024;
 
-/// Streams that can be added between two looks of the batcher.
+/// Streams that can be added before the batcher takes them in.
 const JOINING: usize = 64;
 
 /// Running streams, and the batches made of them.
 ///
-/// Dropping it stops every thread and waits for it; [`Ingest::finish`] also says what became
-/// of every frame.
+/// Dropping it stops every thread and waits for it. [`Ingest::finish`] also returns the outcome of
+/// every frame.
 #[derive(Debug)]
 pub struct Ingest {
     config: Config,
     seed: u64,
-    streams: Vec<Running>,
-    mark: Mark,
+    streams: Vec<RunningStream>,
+    /// The state of the batcher after the last batch that was trained on.
+    batcher_state: BatcherState,
     batches: Receiver<Batch>,
-    events: (Sender<Event>, Receiver<Event>),
-    joining: Sender<Input>,
-    /// Clips of streams that had ended before: there are none.
+    events: (Sender<StreamEvent>, Receiver<StreamEvent>),
+    joining: Sender<MixInput>,
+    /// Channels of archives that had ended when the run resumed. No clip comes out of them.
     ended: Vec<Receiver<Clip>>,
     stopper: Option<Stopper>,
-    batcher: Option<JoinHandle<BatcherEnd>>,
-    /// The processes that decode, where they are asked for. The streams end first.
-    fleet: Option<Fleet>,
+    batcher: Option<JoinHandle<BatcherReport>>,
+    /// The worker processes, if decoding is isolated. The streams end before they do.
+    workers: Option<WorkerPool>,
 }
 
 /// One stream and its thread.
 #[derive(Debug)]
-struct Running {
+struct RunningStream {
     name: String,
+    /// The newest totals of its thread that are known here.
     latest: Counts,
     trained: u64,
-    /// Of them, those that a run before trained on.
+    /// Frames of `trained` that an earlier run trained on.
     trained_before: u64,
-    pulses: Receiver<Counts>,
+    latest_counts: Receiver<Counts>,
     stopper: Option<Stopper>,
-    thread: Option<JoinHandle<StreamEnd>>,
+    thread: Option<JoinHandle<ThreadReport>>,
 }
 
-/// Starts one thread a stream and one that batches.
+/// Starts one thread per stream and one that batches.
 ///
-/// With archived streams alone, the same configuration and seed give the same clips in the same
-/// order, whatever the timing of the threads, as long as the sources give the same frames.
+/// With archives alone, the same configuration and seed give the same clips in the same order,
+/// whatever the timing of the threads, as long as the sources give the same frames.
 ///
 /// # Errors
-/// [`Error::Config`] when the configuration is wrong, [`Error::Thread`] when the system gives
-/// no thread. A source that cannot be read fails its own stream only, see
-/// [`StreamReport::outcome`].
+/// [`Error::Config`] when the configuration is wrong, [`Error::Thread`] when a thread cannot be
+/// started. A source that cannot be read fails only its own stream, see [`StreamReport::end`].
 pub fn start(config: &Config, seed: u64) -> Result<Ingest> {
-    resume(config, seed, Standing::default())
+    resume(config, seed, ResumeState::default())
 }
 
-/// Starts where another run stood, as [`Ingest::standing`] gave it: with archived streams alone
-/// the same configuration and seed give the batches that would have come there.
+/// Resumes another run from the state that [`Ingest::resume_state`] gave. With archives alone, the
+/// same configuration and seed give the same batches as an uninterrupted run.
 ///
-/// A stream goes on by its name. What became of a live one since then is not known; frames of
-/// its that were between the decoder and the pool are counted as unfinished. Clips of a stream
-/// that the configuration has no more leave the pool.
+/// Streams are matched by name. Frames of a live stream that were between its decoder and the pool
+/// are counted as unfinished. Clips of a stream that is no longer in the configuration are removed
+/// from the pool.
 ///
 /// # Errors
 /// As [`start`].
-pub fn resume(config: &Config, seed: u64, standing: Standing) -> Result<Ingest> {
+pub fn resume(config: &Config, seed: u64, from: ResumeState) -> Result<Ingest> {
     config.validate()?;
     let (stopper, stop) = stop();
     let (batch_sender, batches) = bounded(BATCHES_WAITING);
@@ -105,30 +113,30 @@ pub fn resume(config: &Config, seed: u64, standing: Standing) -> Result<Ingest> 
         config: config.clone(),
         seed,
         streams: Vec::with_capacity(config.stream.len()),
-        mark: Mark::default(),
+        batcher_state: BatcherState::default(),
         batches,
         events: bounded(EVENTS_WAITING),
         joining,
         ended: Vec::new(),
         stopper: Some(stopper),
         batcher: None,
-        fleet: config.isolate.then(|| Fleet::new(config)),
+        workers: config.isolate.then(|| WorkerPool::new(config)),
     };
-    ingest.mark = standing.mark.renumbered(|idx| {
-        let is_it = |it: &StreamConfig| standing.number(&it.name) == Some(idx);
-        config.stream.iter().position(is_it)
+    ingest.batcher_state = from.batcher.renumbered(|idx| {
+        let is_same = |it: &StreamConfig| from.number(&it.name) == Some(idx);
+        config.stream.iter().position(is_same)
     });
     for stream in &config.stream {
-        let total = standing.number(&stream.name).map(|it| standing.streams[it].clone());
-        ingest.join(stream, total.unwrap_or_default())?;
+        let totals = from.number(&stream.name).map(|it| from.streams[it].clone());
+        ingest.join(stream, totals.unwrap_or_default())?;
     }
-    let Mark { words, pool, was_full, reached } = ingest.mark.clone();
+    let BatcherState { random_words, pool, was_full, progress } = ingest.batcher_state.clone();
     let mut random = random::batcher(seed);
-    random.set_word_pos(words);
+    random.set_word_pos(random_words);
     let batcher = Batcher {
         config: config.batch.clone(),
         size: config.size,
-        draw: Draw::new(joined, reached, mem::take(&mut ingest.ended), stop.clone()),
+        draw: ClipDraw::new(joined, progress, mem::take(&mut ingest.ended), stop.clone()),
         pool: Pool::new(&config.batch, pool, was_full),
         random,
         batches: batch_sender,
@@ -146,139 +154,138 @@ fn spawn<T: Send + 'static>(
 }
 
 impl Ingest {
-    /// Adds a stream to those that run, and returns its number. As soon as one of them is live,
-    /// the order of clips depends on time.
+    /// Adds a stream to those that run, and returns its number. With a live stream the order of
+    /// clips depends on time.
     ///
     /// # Errors
-    /// [`Error::Thread`] when the system gives no thread, [`Error::Busy`] when the batcher has
-    /// not looked at the streams that were added before.
+    /// [`Error::Thread`] when a thread cannot be started, [`Error::Busy`] when too many streams were
+    /// added at once.
     pub fn add(&mut self, stream: &StreamConfig) -> Result<usize> {
-        self.join(stream, Total::default())
+        self.join(stream, StreamTotals::default())
     }
 
-    /// Adds a stream that goes on from `total`.
-    fn join(&mut self, stream: &StreamConfig, total: Total) -> Result<usize> {
+    /// Adds a stream that resumes from `totals`.
+    fn join(&mut self, stream: &StreamConfig, totals: StreamTotals) -> Result<usize> {
         let idx = self.streams.len();
         let live = stream.is_live();
-        let Reached { place, next, ended, counts } =
-            self.mark.reached.get(&idx).cloned().unwrap_or_default();
+        let StreamProgress { cursor, next, ended, counts } =
+            self.batcher_state.progress.get(&idx).cloned().unwrap_or_default();
         let (stopper, stop): (Stopper, Stop) = stop();
-        let door = self.fleet.as_mut().map_or(Ok(None), |it| it.door(stream))?;
+        let worker = self.workers.as_mut().map_or(Ok(None), |it| it.handle_for(stream))?;
+        let trained = totals.counts.trained;
+        let totals = totals.counts.before_training();
         let (sender, clips) = bounded(CLIPS_WAITING);
-        let pulses = Pulses::new();
-        let running = Running {
+        let latest_counts = LatestCounts::new();
+        let running = RunningStream {
             name: stream.name.clone(),
-            latest: total.counts,
-            trained: total.trained,
-            trained_before: total.trained,
-            pulses: pulses.receiver(),
+            latest: totals,
+            trained,
+            trained_before: trained,
+            latest_counts: latest_counts.receiver(),
             stopper: Some(stopper),
             thread: None,
         };
-        let outlet = Outlet::new(sender, &clips, stream.when_full(), stop.clone());
+        let outlet = ClipSender::new(sender, &clips, stream.when_full(), stop.clone());
         let start = if live {
-            let counts = self.lost(idx, total.counts, total.trained);
-            Start { counts, ..Start::default() }
+            let counts = self.lose_in_flight(idx, totals, trained);
+            StartPoint { counts, ..StartPoint::default() }
         } else {
-            let otherwise = self.lost(idx, counts, total.trained);
-            // Clips that have no place came from another kind of source.
-            let counts = if place.label.is_empty() { otherwise } else { place.counts };
-            Start { counts, from: place, drawn: next, otherwise }
+            let fallback_counts = self.lose_in_flight(idx, counts, trained);
+            // Without a cursor, the clips came from another kind of source.
+            let counts = if cursor.label.is_empty() { fallback_counts } else { cursor.counts };
+            StartPoint { counts, from: cursor, drawn: next, fallback_counts }
         };
-        // A connection that was lost unseen has had its number.
-        let epoch = if total.counts.decoded > 0 { total.counts.reconnects + 1 } else { 0 };
-        let reporter = Reporter::new(idx, self.events.0.clone(), pulses, stop.clone());
-        let reporter = reporter.from(if live { epoch } else { 0 });
+        // The connection that was lost with the earlier run had a number, too.
+        let epoch = if totals.decoded > 0 { totals.reconnects + 1 } else { 0 };
+        let reporter = Reporter::new(idx, self.events.0.clone(), latest_counts, stop.clone());
+        let reporter = reporter.starting_at(if live { epoch } else { 0 });
         if ended && !live {
             self.ended.push(clips);
         } else {
-            let input = Input::new(idx, clips, stream.weight, live);
+            let input = MixInput::new(idx, clips, stream.weight, live);
             let busy = |_| Error::Busy { stream: stream.name.clone() };
             self.joining.try_send(input).map_err(busy)?;
         }
         self.streams.push(running);
-        let task = Task::new(&self.config, stream, idx, (self.seed, stop)).from(start);
-        let task = task.through(door);
+        let task = StreamTask::new(&self.config, stream, idx, (self.seed, stop)).starting_at(start);
+        let task = task.decoded_by(worker);
         let name = format!("stream-{}", stream.name);
-        self.streams[idx].thread = Some(spawn(name, move || task.follow(outlet, reporter))?);
+        self.streams[idx].thread = Some(spawn(name, move || task.run(outlet, reporter))?);
         Ok(idx)
     }
 
-    /// The totals of a stream that cannot be read again: frames that a run before left between the
-    /// decoder and the pool are unfinished.
-    fn lost(&self, idx: usize, mut counts: Counts, trained: u64) -> Counts {
-        let pooled = self.mark.pool.iter().filter(|it| it.info.stream == idx);
-        let kept = trained + pooled.map(|it| it.info.owned).sum::<u64>();
+    /// The totals of a stream that cannot be read again: frames that the earlier run left between
+    /// the decoder and the pool are unfinished.
+    fn lose_in_flight(&self, idx: usize, mut counts: Counts, trained: u64) -> Counts {
+        let pooled = self.batcher_state.pool.iter().filter(|it| it.info.stream == idx);
+        let kept = trained + pooled.map(|it| it.info.new_frames).sum::<u64>();
         counts.unfinished += counts.decoded.saturating_sub(kept + counts.skipped());
         counts
     }
 
-    /// Stops a stream; its clips that were cut are still trained on. What becomes of it is told
-    /// as an event.
+    /// Stops a stream. Its clips that were cut are still trained on. An event reports its end.
     pub fn remove(&mut self, stream: usize) {
         if let Some(running) = self.streams.get_mut(stream) {
             running.stopper = None;
         }
     }
 
-    /// The batches, at most two of them waiting; disconnected when every stream has ended.
+    /// The batches, of which at most two wait. Disconnected when every stream has ended.
     pub fn batches(&self) -> &Receiver<Batch> {
         &self.batches
     }
 
-    /// What happens to streams, in the order in which it happens.
-    pub fn events(&self) -> &Receiver<Event> {
+    /// Changes of the streams' states, in order.
+    pub fn events(&self) -> &Receiver<StreamEvent> {
         &self.events.1
     }
 
-    /// Names of all streams by their number, those that were removed among them.
+    /// Names of all streams by number, including removed ones.
     pub fn names(&self) -> Vec<&str> {
         self.streams.iter().map(|it| it.name.as_str()).collect()
     }
 
-    /// Says that the caller trained on a batch.
+    /// Notes that the caller trained on a batch.
     pub fn trained(&mut self, batch: &Batch) {
-        self.mark = batch.mark.clone();
+        self.batcher_state = batch.state.clone();
         for clip in &batch.clips {
             let stream = &mut self.streams[clip.stream];
-            stream.trained += clip.owned;
-            // The pool mixes clips, so that the newest totals need not come last.
+            stream.trained += clip.new_frames;
+            // The pool mixes clips, so the newest totals need not come last.
             if clip.counts.decoded > stream.latest.decoded {
                 stream.latest = clip.counts;
             }
         }
     }
 
-    /// Where all streams stand after the last batch that was trained on.
-    pub fn standing(&mut self) -> Standing {
+    /// The state after the last batch that was trained on, to resume another run from.
+    pub fn resume_state(&mut self) -> ResumeState {
         let totals = self.snapshot().into_iter().zip(&self.streams);
-        let totals = totals.map(|((counts, trained), stream)| {
-            let name = stream.name.clone();
-            Total { name, counts, trained }
-        });
-        Standing { streams: totals.collect(), mark: self.mark.clone() }
+        let totals =
+            totals.map(|(counts, stream)| StreamTotals { name: stream.name.clone(), counts });
+        ResumeState { streams: totals.collect(), batcher: self.batcher_state.clone() }
     }
 
-    /// For each stream its newest totals, and its trained frames. The totals of an archive are
-    /// those that came with a trained clip, so that they depend on the seed alone.
-    pub fn snapshot(&mut self) -> Vec<(Counts, u64)> {
+    /// The newest totals of each stream, with `trained` filled in. Those of an archive came with a
+    /// trained clip, so that they depend on the seed alone.
+    pub fn snapshot(&mut self) -> Vec<Counts> {
         let streams = self.streams.iter_mut();
         streams
             .map(|it| {
-                if let Ok(counts) = it.pulses.try_recv()
+                if let Ok(counts) = it.latest_counts.try_recv()
                     && counts.decoded >= it.latest.decoded
                 {
                     it.latest = counts;
                 }
-                (it.latest, it.trained)
+                Counts { trained: it.trained, ..it.latest }
             })
             .collect()
     }
 
-    /// Stops every thread, waits for it, and accounts for every decoded frame.
+    /// Stops every thread, waits for it, and returns the outcome of every decoded frame.
     pub fn finish(mut self) -> Vec<StreamReport> {
         self.stop();
-        let mut unread = Owned::default();
+        let mut unread = NewFrames::default();
         self.batches.iter().flat_map(|it| it.clips).for_each(|it| unread.add(&it));
         let batcher = self.batcher.take().and_then(|it| it.join().ok()).unwrap_or_default();
         let streams = mem::take(&mut self.streams);
@@ -286,13 +293,13 @@ impl Ingest {
             .map(|(idx, stream)| {
                 let end = stream.thread.and_then(|it| it.join().ok());
                 let end = end.unwrap_or_else(|| panicked(stream.latest));
-                let fates = Fates {
+                let flow = FrameFlow {
                     sent: stream.trained_before + batcher.sent.of(idx),
                     left: batcher.left.of(idx),
                     unread: unread.of(idx),
                     trained: stream.trained,
                 };
-                report(&stream.name, end, fates)
+                report(&stream.name, end, flow)
             })
             .collect()
     }
@@ -305,14 +312,14 @@ impl Ingest {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        // Every wait of a thread also waits for this.
+        // Every blocking call of a thread also watches this signal.
         self.stop();
         self.streams.drain(..).filter_map(|it| it.thread).for_each(|it| drop(it.join()));
         self.batcher.take().map(JoinHandle::join);
     }
 }
 
-fn panicked(counts: Counts) -> StreamEnd {
-    let outcome = Outcome::Failed("its thread panicked: this is a bug".into());
-    StreamEnd { outcome, counts, unsent: 0, problems: Vec::new() }
+fn panicked(counts: Counts) -> ThreadReport {
+    let end = StreamEnd::Failed("its thread panicked; please report this bug".into());
+    ThreadReport { end, counts, unsent: 0, problems: Vec::new() }
 }

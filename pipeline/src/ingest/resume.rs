@@ -1,14 +1,14 @@
-//! Where everything stands between two batches, so that another run goes on from there.
+//! The state from which another run resumes, and its form in files.
 //!
 //! ```text
-//! Batch.mark ── Ingest::trained ──▶ Standing ──pack──▶ Packed (serde) + pixels of the pool
-//!                                      ▲                        │
-//!              resume(.., Standing) ◀──┴────────unpack──────────┘
+//! Batch.state ── Ingest::trained ──▶ ResumeState ──save──▶ SavedState (serde) + pixels of the pool
+//!                                        ▲                     │
+//!                resume(.., ResumeState) ◀──────restore────────┘
 //! ```
 //!
-//! An archive is read again from the beginning of the item that it was in, and the clips that
-//! were drawn before are cut and left out: what comes after is then bit for bit what would have
-//! come.
+//! An archive is read again from the beginning of the item that it was in. Clips that were drawn
+//! before are cut again and left out, so that all that follow are bit for bit those of an
+//! uninterrupted run.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,173 +19,135 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Captured, ClipInfo, Counts, Error, Result,
-    clip::{Clip, Frame, Place, shared},
+    CaptureTime, ClipInfo, Counts, Error, Result,
+    clip::{Clip, Cursor, Frame, shared},
+    mix::{BatcherState, StreamProgress},
 };
 
-/// How far the clips of one stream were drawn.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Reached {
-    /// Where the last one was read.
-    #[serde(with = "shared")]
-    pub(crate) place: Arc<Place>,
-    /// The stream's totals when it was cut.
-    pub(crate) counts: Counts,
-    /// Number of the next one.
-    pub(crate) next: u64,
-    /// There is no next one.
-    pub(crate) ended: bool,
-}
-
-/// All that decides which batches come after one.
+/// The state of a run after the last batch that it trained on.
 #[derive(Clone, Debug, Default)]
-pub struct Mark {
-    /// How many words the batcher has drawn of its random numbers.
-    pub(crate) words: u128,
-    pub(crate) pool: Vec<Clip>,
-    pub(crate) was_full: bool,
+pub struct ResumeState {
+    pub(crate) batcher: BatcherState,
     /// By number of the stream.
-    pub(crate) reached: BTreeMap<usize, Reached>,
+    pub(crate) streams: Vec<StreamTotals>,
 }
 
-/// Where a run stands after the last batch that it trained on.
-#[derive(Clone, Debug, Default)]
-pub struct Standing {
-    pub(crate) mark: Mark,
-    /// By number of the stream.
-    pub(crate) streams: Vec<Total>,
-}
-
-/// What one stream's frames came to so far.
+/// Totals of one stream so far.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Total {
+pub(crate) struct StreamTotals {
     pub(crate) name: String,
     pub(crate) counts: Counts,
-    pub(crate) trained: u64,
 }
 
-/// A [`Standing`] without its pixels, for a file.
+/// A [`ResumeState`] without its pixels, for a file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Packed {
-    words: u128,
+pub struct SavedState {
+    random_words: u128,
     was_full: bool,
-    pool: Vec<PackedClip>,
-    reached: BTreeMap<usize, Reached>,
-    streams: Vec<Total>,
+    pool: Vec<SavedClip>,
+    progress: BTreeMap<usize, StreamProgress>,
+    streams: Vec<StreamTotals>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct PackedClip {
+struct SavedClip {
     info: ClipInfo,
     #[serde(with = "shared")]
-    place: Arc<Place>,
-    frames: Vec<PackedFrame>,
+    cursor: Arc<Cursor>,
+    frames: Vec<SavedFrame>,
     motion: Option<Vec<f32>>,
     /// Seconds since it was cut.
     age: f64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct PackedFrame {
-    /// Which of the pictures beside, from 0: clips share them.
-    picture: usize,
-    /// Bits of the stream time: JSON readers round numbers.
+struct SavedFrame {
+    /// Index of its pixels, which clips may share.
+    pixels: usize,
+    /// Bits of the stream time, because JSON readers round numbers.
     time: u64,
-    captured: Option<Captured>,
+    captured: Option<CaptureTime>,
 }
 
-impl Standing {
-    /// For a file, and the pictures of the pool for another: `[height, width, 3]` RGB each, one
-    /// after the other.
-    pub fn pack(&self) -> (Packed, Vec<Arc<[u8]>>) {
-        let mut pictures = Pictures::default();
-        let Mark { words, pool, was_full, reached } = &self.mark;
-        let pool = pool.iter().map(|clip| pictures.pack(clip)).collect();
-        let (reached, streams) = (reached.clone(), self.streams.clone());
-        let packed = Packed { words: *words, was_full: *was_full, pool, reached, streams };
-        (packed, pictures.found)
+impl ResumeState {
+    /// The state for one file, and the pixels of the frames in the pool for another:
+    /// `[height, width, 3]` RGB each.
+    pub fn save(&self) -> (SavedState, Vec<Arc<[u8]>>) {
+        let mut pixels = SharedPixels::default();
+        let BatcherState { random_words, pool, was_full, progress } = &self.batcher;
+        let pool = pool.iter().map(|clip| pixels.save(clip)).collect();
+        let (progress, streams) = (progress.clone(), self.streams.clone());
+        let (random_words, was_full) = (*random_words, *was_full);
+        (SavedState { random_words, was_full, pool, progress, streams }, pixels.distinct)
     }
 
-    /// The number that a stream of this name had: of several, which were added one after the
-    /// other, the last.
+    /// The number that a stream of this name had. Of several, which were added one after the other,
+    /// it is that of the last.
     pub(crate) fn number(&self, name: &str) -> Option<usize> {
         self.streams.iter().rposition(|it| it.name == name)
     }
 }
 
-impl Mark {
-    /// With other numbers of the streams; what is of a stream that has none is left out.
-    pub(crate) fn renumbered(&self, number: impl Fn(usize) -> Option<usize>) -> Self {
-        let pool = self.pool.iter().filter_map(|clip| {
-            let mut clip = clip.clone();
-            clip.info.stream = number(clip.info.stream)?;
-            Some(clip)
-        });
-        let reached = self.reached.iter();
-        let reached = reached.filter_map(|(idx, it)| Some((number(*idx)?, it.clone())));
-        Self { pool: pool.collect(), reached: reached.collect(), ..*self }
-    }
-}
-
-/// Pictures of many clips, each once.
+/// Pixels of the frames of many clips, each once.
 #[derive(Default)]
-struct Pictures {
-    found: Vec<Arc<[u8]>>,
-    /// By address.
+struct SharedPixels {
+    distinct: Vec<Arc<[u8]>>,
+    /// Index by address.
     known: HashMap<*const u8, usize>,
 }
 
-impl Pictures {
-    fn pack(&mut self, clip: &Clip) -> PackedClip {
+impl SharedPixels {
+    fn save(&mut self, clip: &Clip) -> SavedClip {
         let frames = clip.frames.iter().map(|frame| {
-            let picture = *self.known.entry(frame.pixels.as_ptr()).or_insert_with(|| {
-                self.found.push(frame.pixels.clone());
-                self.found.len() - 1
+            let pixels = *self.known.entry(frame.pixels.as_ptr()).or_insert_with(|| {
+                self.distinct.push(frame.pixels.clone());
+                self.distinct.len() - 1
             });
-            PackedFrame { picture, time: frame.time.to_bits(), captured: frame.captured }
+            SavedFrame { pixels, time: frame.time.to_bits(), captured: frame.captured }
         });
-        PackedClip {
+        SavedClip {
             frames: frames.collect(),
             info: clip.info.clone(),
-            place: clip.place.clone(),
+            cursor: clip.cursor.clone(),
             motion: clip.motion.clone(),
-            age: clip.cut.elapsed().as_secs_f64(),
+            age: clip.cut_at.elapsed().as_secs_f64(),
         }
     }
 }
 
-impl Packed {
-    /// With the pictures of the pool, which are as large as `size` says, `[height, width]`.
+impl SavedState {
+    /// The state, given the pixels of the pool, of frames of `[height, width]`.
     ///
     /// # Errors
-    /// [`Error::Standing`] when there are other pictures than those that were packed.
-    pub fn unpack(self, pictures: &[u8], [height, width]: [usize; 2]) -> Result<Standing> {
+    /// [`Error::PoolPixels`] when these are not the pixels that were saved.
+    pub fn restore(self, pixels: &[u8], [height, width]: [usize; 2]) -> Result<ResumeState> {
         let bytes = height * width * 3;
-        let found: Vec<Arc<[u8]>> = pictures.chunks(bytes).map(Arc::from).collect();
+        let distinct: Vec<Arc<[u8]>> = pixels.chunks(bytes).map(Arc::from).collect();
         let frames = self.pool.iter().flat_map(|it| &it.frames);
-        let wanted = frames.map(|it| it.picture + 1).max().unwrap_or_default();
-        if found.len() != wanted || !pictures.len().is_multiple_of(bytes) {
-            let (found, size) = (pictures.len(), [height, width]);
-            return Err(Error::Standing { found, wanted: wanted * bytes, size });
+        let wanted = frames.map(|it| it.pixels + 1).max().unwrap_or_default();
+        if distinct.len() != wanted || !pixels.len().is_multiple_of(bytes) {
+            let (found, size) = (pixels.len(), [height, width]);
+            return Err(Error::PoolPixels { found, wanted: wanted * bytes, size });
         }
-        let pool = self.pool.into_iter().map(|it| it.unpack(&found)).collect();
-        let Self { words, was_full, reached, streams, .. } = self;
-        Ok(Standing { mark: Mark { words, pool, was_full, reached }, streams })
+        let pool = self.pool.into_iter().map(|it| it.restore(&distinct)).collect();
+        let Self { random_words, was_full, progress, streams, .. } = self;
+        let batcher = BatcherState { random_words, pool, was_full, progress };
+        Ok(ResumeState { batcher, streams })
     }
 }
 
-impl PackedClip {
-    fn unpack(self, pictures: &[Arc<[u8]>]) -> Clip {
-        let Self { info, place, frames, motion, age } = self;
+impl SavedClip {
+    fn restore(self, pixels: &[Arc<[u8]>]) -> Clip {
+        let Self { info, cursor, frames, motion, age } = self;
         let frames = frames.into_iter().map(|it| Frame {
-            pixels: pictures[it.picture].clone(),
+            pixels: pixels[it.pixels].clone(),
             time: f64::from_bits(it.time),
             captured: it.captured,
         });
         let age = Duration::try_from_secs_f64(age).unwrap_or_default();
         let now = Instant::now();
-        let cut = now.checked_sub(age).unwrap_or(now);
-        Clip { frames: frames.collect(), info, cut, motion, place }
+        let cut_at = now.checked_sub(age).unwrap_or(now);
+        Clip { frames: frames.collect(), info, cut_at, motion, cursor }
     }
 }
 
@@ -198,10 +160,10 @@ mod tests {
             stream: 0,
             number,
             item: "a.mp4".into(),
-            pass: 1,
+            epoch: 1,
             captured: None,
             uses: 0,
-            owned: 2,
+            new_frames: 2,
             counts: Counts { decoded: 9, clips: number, ..Default::default() },
         };
         let frames = pictures.iter().enumerate();
@@ -210,28 +172,29 @@ mod tests {
             time: 0.1 + idx as f64 / 3.0,
             captured: None,
         });
-        let (cut, motion, place) = (Instant::now(), Some(vec![0.1, 1.0 / 3.0]), Arc::default());
-        Clip { frames: frames.collect(), info, cut, motion, place }
+        let (cut_at, motion, cursor) = (Instant::now(), Some(vec![0.1, 1.0 / 3.0]), Arc::default());
+        Clip { frames: frames.collect(), info, cut_at, motion, cursor }
     }
 
-    fn standing() -> Standing {
+    fn resume_state() -> ResumeState {
         let pictures: Vec<Arc<[u8]>> = (0..3).map(|it| vec![it; 12].into()).collect();
         let [a, b, c] = &pictures[..] else { unreachable!() };
         let pool = vec![clip(0, &[a, b]), clip(1, &[b, c])];
-        let mark = Mark { words: 1 << 70, pool, was_full: true, reached: BTreeMap::new() };
-        Standing { mark, streams: Vec::new() }
+        let progress = BTreeMap::new();
+        let batcher = BatcherState { random_words: 1 << 70, pool, was_full: true, progress };
+        ResumeState { batcher, streams: Vec::new() }
     }
 
     #[test]
-    fn shared_pictures_are_packed_once_and_come_back_bit_for_bit() {
-        let before = standing();
-        let (packed, pictures) = before.pack();
+    fn shared_pixels_are_saved_once_and_restored_bit_for_bit() {
+        let before = resume_state();
+        let (saved, pictures) = before.save();
         assert_eq!(pictures.len(), 3);
-        let text = serde_json::to_string(&packed).unwrap();
-        let packed: Packed = serde_json::from_str(&text).unwrap();
-        let after = packed.unpack(&pictures.concat(), [2, 2]).unwrap();
-        assert_eq!((after.mark.words, after.mark.was_full), (1 << 70, true));
-        for (before, after) in before.mark.pool.iter().zip(&after.mark.pool) {
+        let text = serde_json::to_string(&saved).unwrap();
+        let saved: SavedState = serde_json::from_str(&text).unwrap();
+        let after = saved.restore(&pictures.concat(), [2, 2]).unwrap();
+        assert_eq!((after.batcher.random_words, after.batcher.was_full), (1 << 70, true));
+        for (before, after) in before.batcher.pool.iter().zip(&after.batcher.pool) {
             assert_eq!((&before.info, &before.motion), (&after.info, &after.motion));
             for (before, after) in before.frames.iter().zip(&after.frames) {
                 assert_eq!(before.pixels, after.pixels);
@@ -241,11 +204,11 @@ mod tests {
     }
 
     #[test]
-    fn pictures_that_are_missing_or_of_another_size_are_refused() {
-        let (packed, pictures) = standing().pack();
+    fn pixels_that_are_missing_or_of_another_size_are_refused() {
+        let (saved, pictures) = resume_state().save();
         let all = pictures.concat();
         for (pictures, size) in [(&all[..24], [2, 2]), (&all[..35], [2, 2]), (&all[..], [2, 3])] {
-            let message = packed.clone().unpack(pictures, size).unwrap_err().to_string();
+            let message = saved.clone().restore(pictures, size).unwrap_err().to_string();
             assert!(message.contains("36 bytes") || message.contains("54 bytes"), "{message}");
         }
     }

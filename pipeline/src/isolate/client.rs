@@ -1,179 +1,185 @@
-//! The parent's side of a stream that a process decodes.
+//! The parent's side of a stream that a worker process decodes.
 
 use std::{
     cell::RefCell, io, iter, mem, os::unix::net::UnixStream, rc::Rc, sync::Arc, time::Duration,
 };
 
 use super::{
-    pool::Door,
-    protocol::{Answer, Beside, Place, Request, Shown, Wire},
+    pool::WorkerHandle,
+    protocol::{FrameHeader, FrameRequest, Location, MessageSocket, Response},
 };
 use crate::{
     Problem,
-    source::{Image, Item, Opening, Picture, Pictures, Tally, add_some},
+    picture::Scaler,
+    source::{Image, Item, SideCounters, SideCounts, SourceContext, SourceFrame, SourceFrames},
     stop::Stop,
 };
 
-/// How long a wait lasts before the stop signal is looked at.
-const SLICE: Duration = Duration::from_millis(50);
+/// How often a wait looks at the stop signal.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A picture that a process holds.
+/// An image that the worker process holds.
 #[derive(Debug)]
-pub(crate) struct Remote {
-    link: Rc<RefCell<Link>>,
+struct RemoteFrame {
+    connection: Rc<RefCell<Connection>>,
     number: u64,
 }
 
 /// The connection to the thread that decodes.
 #[derive(Debug)]
-struct Link {
-    wire: Wire,
-    door: Arc<Door>,
-    /// Which of the group's processes it is.
+struct Connection {
+    messages: MessageSocket,
+    worker: Arc<WorkerHandle>,
+    /// Number of the process, among those of its supervisor.
     process: u64,
-    /// Pictures that are still wanted, perhaps.
+    /// Numbers of frames whose pixels may still be requested.
     held: Vec<u64>,
-    tally: Arc<Tally>,
-    /// What of the tally came from here.
-    beside: Beside,
+    side_counters: Arc<SideCounters>,
+    /// The totals of the worker that are already counted.
+    side_counts: SideCounts,
     /// Why the process died.
     death: Option<String>,
 }
 
-/// Asks for pictures, one at a time.
-struct RemotePictures {
-    link: Rc<RefCell<Link>>,
+/// Requests frames, one at a time.
+struct RemoteFrames {
+    connection: Rc<RefCell<Connection>>,
     stop: Stop,
     ended: bool,
 }
 
-/// Has a process open a file or URI.
-pub(crate) fn open(item: &Item, opening: &Opening, door: &Arc<Door>) -> Result<Pictures, Problem> {
-    let place = Place::of(item)?;
-    let Some((socket, process)) = door.open(place, opening)? else {
+/// Opens a file or URI in a worker process.
+///
+/// # Errors
+/// The problem that the worker reports, and [`Problem::Crashed`] when it dies.
+pub(crate) fn open(
+    item: &Item,
+    context: &SourceContext,
+    worker: &Arc<WorkerHandle>,
+) -> Result<SourceFrames, Problem> {
+    let location = Location::of(item)?;
+    let Some((socket, process)) = worker.open(location, context)? else {
         return Ok(Box::new(iter::empty()));
     };
-    let mut link = Link::new(socket, process, opening, door).map_err(Problem::Unreadable)?;
-    match link.answer(&|| !opening.stop.is_set())? {
+    let mut connection =
+        Connection::new(socket, process, context, worker).map_err(Problem::Unreadable)?;
+    match connection.answer(&|| !context.stop.is_set())? {
         None => Ok(Box::new(iter::empty())),
-        Some(Answer::End(Some(problem), _)) => Err(problem),
-        Some(Answer::Opened) => Ok(Box::new(RemotePictures {
-            link: Rc::new(RefCell::new(link)),
-            stop: opening.stop.clone(),
+        Some(Response::End(Some(problem), _)) => Err(problem),
+        Some(Response::Opened) => Ok(Box::new(RemoteFrames {
+            connection: Rc::new(RefCell::new(connection)),
+            stop: context.stop.clone(),
             ended: false,
         })),
-        Some(other) => Err(absurd(&other)),
+        Some(other) => Err(unexpected(&other)),
     }
 }
 
-impl Link {
+impl Connection {
     fn new(
         socket: UnixStream,
         process: u64,
-        opening: &Opening,
-        door: &Arc<Door>,
+        context: &SourceContext,
+        worker: &Arc<WorkerHandle>,
     ) -> io::Result<Self> {
-        socket.set_read_timeout(Some(SLICE))?;
+        socket.set_read_timeout(Some(POLL_INTERVAL))?;
         Ok(Self {
-            wire: Wire::new(socket),
-            door: door.clone(),
+            messages: MessageSocket::new(socket),
+            worker: worker.clone(),
             process,
             held: Vec::new(),
-            tally: opening.tally.clone(),
-            beside: Beside::default(),
+            side_counters: context.side_counters.clone(),
+            side_counts: SideCounts::default(),
             death: None,
         })
     }
 
-    /// The next message, or none when patience ended.
-    fn answer(&mut self, patient: &dyn Fn() -> bool) -> Result<Option<Answer>, Problem> {
-        let answer = self.wire.receive(patient);
+    /// The next message; none when `patient` returned false first.
+    fn answer(&mut self, patient: &dyn Fn() -> bool) -> Result<Option<Response>, Problem> {
+        let answer = self.messages.receive(patient);
         answer.map_err(|it| self.crashed(&it))
     }
 
-    fn next(&mut self, stop: &Stop) -> Result<Option<Shown>, Problem> {
-        let request = Request::Next { held: self.held.clone() };
-        self.wire.send(&request, &[]).map_err(|it| self.crashed(&it))?;
+    fn next(&mut self, stop: &Stop) -> Result<Option<FrameHeader>, Problem> {
+        let request = FrameRequest::Next { held: self.held.clone() };
+        self.messages.send(&request, &[]).map_err(|it| self.crashed(&it))?;
         match self.answer(&|| !stop.is_set())? {
             None => Ok(None),
-            Some(Answer::Picture(shown, beside)) => {
-                self.count(beside);
-                self.held.push(shown.number);
-                Ok(Some(shown))
+            Some(Response::Frame(header, side_counts)) => {
+                self.count(side_counts);
+                self.held.push(header.number);
+                Ok(Some(header))
             }
-            Some(Answer::End(problem, beside)) => {
-                self.count(beside);
+            Some(Response::End(problem, side_counts)) => {
+                self.count(side_counts);
                 problem.map_or(Ok(None), Err)
             }
-            Some(other) => Err(absurd(&other)),
+            Some(other) => Err(unexpected(&other)),
         }
     }
 
     fn pixels(&mut self, number: u64, [height, width]: [usize; 2]) -> Result<Arc<[u8]>, Problem> {
-        let sent = self.wire.send(&Request::Pixels(number), &[]);
+        let sent = self.messages.send(&FrameRequest::Pixels(number), &[]);
         sent.map_err(|it| self.crashed(&it))?;
-        // It is answered at once, or the keeper ends the process.
+        // The worker answers at once, or its supervisor kills it.
         match self.answer(&|| true)? {
-            Some(Answer::Pixels) => {}
-            Some(Answer::Unusable(problem)) => return Err(problem),
-            other => return Err(absurd(&other)),
+            Some(Response::Pixels) => {}
+            Some(Response::Unusable(problem)) => return Err(problem),
+            other => return Err(unexpected(&other)),
         }
         let mut pixels: Arc<[u8]> = iter::repeat_n(0, height * width * 3).collect();
         let bytes = Arc::get_mut(&mut pixels).unwrap_or_default();
-        self.wire.fill(bytes, &|| true).map_err(|it| self.crashed(&it))?;
+        self.messages.fill(bytes, &|| true).map_err(|it| self.crashed(&it))?;
         Ok(pixels)
     }
 
-    /// Adds what happened since the last message.
-    fn count(&mut self, now: Beside) {
-        let before = mem::replace(&mut self.beside, now);
-        add_some(&self.tally.late, now.late.saturating_sub(before.late));
-        add_some(&self.tally.unneeded, now.unneeded.saturating_sub(before.unneeded));
-        add_some(&self.tally.abandoned, now.abandoned.saturating_sub(before.abandoned));
+    /// Adds what the worker counted since its last message.
+    fn count(&mut self, now: SideCounts) {
+        let before = mem::replace(&mut self.side_counts, now);
+        self.side_counters.add(now.since(before));
     }
 
-    /// The connection broke: says what became of the process.
+    /// The problem to report when the connection broke: why the process died.
     fn crashed(&mut self, error: &io::Error) -> Problem {
         tracing::debug!("the connection to a decoder process broke: {error}");
-        let death = self.death.get_or_insert_with(|| self.door.why(self.process));
+        let death = self.death.get_or_insert_with(|| self.worker.why(self.process));
         Problem::Crashed(death.clone())
     }
 }
 
-impl Iterator for RemotePictures {
-    type Item = Result<Picture, Problem>;
+impl Iterator for RemoteFrames {
+    type Item = Result<SourceFrame, Problem>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
             return None;
         }
-        let next = self.link.borrow_mut().next(&self.stop).transpose();
+        let next = self.connection.borrow_mut().next(&self.stop).transpose();
         self.ended = !matches!(next, Some(Ok(_)));
-        next.map(|it| it.map(|it| self.picture(it)))
+        next.map(|it| it.map(|it| self.frame(it)))
     }
 }
 
-impl RemotePictures {
-    fn picture(&self, shown: Shown) -> Picture {
-        let Shown { number, time, discontinuity, captured, begins } = shown;
-        let image = Image::Remote(Remote { link: self.link.clone(), number });
-        Picture { time, discontinuity, captured, begins, image }
+impl RemoteFrames {
+    fn frame(&self, header: FrameHeader) -> SourceFrame {
+        let FrameHeader { number, time, discontinuity, captured, run_start } = header;
+        let image = Box::new(RemoteFrame { connection: self.connection.clone(), number });
+        SourceFrame { time, discontinuity, captured, run_start, image }
     }
 }
 
-impl Remote {
-    /// RGB of the training size, `[height, width, 3]`, which the process knows.
-    pub(crate) fn pixels(&self, size: [usize; 2]) -> Result<Arc<[u8]>, Problem> {
-        self.link.borrow_mut().pixels(self.number, size)
+impl Image for RemoteFrame {
+    fn pixels(&self, scaler: &mut Scaler) -> Result<Arc<[u8]>, Problem> {
+        self.connection.borrow_mut().pixels(self.number, scaler.size())
     }
 }
 
-impl Drop for Remote {
+impl Drop for RemoteFrame {
     fn drop(&mut self) {
-        self.link.borrow_mut().held.retain(|it| *it != self.number);
+        self.connection.borrow_mut().held.retain(|it| *it != self.number);
     }
 }
 
-fn absurd(answer: &dyn std::fmt::Debug) -> Problem {
-    Problem::Crashed(format!("it answered {answer:?}"))
+fn unexpected(answer: &dyn std::fmt::Debug) -> Problem {
+    Problem::Crashed(format!("it sent an unexpected message: {answer:?}"))
 }

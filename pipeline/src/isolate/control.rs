@@ -1,4 +1,4 @@
-//! What a keeper and its process say to each other, one message a packet.
+//! Messages between a supervisor and its process, one per packet.
 
 use std::{
     io::{self, ErrorKind, IoSlice, IoSliceMut},
@@ -14,39 +14,39 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::protocol::Open;
+use super::protocol::OpenRequest;
 
-/// The longest packet; a config with hundreds of masks is a tenth of it.
+/// The longest packet. A config with hundreds of masks takes a tenth of it.
 const LONGEST: usize = 64 * 1024;
 
-/// How long a packet may find no room before the other side counts as stuck.
+/// How long sending may block before the other side counts as stuck.
 const SEND_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) enum Order {
-    /// A file or folder that will be read.
+pub(super) enum WorkerCommand {
+    /// A file or folder that the process may read.
     Grant(Vec<u8>),
-    /// Give up every other right, and memory above so many MiB.
+    /// Give up every other right, and memory above this many MiB.
     Confine { memory: u64 },
-    /// Serve a stream over the socket that comes along.
-    Open(Box<Open>),
-    /// Say that you are there.
+    /// Serve a stream over the socket that comes with this message.
+    Open(Box<OpenRequest>),
+    /// Answer [`WorkerReply::Pong`].
     Ping,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) enum Report {
-    /// Which rights were given up.
+pub(super) enum WorkerReply {
+    /// Which rights the process gave up.
     Confined(String),
     Pong,
 }
 
-/// One end of the socket between them. Its other end is gone when receiving fails.
+/// One end of the socket between them. When receiving fails, the other end is gone.
 #[derive(Debug)]
 pub(super) struct Control(OwnedFd);
 
 impl Control {
-    /// Two ends; both are closed in a program that is executed.
+    /// Two ends. Both are closed when a program is executed.
     pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
         let (own, other) = socketpair(family, kind, SocketFlags::CLOEXEC, None)?;
@@ -68,34 +68,34 @@ impl Control {
             return Err(io::Error::other("a stream's configuration is too long"));
         }
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut along = SendAncillaryBuffer::new(&mut space);
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
         let sockets = socket.as_slice();
         if !sockets.is_empty() {
-            along.push(SendAncillaryMessage::ScmRights(sockets));
+            ancillary.push(SendAncillaryMessage::ScmRights(sockets));
         }
-        sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut along, SendFlags::NOSIGNAL)?;
+        sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 
-    /// A message and the socket that came along; none when there is none now.
+    /// A message and the socket that came with it; none if there is none now.
     pub(super) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Option<OwnedFd>)>> {
         let mut bytes = vec![0; LONGEST];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut along = RecvAncillaryBuffer::new(&mut space);
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let received = match recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut along, flags)
-        {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-            other => other?,
-        };
+        let received =
+            match recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                other => other?,
+            };
         if received.bytes == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         if received.flags.contains(ReturnFlags::TRUNC) {
-            return Err(io::Error::other("a packet of an absurd length"));
+            return Err(io::Error::other("a packet is longer than the limit"));
         }
         let message = postcard::from_bytes(&bytes[..received.bytes]).map_err(io::Error::other)?;
-        let sockets = along.drain().filter_map(|it| match it {
+        let sockets = ancillary.drain().filter_map(|it| match it {
             RecvAncillaryMessage::ScmRights(sockets) => Some(sockets),
             _ => None,
         });

@@ -1,4 +1,4 @@
-//! Which files a process may read, and whether they are still the same.
+//! Which files a process may read, and whether they are still the same files.
 
 use std::{
     ffi::OsStr,
@@ -7,16 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::protocol::Place;
+use super::protocol::Location;
 use crate::{SourceConfig, source};
 
 /// Rewritten, often by renaming another file over it, whenever the network changes.
 const NAME_SERVERS: &str = "/etc/resolv.conf";
 
-/// Paths without symbolic links. A file is granted as what it is now, not as its name: one that
-/// was replaced needs a new process.
+/// Paths without symbolic links. A grant is for the file as it is now, not for its name: a file
+/// that was replaced needs a new process.
 #[derive(Debug)]
-pub(super) struct Grants {
+pub(super) struct FileGrants {
     folders: Vec<PathBuf>,
     files: Vec<(PathBuf, Option<Identity>)>,
 }
@@ -24,9 +24,9 @@ pub(super) struct Grants {
 /// Device and inode.
 type Identity = (u64, u64);
 
-impl Grants {
+impl FileGrants {
     pub(super) fn of(source: Option<&SourceConfig>) -> Self {
-        let paths = source.map(source::reach).unwrap_or_default();
+        let paths = source.map(source::readable_paths).unwrap_or_default();
         let real = paths.iter().filter_map(|it| fs::canonicalize(it).ok());
         let (folders, files): (Vec<_>, Vec<_>) = real.partition(|it| it.is_dir());
         let files = files.into_iter().chain([NAME_SERVERS.into()]);
@@ -37,11 +37,11 @@ impl Grants {
         self.folders.iter().chain(self.files.iter().map(|it| &it.0)).map(PathBuf::as_path)
     }
 
-    /// Whether `place` can be read, and every granted file is the one that it was.
-    pub(super) fn cover(&self, place: &Place) -> bool {
+    /// Whether `location` can be read, and every granted file is still the same.
+    pub(super) fn cover(&self, location: &Location) -> bool {
         let unchanged = self.files.iter().all(|(path, then)| identity(path) == *then);
-        let Place::File(path) = place else { return unchanged };
-        // What is not there will be missed by whoever opens it.
+        let Location::File(path) = location else { return unchanged };
+        // A missing file is reported by whoever opens it.
         let Ok(real) = fs::canonicalize(OsStr::from_bytes(path)) else { return unchanged };
         let inside = self.folders.iter().any(|it| real.starts_with(it));
         unchanged && (inside || self.files.iter().any(|it| it.0 == real))
@@ -58,8 +58,8 @@ mod tests {
 
     use super::*;
 
-    fn place(path: &Path) -> Place {
-        Place::File(path.as_os_str().as_bytes().to_vec())
+    fn location(path: &Path) -> Location {
+        Location::File(path.as_os_str().as_bytes().to_vec())
     }
 
     #[test]
@@ -71,14 +71,14 @@ mod tests {
         fs::write(&target, "b").unwrap();
         symlink(&target, &b).unwrap();
         let source = SourceConfig::Files(inside.path().to_str().unwrap().into());
-        let grants = Grants::of(Some(&source));
-        assert!(grants.cover(&place(&a)) && grants.cover(&place(&b)));
+        let grants = FileGrants::of(Some(&source));
+        assert!(grants.cover(&location(&a)) && grants.cover(&location(&b)));
         let other = outside.path().join("other.mp4");
         fs::write(&other, "c").unwrap();
-        assert!(!grants.cover(&place(&other)), "a neighbour of a link's target");
+        assert!(!grants.cover(&location(&other)), "a neighbour of a link's target");
         symlink(&other, &c).unwrap();
-        assert!(!grants.cover(&place(&c)), "a link that came later");
-        assert!(Grants::of(Some(&source)).cover(&place(&c)));
+        assert!(!grants.cover(&location(&c)), "a link that came later");
+        assert!(FileGrants::of(Some(&source)).cover(&location(&c)));
     }
 
     #[test]
@@ -86,11 +86,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [path, new] = ["clip.mp4", "new.mp4"].map(|it| folder.path().join(it));
         fs::write(&path, "a").unwrap();
-        let grants = Grants::of(Some(&SourceConfig::Files(path.to_str().unwrap().into())));
-        assert!(grants.cover(&place(&path)));
-        assert!(!grants.cover(&place(folder.path())), "the folder around it");
+        let grants = FileGrants::of(Some(&SourceConfig::Files(path.to_str().unwrap().into())));
+        assert!(grants.cover(&location(&path)));
+        assert!(!grants.cover(&location(folder.path())), "the folder around it");
         fs::write(&new, "b").unwrap();
         fs::rename(&new, &path).unwrap();
-        assert!(!grants.cover(&place(&path)));
+        assert!(!grants.cover(&location(&path)));
     }
 }

@@ -1,16 +1,19 @@
-//! Decoding in processes of its own, so that a codec that crashes takes only its own streams
-//! with it, and sees only its own files.
+//! Decodes in worker processes, so that a codec that crashes ends only its own streams, and can
+//! read only its own files.
 //!
 //! ```text
-//! stream's thread ◀── Next, Pixels / Picture, bytes ──▶ thread of the same stream
-//!   Remote ─ link                socket a stream                 stream.rs
-//!      │ Ask (channel)
-//! keeper, one a group ── Grant, Confine, Open + socket ──▶ serve.rs, one a process
+//! thread of a stream ◀── Next, Pixels / frame header, bytes ──▶ thread of the same stream
+//!   client.rs                 one socket per stream                 server.rs
+//!      │ WorkerRequest (channel)
+//! supervisor, one per worker ── Grant, Confine, Open + socket ──▶ worker.rs, the process
 //! ```
 //!
-//! The parent asks for every picture, and for the pixels of those that a clip wants. So it knows
-//! of every decoded picture whenever the process dies, and pictures that no clip wants never
-//! cross.
+//! The parent asks for every frame, and for the pixels of those that a clip needs. So it knows of
+//! every decoded frame even if the process dies, and frames that no clip needs never cross.
+//!
+//! - `pool`: which streams share a process
+//! - `grants`, `sandbox`, `seccomp`: what a process may do
+//! - `control`, `protocol`: the messages of the supervisor, and of a stream
 
 mod client;
 mod control;
@@ -29,5 +32,5 @@ mod tests;
 
 pub use worker::decode_worker;
 
-pub(crate) use client::{Remote, open};
-pub(crate) use pool::{Door, Fleet};
+pub(crate) use client::open;
+pub(crate) use pool::{WorkerHandle, WorkerPool};

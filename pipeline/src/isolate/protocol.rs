@@ -1,4 +1,4 @@
-//! What a stream's thread and the thread that decodes for it say to each other.
+//! Messages between the thread of a stream and the thread that decodes for it.
 
 use std::{
     ffi::OsString,
@@ -13,18 +13,18 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    Captured, ClipConfig, Fit, Problem, StreamConfig,
+    CaptureTime, ClipConfig, Fit, Problem, StreamConfig,
     config::Revealed,
-    source::{Begin, Item},
+    source::{Item, RunStart, SideCounts},
 };
 
-/// The longest message, pixels aside.
+/// The longest message, without pixels.
 const LONGEST: usize = 1 << 20;
 
 /// Everything that a process needs to open a stream.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Open {
-    pub(super) place: Place,
+pub(super) struct OpenRequest {
+    pub(super) location: Location,
     pub(super) stream: StreamConfig,
     pub(super) clip: ClipConfig,
     pub(super) size: [usize; 2],
@@ -33,65 +33,57 @@ pub(super) struct Open {
 
 /// A file or URI.
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// A path, which need not be UTF-8.
     File(Vec<u8>),
-    /// The real URI, and what is taken out of texts about it: the process has neither the
-    /// environment nor the files that the names of secrets stand for.
+    /// The real URI, and what is removed from messages about it. The process has neither the
+    /// environment nor the files that hold the secrets.
     Uri { uri: String, secrets: Vec<(String, String)> },
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) enum Request {
-    /// The next picture. Of those before it, only these may still be asked for.
+pub(super) enum FrameRequest {
+    /// The next frame. Of those before it, only these may still be requested.
     Next { held: Vec<u64> },
-    /// RGB of the training size of a picture.
+    /// The pixels of a frame: RGB of the training size.
     Pixels(u64),
 }
 
 #[derive(Debug, Deserialize, Serialize)]
-pub(super) enum Answer {
+pub(super) enum Response {
     /// The source is open.
     Opened,
-    Picture(Shown, Beside),
-    /// There is no further picture.
-    End(Option<Problem>, Beside),
-    /// The bytes follow.
+    Frame(FrameHeader, SideCounts),
+    /// There is no further frame.
+    End(Option<Problem>, SideCounts),
+    /// The pixels follow.
     Pixels,
-    /// The picture cannot be scaled.
+    /// The frame cannot be scaled.
     Unusable(Problem),
 }
 
-/// A picture, without itself.
+/// A frame without its image.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub(super) struct Shown {
+pub(super) struct FrameHeader {
     pub(super) number: u64,
     pub(super) time: f64,
     pub(super) discontinuity: bool,
-    pub(super) captured: Option<Captured>,
-    pub(super) begins: Option<Begin>,
+    pub(super) captured: Option<CaptureTime>,
+    pub(super) run_start: Option<RunStart>,
 }
 
-/// Totals of what happened beside the pictures, as [`Tally`](crate::source::Tally) has them.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub(super) struct Beside {
-    pub(super) late: u64,
-    pub(super) unneeded: u64,
-    pub(super) abandoned: u64,
-}
-
-/// Messages over a socket, each behind its length.
+/// Messages over a socket, each after its length.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct MessageSocket {
     socket: BufReader<UnixStream>,
     bytes: Vec<u8>,
 }
 
-impl Place {
-    /// Where a file or URI is.
+impl Location {
+    /// The location of a file or URI.
     ///
     /// # Errors
-    /// [`Problem::Address`] when a secret has no value, [`Problem::NotFound`] for what is drawn.
+    /// [`Problem::Address`] when a secret has no value, [`Problem::NotFound`] for a drawn source.
     pub(super) fn of(item: &Item) -> Result<Self, Problem> {
         let revealed = match item {
             Item::File(path) => return Ok(Self::File(path.as_os_str().as_bytes().to_vec())),
@@ -111,13 +103,13 @@ impl Place {
     }
 }
 
-impl Wire {
-    /// Messages over this socket. Waits look around as often as its reads time out.
+impl MessageSocket {
+    /// Messages over this socket. A wait calls `patient` as often as reads time out.
     pub(super) fn new(socket: UnixStream) -> Self {
         Self { socket: BufReader::new(socket), bytes: Vec::new() }
     }
 
-    /// Sends a message, and the bytes that belong to it.
+    /// Sends a message, and the bytes that follow it.
     pub(super) fn send(&mut self, message: &impl Serialize, body: &[u8]) -> io::Result<()> {
         let mut bytes = mem::take(&mut self.bytes);
         bytes.clear();
@@ -131,7 +123,7 @@ impl Wire {
         sent
     }
 
-    /// Waits for a message as long as `patient` says so; none when it no longer does.
+    /// Waits for a message as long as `patient` returns true; none when it returned false first.
     pub(super) fn receive<T: DeserializeOwned>(
         &mut self,
         patient: &dyn Fn() -> bool,
@@ -142,7 +134,7 @@ impl Wire {
         }
         let length = u32::from_le_bytes(length) as usize;
         if length > LONGEST {
-            return Err(io::Error::other("a message of an absurd length"));
+            return Err(io::Error::other("a message is longer than the limit"));
         }
         let mut bytes = mem::take(&mut self.bytes);
         bytes.resize(length, 0);
@@ -156,7 +148,7 @@ impl Wire {
         message
     }
 
-    /// Fills `bytes`; false when patience ended first.
+    /// Fills `bytes`; false when `patient` returned false first.
     pub(super) fn fill(
         &mut self,
         bytes: &mut [u8],

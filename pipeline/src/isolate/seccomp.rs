@@ -1,11 +1,11 @@
-//! System calls that no decoder needs.
+//! Refuses system calls that no decoder needs.
 
 use std::{collections::BTreeMap, env::consts::ARCH};
 
 use seccompiler::{BpfProgram, Error, SeccompAction, SeccompFilter, apply_filter_all_threads};
 
-/// Programs, other processes, mounts, the kernel's own code, and who one is. `io_uring` is among
-/// them because what it does passes by this list.
+/// Execution of programs, access to other processes, mounts, kernel modules, and changes of
+/// identity. `io_uring` is refused because its operations bypass this list.
 const REFUSED: [libc::c_long; 46] = [
     libc::SYS_execve,
     libc::SYS_execveat,
@@ -55,7 +55,7 @@ const REFUSED: [libc::c_long; 46] = [
     libc::SYS_clock_settime,
 ];
 
-/// Makes them fail with EPERM, in every thread of this process.
+/// Makes them fail with EPERM in every thread of this process.
 pub(super) fn install() -> Result<(), Error> {
     let rules = REFUSED.iter().map(|it| (*it, Vec::new())).collect::<BTreeMap<_, _>>();
     let refuse = SeccompAction::Errno(libc::EPERM as u32);

@@ -1,61 +1,62 @@
-//! The child's side of a stream: one thread that decodes what it is asked for.
+//! The worker's side of a stream: one thread that decodes on request.
 
-use std::{
-    io,
-    net::Shutdown,
-    os::unix::net::UnixStream,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{io, net::Shutdown, os::unix::net::UnixStream, sync::Arc};
 
-use super::protocol::{Answer, Beside, Open, Request, Shown, Wire};
+use super::protocol::{FrameHeader, FrameRequest, MessageSocket, OpenRequest, Response};
 use crate::{
     Problem,
-    picture::{Scaler, View},
-    source::{self, Image, Opening, Picture, Pictures, Tally},
+    picture::{PictureConfig, Scaler},
+    source::{self, Image, SideCounters, SourceContext, SourceFrame, SourceFrames},
     stop::Stop,
 };
 
-/// Opens a source and answers for it until the other side hangs up.
-pub(super) fn serve(open: Open, socket: UnixStream, stop: Stop) {
-    let Open { place, stream, clip, size, fit } = open;
+/// Opens a source and answers requests until the other side hangs up.
+pub(super) fn serve(open: OpenRequest, socket: UnixStream, stop: Stop) {
+    let OpenRequest { location, stream, clip, size, fit } = open;
     let Ok(closing) = socket.try_clone().map(Closing) else { return };
-    let tally = Arc::<Tally>::default();
-    let scaler = Scaler::new(size, View::new(fit, &stream));
-    let opening = Opening { stream: stream.into(), clip, stop, tally: tally.clone(), door: None };
-    let pictures = source::open(&place.item(), &opening);
-    let mut service =
-        Service { wire: Wire::new(socket), tally, scaler, pictures: None, held: Vec::new() };
-    // A failure to send or receive means that nobody is interested any more.
-    let _ = service.run(pictures);
+    let side_counters = Arc::<SideCounters>::default();
+    let scaler = Scaler::new(size, PictureConfig::new(fit, &stream));
+    let context =
+        SourceContext { stream: stream.into(), clip, stop, side_counters: side_counters.clone() };
+    let frames = source::open(&location.item(), &context);
+    let mut server = StreamServer {
+        messages: MessageSocket::new(socket),
+        side_counters,
+        scaler,
+        frames: None,
+        held: Vec::new(),
+    };
+    // If sending or receiving fails, the other side is gone.
+    let _ = server.run(frames);
     drop(closing);
 }
 
-/// Tells the other side that nothing will come, also when the thread panics: the process holds
-/// another handle of the socket.
+/// Shuts the socket down even when the thread panics, because the process holds another handle of
+/// it.
 struct Closing(UnixStream);
 
-struct Service {
-    wire: Wire,
-    tally: Arc<Tally>,
+struct StreamServer {
+    messages: MessageSocket,
+    side_counters: Arc<SideCounters>,
     scaler: Scaler,
-    /// None when they have ended.
-    pictures: Option<Pictures>,
-    /// Pictures that may be asked for, by number.
-    held: Vec<(u64, Image)>,
+    /// None after the end.
+    frames: Option<SourceFrames>,
+    /// Images that may still be requested, by number.
+    held: Vec<(u64, Box<dyn Image>)>,
 }
 
-impl Service {
-    fn run(&mut self, pictures: Result<Pictures, Problem>) -> io::Result<()> {
-        match pictures {
-            Ok(pictures) => self.pictures = Some(pictures),
+impl StreamServer {
+    fn run(&mut self, frames: Result<SourceFrames, Problem>) -> io::Result<()> {
+        match frames {
+            Ok(frames) => self.frames = Some(frames),
             Err(problem) => return self.end(Some(problem)),
         }
-        self.wire.send(&Answer::Opened, &[])?;
+        self.messages.send(&Response::Opened, &[])?;
         let mut number = 0;
-        while let Some(request) = self.wire.receive(&|| true)? {
+        while let Some(request) = self.messages.receive(&|| true)? {
             match request {
-                Request::Pixels(number) => self.pixels(number)?,
-                Request::Next { held } => {
+                FrameRequest::Pixels(number) => self.pixels(number)?,
+                FrameRequest::Next { held } => {
                     self.held.retain(|it| held.contains(&it.0));
                     number += 1;
                     self.next(number)?;
@@ -66,39 +67,31 @@ impl Service {
     }
 
     fn next(&mut self, number: u64) -> io::Result<()> {
-        match self.pictures.as_mut().and_then(Iterator::next) {
-            Some(Ok(Picture { time, discontinuity, captured, begins, image })) => {
+        match self.frames.as_mut().and_then(Iterator::next) {
+            Some(Ok(SourceFrame { time, discontinuity, captured, run_start, image })) => {
                 self.held.push((number, image));
-                let shown = Shown { number, time, discontinuity, captured, begins };
-                self.wire.send(&Answer::Picture(shown, beside(&self.tally)), &[])
+                let header = FrameHeader { number, time, discontinuity, captured, run_start };
+                self.messages.send(&Response::Frame(header, self.side_counters.totals()), &[])
             }
             Some(Err(problem)) => self.end(Some(problem)),
             None => self.end(None),
         }
     }
 
-    /// Ends the pictures. Those that were shown can still be asked for.
+    /// Ends the frames. Images that are held can still be requested.
     fn end(&mut self, problem: Option<Problem>) -> io::Result<()> {
-        // First, so that what goes wrong here is counted, and a camera is free for the next one.
-        self.pictures = None;
-        self.wire.send(&Answer::End(problem, beside(&self.tally)), &[])
+        // Close the source first, so that its problems are counted and a camera is free again.
+        self.frames = None;
+        self.messages.send(&Response::End(problem, self.side_counters.totals()), &[])
     }
 
     fn pixels(&mut self, number: u64) -> io::Result<()> {
         let image = self.held.iter().find(|it| it.0 == number);
         match image.map(|it| it.1.pixels(&mut self.scaler)) {
-            Some(Ok(pixels)) => self.wire.send(&Answer::Pixels, &pixels),
-            Some(Err(problem)) => self.wire.send(&Answer::Unusable(problem), &[]),
-            None => Err(io::Error::other("a picture that was given up is wanted")),
+            Some(Ok(pixels)) => self.messages.send(&Response::Pixels, &pixels),
+            Some(Err(problem)) => self.messages.send(&Response::Unusable(problem), &[]),
+            None => Err(io::Error::other("a frame that was released is requested")),
         }
-    }
-}
-
-fn beside(tally: &Tally) -> Beside {
-    Beside {
-        late: tally.late.load(Ordering::Relaxed),
-        unneeded: tally.unneeded.load(Ordering::Relaxed),
-        abandoned: tally.abandoned.load(Ordering::Relaxed),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keeps the process of one group alive, and hands out connections to it.
+//! Keeps one worker process alive, and opens connections to it.
 
 use std::{
     os::{fd::AsFd, unix::net::UnixStream},
@@ -7,16 +7,18 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::{control::Order, grants::Grants, process::Process, protocol::Open};
+use super::{
+    control::WorkerCommand, grants::FileGrants, process::WorkerProcess, protocol::OpenRequest,
+};
 use crate::{Problem, SourceConfig};
 
-/// How often the process is looked after when nobody asks for it.
-const TICK: Duration = Duration::from_millis(250);
+/// How often the process is checked when there is no request.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A process that lives shorter than this died at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// The first and the longest delay before another process when they die at once.
+/// The first and the longest delay before the next process when they die at once.
 const DELAYS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(5)];
 
 /// How long a process whose connection broke may take to die.
@@ -24,71 +26,76 @@ const DYING: Duration = Duration::from_secs(1);
 
 type Opened = Result<(UnixStream, u64), Problem>;
 
-/// What a stream asks.
+/// A request of a stream.
 #[derive(Debug)]
-pub(super) enum Ask {
-    /// Open this; the answer is a connection and the number of the process behind it.
-    Open { open: Box<Open>, reply: Sender<Opened> },
-    /// What became of the process with this number?
+pub(super) enum WorkerRequest {
+    /// Open this. The answer is a connection, and the number of the process behind it.
+    Open { open: Box<OpenRequest>, reply: Sender<Opened> },
+    /// Why did the process with this number die?
     Why { process: u64, reply: Sender<String> },
 }
 
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct Supervisor {
     name: String,
     source: Option<SourceConfig>,
     memory: u64,
-    /// Whether the rights of the first process are told to everybody.
-    loud: bool,
-    process: Option<Process>,
-    /// Processes so far, and why the last of them that died did.
+    /// Whether to log the rights of the next process at level info.
+    announce: bool,
+    process: Option<WorkerProcess>,
+    /// Number of processes so far, and why the last of them died.
     started: u64,
     death: String,
-    waiting: Vec<(Box<Open>, Sender<Opened>)>,
+    waiting: Vec<(Box<OpenRequest>, Sender<Opened>)>,
     /// Processes in a row that died at once.
-    short: u32,
+    died_at_once: u32,
     not_before: Instant,
 }
 
-impl Keeper {
-    /// For the streams of `name`, whose files are those of `source`.
-    pub(super) fn new(name: String, source: Option<SourceConfig>, memory: u64, loud: bool) -> Self {
+impl Supervisor {
+    /// For the streams named `name`, which may read the files of `source`.
+    pub(super) fn new(
+        name: String,
+        source: Option<SourceConfig>,
+        memory: u64,
+        announce: bool,
+    ) -> Self {
         Self {
             name,
             source,
             memory,
-            loud,
+            announce,
             process: None,
             started: 0,
             death: String::new(),
             waiting: Vec::new(),
-            short: 0,
+            died_at_once: 0,
             not_before: Instant::now(),
         }
     }
 
-    /// Until the last stream is gone.
-    pub(super) fn run(mut self, asked: &Receiver<Ask>) {
+    /// Runs until the last stream is gone.
+    pub(super) fn run(mut self, requests: &Receiver<WorkerRequest>) {
         loop {
-            match asked.recv_timeout(self.until_next_look()) {
-                Ok(Ask::Open { open, reply }) => self.waiting.push((open, reply)),
-                // A stream that was stopped does not wait for its answer.
-                Ok(Ask::Why { process, reply }) => drop(reply.send(self.why(process))),
+            match requests.recv_timeout(self.until_next_check()) {
+                Ok(WorkerRequest::Open { open, reply }) => self.waiting.push((open, reply)),
+                // A stopped stream does not wait for its answer.
+                Ok(WorkerRequest::Why { process, reply }) => drop(reply.send(self.why(process))),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.tend();
+            self.update();
         }
     }
 
-    fn until_next_look(&self) -> Duration {
+    fn until_next_check(&self) -> Duration {
         let delayed = self.process.is_none() && !self.waiting.is_empty();
         let delay = self.not_before.saturating_duration_since(Instant::now());
-        if delayed { delay.min(TICK) } else { TICK }
+        if delayed { delay.min(CHECK_INTERVAL) } else { CHECK_INTERVAL }
     }
 
-    /// Notices a death, starts the next process when it is time, and opens what waits.
-    fn tend(&mut self) {
+    /// Notices a death, starts the next process when it is due, and opens what waits.
+    fn update(&mut self) {
         self.notice_death();
         let wanted = self.started > 0 || !self.waiting.is_empty();
         if self.process.is_none() && wanted && Instant::now() >= self.not_before {
@@ -97,18 +104,18 @@ impl Keeper {
         while self.process.is_some()
             && let Some((open, reply)) = self.waiting.pop()
         {
-            // A stream that was stopped does not wait for its connection.
+            // A stopped stream does not wait for its connection.
             drop(reply.send(self.open(open)));
         }
     }
 
     fn start(&mut self) {
-        let grants = Grants::of(self.source.as_ref());
+        let grants = FileGrants::of(self.source.as_ref());
         self.started += 1;
-        match Process::start(&self.name, grants, self.memory, self.loud) {
+        match WorkerProcess::start(&self.name, grants, self.memory, self.announce) {
             Ok(process) => {
                 self.process = Some(process);
-                self.loud = false;
+                self.announce = false;
             }
             Err(error) => {
                 self.delay(Duration::ZERO);
@@ -121,16 +128,16 @@ impl Keeper {
         }
     }
 
-    fn open(&mut self, open: Box<Open>) -> Opened {
-        if self.process.as_ref().is_some_and(|it| !it.may_open(&open.place)) {
-            self.end("it was replaced because the files that it may read changed");
+    fn open(&mut self, open: Box<OpenRequest>) -> Opened {
+        if self.process.as_ref().is_some_and(|it| !it.may_open(&open.location)) {
+            self.end("it was replaced because its files changed");
             self.start();
         }
         let (own, other) = UnixStream::pair().map_err(Problem::Unreadable)?;
         let Some(process) = &self.process else {
             return Err(Problem::Crashed(self.death.clone()));
         };
-        match process.control.send(&Order::Open(open), Some(other.as_fd())) {
+        match process.control.send(&WorkerCommand::Open(open), Some(other.as_fd())) {
             Ok(()) => Ok((own, self.started)),
             Err(error) => {
                 self.notice_death();
@@ -150,7 +157,7 @@ impl Keeper {
                 self.notice_death();
             }
             if self.process.is_some() {
-                return "its thread ended without a word".into();
+                return "its thread ended without a message".into();
             }
         }
         self.death.clone()
@@ -172,11 +179,11 @@ impl Keeper {
         self.death = why.into();
     }
 
-    /// Sets the delay before the next process after one that lived for `age`.
+    /// Sets the delay before the next process, given the age of the one that died.
     fn delay(&mut self, age: Duration) {
-        self.short = if age < AT_ONCE { self.short + 1 } else { 0 };
+        self.died_at_once = if age < AT_ONCE { self.died_at_once + 1 } else { 0 };
         let [first, longest] = DELAYS;
-        let delay = match self.short {
+        let delay = match self.died_at_once {
             0 | 1 => Duration::ZERO,
             it => first.saturating_mul(1 << (it - 2).min(8)).min(longest),
         };

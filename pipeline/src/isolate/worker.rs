@@ -1,4 +1,4 @@
-//! The process that decodes: waits for orders, and for streams that nobody wants any more.
+//! The worker process: executes commands of its supervisor, one thread per stream.
 
 use std::{
     ffi::OsString,
@@ -17,39 +17,39 @@ use rustix::{
 };
 
 use super::{
-    control::{Control, Order, Report},
-    protocol::Open,
+    control::{Control, WorkerCommand, WorkerReply},
+    protocol::OpenRequest,
     sandbox::confine,
     server,
 };
 use crate::stop::{Stopper, stop};
 
-/// Decodes for another process, which says what over the socket that standard input is, until
-/// that process is gone. A program whose streams are isolated calls this, and nothing else, when
+/// Runs this process as a decoder: takes commands over the socket that is its standard input, until
+/// the parent is gone. A program whose streams are isolated must call this, and nothing else, when
 /// its only argument is `decode-worker`.
 ///
 /// # Errors
-/// When standard input is no such socket: this is not for people.
+/// When standard input is no such socket: people do not call this.
 pub fn decode_worker() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // A core would hold frames and passwords.
+    // A core dump would hold frames and passwords.
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     let control = Control::new(io::stdin().as_fd().try_clone_to_owned()?)?;
     dup2_stdin(File::open("/dev/null")?)?;
-    let mut service = Service { control, grants: Vec::new(), streams: Vec::new() };
-    while service.wait()? {}
+    let mut worker = Worker { control, grants: Vec::new(), streams: Vec::new() };
+    while worker.wait()? {}
     Ok(())
 }
 
-struct Service {
+struct Worker {
     control: Control,
     grants: Vec<PathBuf>,
     /// Dropping an entry stops its stream.
     streams: Vec<(UnixStream, Stopper)>,
 }
 
-impl Service {
-    /// Does what there is to do; false when the parent is gone.
+impl Worker {
+    /// Executes what there is; false when the parent is gone.
     fn wait(&mut self) -> io::Result<bool> {
         let mut sockets = vec![PollFd::new(&self.control, PollFlags::IN)];
         sockets.extend(self.streams.iter().map(|it| PollFd::new(&it.0, PollFlags::RDHUP)));
@@ -65,7 +65,7 @@ impl Service {
         }
         loop {
             match self.control.receive() {
-                Ok(Some((order, socket))) => self.obey(order, socket.map(UnixStream::from))?,
+                Ok(Some((order, socket))) => self.execute(order, socket.map(UnixStream::from))?,
                 Ok(None) => return Ok(true),
                 Err(it) if it.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
                 Err(it) => return Err(it),
@@ -73,21 +73,21 @@ impl Service {
         }
     }
 
-    fn obey(&mut self, order: Order, socket: Option<UnixStream>) -> io::Result<()> {
+    fn execute(&mut self, order: WorkerCommand, socket: Option<UnixStream>) -> io::Result<()> {
         match (order, socket) {
-            (Order::Grant(path), _) => self.grants.push(OsString::from_vec(path).into()),
-            (Order::Confine { memory }, _) => {
+            (WorkerCommand::Grant(path), _) => self.grants.push(OsString::from_vec(path).into()),
+            (WorkerCommand::Confine { memory }, _) => {
                 let rights = confine(&self.grants, memory);
-                self.control.send(&Report::Confined(rights), None)?;
+                self.control.send(&WorkerReply::Confined(rights), None)?;
             }
-            (Order::Open(open), Some(socket)) => self.open(*open, socket)?,
-            (Order::Open(_), None) => tracing::warn!("a stream came without a socket"),
-            (Order::Ping, _) => self.control.send(&Report::Pong, None)?,
+            (WorkerCommand::Open(open), Some(socket)) => self.open(*open, socket)?,
+            (WorkerCommand::Open(_), None) => tracing::warn!("a stream came without a socket"),
+            (WorkerCommand::Ping, _) => self.control.send(&WorkerReply::Pong, None)?,
         }
         Ok(())
     }
 
-    fn open(&mut self, open: Open, socket: UnixStream) -> io::Result<()> {
+    fn open(&mut self, open: OpenRequest, socket: UnixStream) -> io::Result<()> {
         let (stopper, stop) = stop();
         self.streams.push((socket.try_clone()?, stopper));
         let thread = Builder::new().name(format!("stream-{}", open.stream.name));

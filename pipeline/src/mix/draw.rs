@@ -1,61 +1,80 @@
-//! Which stream the next clip comes from.
+//! Chooses which stream the next clip comes from.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use crossbeam_channel::{Receiver, Select, select};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
-use crate::{clip::Clip, ingest::Reached, stop::Stop};
+use crate::{
+    Counts,
+    clip::{Clip, Cursor, shared},
+    stop::Stop,
+};
 
-/// The clips of one stream, and how often it is drawn.
+/// How far the clips of one stream were drawn.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct StreamProgress {
+    /// The item that the last clip was cut from.
+    #[serde(with = "shared")]
+    pub(crate) cursor: Arc<Cursor>,
+    /// The stream's totals when that clip was cut.
+    pub(crate) counts: Counts,
+    /// Number of the next clip.
+    pub(crate) next: u64,
+    /// There is no next clip.
+    pub(crate) ended: bool,
+}
+
+/// The clips of one stream, and how often they are drawn.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub(crate) struct MixInput {
     stream: usize,
     pub(crate) clips: Receiver<Clip>,
     pub(crate) weight: f64,
     pub(crate) live: bool,
-    /// Clips drawn so far over the weight: streams with equal numbers had equal shares.
+    /// Clips drawn so far, divided by the weight. Streams with equal numbers had their fair share.
     served: f64,
 }
 
-/// Draws among the streams that have not ended.
+/// Draws clips from the streams that have not ended.
 ///
-/// With archives alone it waits for the stream that a seeded lottery chose, even while others
-/// have clips: that is what makes the order of clips depend on the seed alone, and not on which
-/// thread is faster. As soon as one stream is live, nobody is waited for: of the streams that
-/// have a clip, the one that had the least of its share goes first.
+/// With archives alone, a seeded lottery chooses a stream, and the draw waits for its next clip
+/// even while others have clips. The order of clips so depends on the seed alone, not on which
+/// thread is faster. With a live stream, the draw never waits for a chosen stream: of those that
+/// have a clip, the one furthest below its share goes first.
 #[derive(Debug)]
-pub(crate) struct Draw {
-    inputs: Vec<Input>,
-    joining: Receiver<Input>,
+pub(crate) struct ClipDraw {
+    inputs: Vec<MixInput>,
+    joining: Receiver<MixInput>,
     stop: Stop,
     /// How far each stream's clips were drawn.
-    reached: BTreeMap<usize, Reached>,
-    /// Streams all of whose clips were drawn before: they are only read to their end again.
+    progress: BTreeMap<usize, StreamProgress>,
+    /// Archives whose clips were all drawn by an earlier run. They are read to their end again.
     ended: Vec<Receiver<Clip>>,
 }
 
-impl Input {
+impl MixInput {
     pub(crate) fn new(stream: usize, clips: Receiver<Clip>, weight: f64, live: bool) -> Self {
         Self { stream, clips, weight, live, served: 0.0 }
     }
 }
 
-impl Draw {
-    /// Draws among the inputs that come over `joining`, of which so much was drawn before.
+impl ClipDraw {
+    /// Draws from the inputs that arrive over `joining`, continuing from `progress`.
     pub(crate) fn new(
-        joining: Receiver<Input>,
-        reached: BTreeMap<usize, Reached>,
+        joining: Receiver<MixInput>,
+        progress: BTreeMap<usize, StreamProgress>,
         ended: Vec<Receiver<Clip>>,
         stop: Stop,
     ) -> Self {
-        Self { inputs: Vec::new(), joining, stop, reached, ended }
+        Self { inputs: Vec::new(), joining, stop, progress, ended }
     }
 
     /// How far each stream's clips were drawn.
-    pub(crate) fn reached(&self) -> &BTreeMap<usize, Reached> {
-        &self.reached
+    pub(crate) fn progress(&self) -> &BTreeMap<usize, StreamProgress> {
+        &self.progress
     }
 
     /// Whether a stream is live.
@@ -63,7 +82,7 @@ impl Draw {
         self.inputs.iter().any(|it| it.live)
     }
 
-    /// The next clip, waiting for it; none when every stream has ended or the run is stopped.
+    /// The next clip; waits for it. None when every stream has ended or the run is stopped.
     pub(crate) fn next(&mut self, random: &mut ChaCha8Rng) -> Option<Clip> {
         loop {
             self.joining.try_iter().for_each(|it| self.inputs.push(it));
@@ -88,23 +107,23 @@ impl Draw {
         }
     }
 
-    /// A clip that is there, of the stream that had the least of its share.
+    /// A clip that is ready, of the stream furthest below its share.
     pub(crate) fn ready(&mut self) -> Option<Clip> {
         loop {
             let waiting = (0..self.inputs.len()).filter(|&it| !self.inputs[it].clips.is_empty());
             let served = |it: &usize| self.inputs[*it].served;
             let next = waiting.min_by(|a, b| served(a).total_cmp(&served(b)))?;
-            // Its own thread may have taken the clip back.
+            // The stream's thread may have dropped the clip meanwhile.
             if let Ok(clip) = self.inputs[next].clips.try_recv() {
-                self.serve(next);
+                self.charge(next);
                 self.note(&clip);
                 return Some(clip);
             }
         }
     }
 
-    /// Counts a clip of an input. One that had nothing for a while has no claim to what it missed.
-    fn serve(&mut self, idx: usize) {
+    /// Counts a clip of an input. A stream that had no clips for a while does not catch up.
+    fn charge(&mut self, idx: usize) {
         let now = self.inputs[idx].served;
         self.inputs[idx].served += 1.0 / self.inputs[idx].weight;
         for input in &mut self.inputs {
@@ -112,7 +131,7 @@ impl Draw {
         }
     }
 
-    /// Waits until an input has a clip, has ended or joins, and drops those that have ended.
+    /// Waits until an input has a clip, ends or joins. Removes it when it has ended.
     fn wait(&mut self) -> Option<Clip> {
         let mut select = Select::new();
         for input in &self.inputs {
@@ -128,17 +147,17 @@ impl Draw {
         None
     }
 
-    /// Receives from an input without waiting, and drops it if it has ended.
+    /// Receives from an input without waiting, and removes it when it has ended.
     fn take(&mut self, idx: usize) -> Option<Clip> {
         match self.inputs[idx].clips.try_recv() {
             Ok(clip) => {
-                self.serve(idx);
+                self.charge(idx);
                 self.note(&clip);
                 Some(clip)
             }
             Err(crossbeam_channel::TryRecvError::Empty) => None,
             Err(crossbeam_channel::TryRecvError::Disconnected) => {
-                self.forget(idx);
+                self.remove(idx);
                 None
             }
         }
@@ -152,7 +171,7 @@ impl Draw {
                     self.note(&clip);
                     return Some(clip);
                 }
-                Err(_) => self.forget(idx),
+                Err(_) => self.remove(idx),
             },
             recv(self.joining) -> input => self.inputs.extend(input),
             recv(self.stop.signal()) -> _ => {}
@@ -161,21 +180,21 @@ impl Draw {
     }
 
     fn note(&mut self, clip: &Clip) {
-        let reached = self.reached.entry(clip.info.stream).or_default();
-        if !Arc::ptr_eq(&reached.place, &clip.place) {
-            reached.place = clip.place.clone();
+        let progress = self.progress.entry(clip.info.stream).or_default();
+        if !Arc::ptr_eq(&progress.cursor, &clip.cursor) {
+            progress.cursor = clip.cursor.clone();
         }
-        reached.counts = clip.info.counts;
-        reached.next = clip.info.number + 1;
+        progress.counts = clip.info.counts;
+        progress.next = clip.info.number + 1;
     }
 
-    /// Drops an input that has ended.
-    fn forget(&mut self, idx: usize) {
+    /// Removes an input that has ended.
+    fn remove(&mut self, idx: usize) {
         let input = self.inputs.remove(idx);
-        self.reached.entry(input.stream).or_default().ended = true;
+        self.progress.entry(input.stream).or_default().ended = true;
     }
 
-    /// Waits until those that had ended before are at their end again.
+    /// Waits until the archives that had ended before are at their end again.
     fn await_ended(&mut self) {
         for clips in self.ended.drain(..) {
             select! {
@@ -185,7 +204,7 @@ impl Draw {
         }
     }
 
-    /// What still waits in the channels, once every stream's thread has ended.
+    /// What is left in the channels, once every stream's thread has ended.
     pub(crate) fn into_rest(self) -> impl Iterator<Item = Clip> {
         let joined = self.joining.try_iter().collect::<Vec<_>>();
         self.inputs.into_iter().chain(joined).flat_map(|input| input.clips.into_iter())

@@ -1,16 +1,16 @@
-//! Clips that are held back, so that those of a batch come from many streams and moments.
+//! Holds clips back, so that those of a batch come from many streams and moments.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::Draw;
+use super::ClipDraw;
 use crate::{BatchConfig, clip::Clip};
 
-/// Clips to draw from. Each is drawn up to `1 + reuse` times, and never twice in a batch.
+/// Clips to draw from. Each is drawn up to `1 + reuse` times, and at most once per batch.
 ///
-/// With archives alone the pool is filled up before every draw. With live streams it waits for
-/// new clips only until it was full once, or when it has none to draw; from then on what is there
-/// is drawn again, and a new clip takes the place of the one that was drawn most.
+/// With archives alone the pool is filled up before every draw. With live streams and reuse, it
+/// waits for new clips only until it was full once, and when it has none. From then on the clips in
+/// it are drawn again, and a new clip replaces the one that was drawn most.
 #[derive(Debug)]
 pub(crate) struct Pool {
     clips: Vec<Clip>,
@@ -20,7 +20,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A pool that goes on with `clips`.
+    /// A pool that starts with `clips`.
     pub(crate) fn new(config: &BatchConfig, clips: Vec<Clip>, was_full: bool) -> Self {
         let BatchConfig { pool: size, reuse, .. } = *config;
         Self { clips, size, reuse, was_full }
@@ -30,11 +30,11 @@ impl Pool {
         self.was_full
     }
 
-    /// Up to `count` clips, fewer when the streams have ended.
+    /// Up to `count` clips; fewer when the streams have ended.
     pub(crate) fn draw(
         &mut self,
         count: usize,
-        source: &mut Draw,
+        source: &mut ClipDraw,
         random: &mut ChaCha8Rng,
     ) -> Vec<Clip> {
         let mut drawn = Vec::with_capacity(count);
@@ -48,39 +48,39 @@ impl Pool {
         drawn
     }
 
-    /// Takes back what was drawn and may be drawn again.
+    /// Takes back drawn clips that may be drawn again.
     pub(crate) fn take_back(&mut self, drawn: Vec<Clip>) {
         for mut clip in drawn {
             clip.info.uses += 1;
             // Its frames were counted when it was drawn first.
-            clip.info.owned = 0;
+            clip.info.new_frames = 0;
             if clip.info.uses <= self.reuse {
                 self.clips.push(clip);
             }
         }
     }
 
-    /// What is in it, in the order that decides which clip a number draws.
+    /// The clips, in the order that decides which one a random number draws.
     pub(crate) fn clips(&self) -> &[Clip] {
         &self.clips
     }
 
-    fn fill(&mut self, source: &mut Draw, random: &mut ChaCha8Rng) {
-        let patient = self.reuse == 0 || !source.is_live();
+    fn fill(&mut self, source: &mut ClipDraw, random: &mut ChaCha8Rng) {
+        let waits_for_new = self.reuse == 0 || !source.is_live();
         while self.clips.len() < self.size {
-            let waits = patient || !self.was_full || self.clips.is_empty();
+            let waits = waits_for_new || !self.was_full || self.clips.is_empty();
             let clip = if waits { source.next(random) } else { source.ready() };
             let Some(clip) = clip else { break };
             self.clips.push(clip);
         }
         self.was_full |= self.clips.len() >= self.size;
-        if !patient {
+        if !waits_for_new {
             self.renew(source);
         }
     }
 
-    /// Replaces clips that were drawn by new ones, the most drawn first.
-    fn renew(&mut self, source: &mut Draw) {
+    /// Replaces drawn clips by new ones, the most drawn first.
+    fn renew(&mut self, source: &mut ClipDraw) {
         loop {
             let uses = |it: &usize| self.clips[*it].info.uses;
             let Some(oldest) = (0..self.clips.len()).max_by_key(uses) else { return };

@@ -5,4 +5,4 @@ mod planes;
 mod scale;
 
 pub(crate) use planes::{Colour, Plane, Planes};
-pub(crate) use scale::{Scaler, View};
+pub(crate) use scale::{PictureConfig, Scaler};

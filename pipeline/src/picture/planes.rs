@@ -1,4 +1,4 @@
-//! An I420 picture in memory, however it got there.
+//! A frame in I420, in memory.
 
 use yuv::{YuvRange, YuvStandardMatrix};
 
@@ -17,7 +17,7 @@ pub(crate) struct Planes<'a> {
     pub(crate) chroma: [Plane<'a>; 2],
     pub(crate) width: usize,
     pub(crate) height: usize,
-    /// Displayed width of a pixel over its height.
+    /// Displayed width of a pixel divided by its height.
     pub(crate) pixel_aspect: f64,
     pub(crate) colour: Colour,
 }

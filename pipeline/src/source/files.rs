@@ -3,9 +3,11 @@
 use std::{
     fs::{self, File},
     io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     sync::Arc,
 };
+
+use gstreamer::glib;
 
 use super::{MovingDigits, Synthetic, gstreamer::lacks_index};
 use crate::{Address, Problem, SourceConfig, config::Revealed};
@@ -15,14 +17,14 @@ use crate::{Address, Problem, SourceConfig, config::Revealed};
 pub(crate) enum Item {
     File(PathBuf),
     Uri(Address),
-    /// An address whose secrets somebody else has put in.
+    /// A URI whose secrets another process has resolved.
     Revealed(Revealed),
     Synthetic(Synthetic),
     MovingDigits(MovingDigits),
 }
 
-/// What one reading of a source consists of, at least one item.
-pub(crate) fn items(source: &SourceConfig) -> Result<Vec<Item>, Problem> {
+/// The items of one epoch of a source, at least one.
+pub(crate) fn list_items(source: &SourceConfig) -> Result<Vec<Item>, Problem> {
     match source {
         SourceConfig::Files(path) => {
             let files = files(path)?;
@@ -35,7 +37,26 @@ pub(crate) fn items(source: &SourceConfig) -> Result<Vec<Item>, Problem> {
 }
 
 impl Item {
-    /// What a person calls it, without credentials.
+    /// The URI to open, after a check if it is a file.
+    ///
+    /// # Errors
+    /// What [`check_file`] finds, and [`Problem::Address`] when a secret has no value.
+    pub(crate) fn resolve(&self) -> Result<Revealed, Problem> {
+        match self {
+            Self::File(path) => {
+                check_file(path)?;
+                let path = path::absolute(path).map_err(Problem::Unreadable)?;
+                let uri = glib::filename_to_uri(path, None);
+                let uri = uri.map_err(|it| Problem::Unreachable(it.to_string()))?;
+                Ok(Revealed::public(uri.into()))
+            }
+            Self::Uri(address) => address.reveal(),
+            Self::Revealed(revealed) => Ok(revealed.clone()),
+            Self::Synthetic(_) | Self::MovingDigits(_) => Err(Problem::NotFound),
+        }
+    }
+
+    /// How messages name it, without credentials.
     pub(crate) fn label(&self) -> Arc<str> {
         match self {
             Self::File(path) => path.display().to_string().into(),
@@ -47,8 +68,8 @@ impl Item {
     }
 }
 
-/// Says what is wrong with a file before GStreamer says it less clearly.
-pub(super) fn inspect(path: &Path) -> Result<(), Problem> {
+/// Finds what is wrong with a file where GStreamer's own message would be less clear.
+fn check_file(path: &Path) -> Result<(), Problem> {
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
         return Ok(());
@@ -78,7 +99,7 @@ fn files(path: &str) -> Result<Vec<PathBuf>, Problem> {
         }
     }
     files.sort();
-    some(files)
+    not_empty(files)
 }
 
 fn glob(pattern: &str) -> Result<Vec<PathBuf>, Problem> {
@@ -87,10 +108,10 @@ fn glob(pattern: &str) -> Result<Vec<PathBuf>, Problem> {
     let mut paths = paths.map_err(|it| Problem::Unreadable(it.into()))?;
     paths.retain(|it| it.is_file());
     paths.sort();
-    some(paths)
+    not_empty(paths)
 }
 
-fn some(files: Vec<PathBuf>) -> Result<Vec<PathBuf>, Problem> {
+fn not_empty(files: Vec<PathBuf>) -> Result<Vec<PathBuf>, Problem> {
     if files.is_empty() { Err(Problem::NoMatch) } else { Ok(files) }
 }
 

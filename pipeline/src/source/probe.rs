@@ -1,18 +1,18 @@
-//! Looks at what a stream would read, without training on it.
+//! Looks at a source without training on it.
 
 use std::{sync::Arc, time::Duration};
 
 use gstreamer as gst;
 use gstreamer_pbutils::{self as gst_pbutils, prelude::*};
 
-use super::{Item, Opening, files, init, location, open};
+use super::{Item, SourceContext, files, init, open};
 use crate::{
     ClipConfig, Problem, Result, SourceConfig, StreamConfig, config::Revealed, stop::stop,
 };
 
 /// What one file or URI holds.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct MediaInfo {
     /// The file or URI, without credentials.
     pub item: String,
     /// Name of the video codec, as in "H.264 (High Profile)".
@@ -21,13 +21,13 @@ pub struct Found {
     pub width: u32,
     /// Height in pixels, as stored: before rotation. 0 for a source that is drawn at any size.
     pub height: u32,
-    /// Frames a second as the file states them, which it does not always do truly.
+    /// Frames per second as the file states them, which may be wrong.
     pub fps: Option<f64>,
-    /// How long it plays; live sources do not say.
+    /// How long it plays; unknown for live sources.
     pub duration: Option<Duration>,
-    /// Degrees that pictures are turned clockwise to be shown upright: 0, 90, 180 or 270.
+    /// Degrees by which frames are turned clockwise for display: 0, 90, 180 or 270.
     pub rotation: u32,
-    /// Pictures are mirrored left to right before they are turned.
+    /// Frames are mirrored left to right before they are turned.
     pub mirrored: bool,
     /// It plays at its own pace and cannot be read again.
     pub live: bool,
@@ -35,30 +35,28 @@ pub struct Found {
 
 /// Opens every file or URI of a stream once, as far as its first frame.
 ///
-/// One entry a file or URI, each waiting at most `timeout` (1 s or more).
+/// Returns one entry per file or URI. Each waits at most `timeout`, at least 1 s.
 ///
 /// # Errors
-/// An entry is the error that training would fail with: nothing there, not a video, a decoder
-/// that is missing, a host that does not answer.
-pub fn probe(config: &StreamConfig, timeout: Duration) -> Vec<Result<Found>> {
-    match files::items(&config.source) {
-        Ok(items) => items.iter().map(|it| look(config, it, timeout)).collect(),
+/// An entry is the error that training would fail with: no such file, not a video, a missing decoder, a host that does not answer.
+pub fn probe(config: &StreamConfig, timeout: Duration) -> Vec<Result<MediaInfo>> {
+    match files::list_items(&config.source) {
+        Ok(items) => items.iter().map(|it| probe_item(config, it, timeout)).collect(),
         Err(problem) => vec![Err(problem.of(&config.name, &config.source.label()))],
     }
 }
 
-/// The files and URIs of a stream, in order, as [`ClipInfo::item`](crate::ClipInfo::item) names
-/// them.
+/// The files and URIs of a stream, in order, named as in [`ClipInfo::item`](crate::ClipInfo::item).
 ///
 /// # Errors
-/// The error that training would fail with: nothing there, or a pattern that matches no file.
+/// The error that training would fail with: no such file, or a pattern that matches none.
 pub fn items(config: &StreamConfig) -> Result<Vec<Arc<str>>> {
-    let items = files::items(&config.source);
+    let items = files::list_items(&config.source);
     let items = items.map_err(|it| it.of(&config.name, &config.source.label()))?;
     Ok(items.iter().map(Item::label).collect())
 }
 
-fn look(config: &StreamConfig, item: &Item, timeout: Duration) -> Result<Found> {
+fn probe_item(config: &StreamConfig, item: &Item, timeout: Duration) -> Result<MediaInfo> {
     let label = item.label();
     match &config.source {
         SourceConfig::Synthetic(it) => return Ok(drawn(&label, it.fps, it.duration())),
@@ -68,19 +66,18 @@ fn look(config: &StreamConfig, item: &Item, timeout: Duration) -> Result<Found> 
         }
         SourceConfig::Files(_) | SourceConfig::Uri(_) => {}
     }
-    let located = location(item);
-    let address = located.map_err(|it| it.of(&config.name, &label))?;
+    let address = item.resolve().map_err(|it| it.of(&config.name, &label))?;
     match discover(&address, timeout) {
-        Ok(info) => found(&label, &info).map_err(|it| it.of(&config.name, &label)),
-        // Training's own pipeline says more about a failure, as which decoder is missing.
+        Ok(info) => media_info(&label, &info).map_err(|it| it.of(&config.name, &label)),
+        // The training pipeline's message is more precise, for example about a missing decoder.
         Err(problem) => {
             Err(first_problem(config, item).unwrap_or(problem).of(&config.name, &label))
         }
     }
 }
 
-fn drawn(label: &str, fps: f64, seconds: f64) -> Found {
-    Found {
+fn drawn(label: &str, fps: f64, seconds: f64) -> MediaInfo {
+    MediaInfo {
         item: label.into(),
         codec: "drawn".into(),
         width: 0,
@@ -110,19 +107,23 @@ fn discover(address: &Revealed, timeout: Duration) -> Result<gst_pbutils::Discov
     }
 }
 
-/// What ends the training pipeline before its first frame.
+/// The problem that ends the training pipeline before its first frame.
 fn first_problem(config: &StreamConfig, item: &Item) -> Option<Problem> {
     let (_stopper, stop) = stop();
     let clip = ClipConfig::new(2, 1.0);
-    let opening =
-        Opening { stream: Arc::new(config.clone()), clip, stop, tally: Arc::default(), door: None };
-    match open(item, &opening) {
-        Ok(mut pictures) => pictures.next()?.err(),
+    let context = SourceContext {
+        stream: Arc::new(config.clone()),
+        clip,
+        stop,
+        side_counters: Arc::default(),
+    };
+    match open(item, &context) {
+        Ok(mut frames) => frames.next()?.err(),
         Err(problem) => Some(problem),
     }
 }
 
-fn found(label: &str, info: &gst_pbutils::DiscovererInfo) -> Result<Found, Problem> {
+fn media_info(label: &str, info: &gst_pbutils::DiscovererInfo) -> Result<MediaInfo, Problem> {
     let videos = info.video_streams();
     let video = videos.first().ok_or(Problem::NoVideo)?;
     let codec = video.caps().map(|it| gst_pbutils::pb_utils_get_codec_description(&it));
@@ -131,7 +132,7 @@ fn found(label: &str, info: &gst_pbutils::DiscovererInfo) -> Result<Found, Probl
     let tag = tag.as_ref().and_then(|it| it.get::<gst::tags::ImageOrientation>());
     let orientation = tag.map(|it| it.get().to_owned()).unwrap_or_default();
     let degrees = orientation.rsplit('-').next().and_then(|it| it.parse().ok());
-    Ok(Found {
+    Ok(MediaInfo {
         item: label.into(),
         codec: codec.map_or_else(|| "unknown".into(), String::from),
         width: video.width(),

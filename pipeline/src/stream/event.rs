@@ -4,16 +4,16 @@ use std::{fmt, time::SystemTime};
 
 use crate::Counts;
 
-/// Something that happened to a stream.
+/// A change of a stream's state.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// Index of the stream, as in [`ClipInfo::stream`](crate::ClipInfo::stream).
+pub struct StreamEvent {
+    /// Number of the stream, as in [`ClipInfo::stream`](crate::ClipInfo::stream).
     pub stream: usize,
     /// When it happened.
     pub time: SystemTime,
-    /// The stream's state from then on.
-    pub state: State,
-    /// How often the stream had been connected, or read, before: no clip holds frames of two.
+    /// The state from then on.
+    pub state: StreamState,
+    /// Number of the connection of a live stream, from 0; 0 for an archive.
     pub epoch: u64,
     /// Why, in words, without credentials.
     pub reason: String,
@@ -23,27 +23,27 @@ pub struct Event {
 
 /// What a stream is doing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum State {
-    /// It is being opened, and has given no frame.
+pub enum StreamState {
+    /// It is being opened and has given no frame yet.
     Connecting,
-    /// Frames come.
+    /// It gives frames.
     Playing,
-    /// It is connected, and no frame came for too long.
+    /// It is connected, but gave no frame for too long.
     Stalled,
-    /// It is gone, and will be tried again.
+    /// It is lost and will be tried again.
     Waiting,
-    /// It was gone for as many attempts as it may.
+    /// It failed too many times in a row and is not tried again.
     GivenUp,
     /// It was read to its end.
     Ended,
     /// It cannot be read.
     Failed,
-    /// The run, or whoever removed the stream, stopped it.
+    /// The run, or a removal of the stream, stopped it.
     Stopped,
 }
 
-impl State {
-    /// As the tables have it: `given_up` and alike.
+impl StreamState {
+    /// The name in tables and metrics, for example `given_up`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
@@ -58,7 +58,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for StreamState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

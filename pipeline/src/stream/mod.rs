@@ -1,4 +1,13 @@
-//! The thread of one stream: reads its source, cuts clips and hands them out.
+//! Runs one stream on a thread of its own: opens its source, cuts clips and sends them.
+//!
+//! ```text
+//! archive   reads files to their end, and again if the stream loops
+//! live      stays connected to a camera
+//! backoff   how long to wait before the next attempt
+//! outlet    sends clips, and drops old ones when the channel is full
+//! reporter  publishes changes of state and the stream's totals
+//! event     what is published
+//! ```
 
 mod archive;
 mod backoff;
@@ -9,79 +18,108 @@ mod reporter;
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::{
-    ClipConfig, Config, Counts, Error, Outcome, Problem, StreamConfig,
-    clip::{Clip, Origin, Place, Sampler, Shown, camera_motion},
-    ingest::StreamEnd,
-    isolate::Door,
-    picture::{Scaler, View},
-    source::{self, Image, Item, Opening, Picture, Pictures, Tally},
+    ClipConfig, Config, Counts, Error, Problem, StreamConfig,
+    clip::{Clip, Cursor, FrameTime, Origin, Sampler, camera_motion},
+    isolate::{self, WorkerHandle},
+    picture::{PictureConfig, Scaler},
+    source::{
+        self, Image, Item, SideCounters, SideCounts, SourceContext, SourceFrame, SourceFrames,
+    },
     stop::Stop,
 };
 
-pub use event::{Event, State};
+pub use event::{StreamEvent, StreamState};
 
-pub(crate) use outlet::Outlet;
-pub(crate) use reporter::{Pulses, Reporter};
+pub(crate) use outlet::ClipSender;
+pub(crate) use reporter::{LatestCounts, Reporter};
 
 /// Problems that are kept for the report.
-const PROBLEMS: usize = 10;
+const MAX_PROBLEMS: usize = 10;
 
-/// What the thread needs to begin.
+/// What the thread of a stream needs to start.
 #[derive(Debug)]
-pub(crate) struct Task {
+pub(crate) struct StreamTask {
     idx: usize,
     seed: u64,
     config: StreamConfig,
     clip: ClipConfig,
     scaler: Scaler,
     stop: Stop,
-    door: Option<Arc<Door>>,
-    start: Start,
+    worker: Option<Arc<WorkerHandle>>,
+    start: StartPoint,
 }
 
-/// What a stream goes on from.
+/// How a stream came to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StreamEnd {
+    /// Its source was read to the end.
+    Ended,
+    /// The run, or a removal of the stream, stopped it.
+    Stopped,
+    /// It failed; the text says why and what to do.
+    Failed(String),
+}
+
+/// What the thread of a stream returns when it ends.
+#[derive(Debug)]
+pub(crate) struct ThreadReport {
+    pub(crate) end: StreamEnd,
+    pub(crate) counts: Counts,
+    /// New frames of clips that were cut and could not be sent.
+    pub(crate) unsent: u64,
+    pub(crate) problems: Vec<String>,
+}
+
+/// Where a stream starts or resumes.
 #[derive(Debug, Default)]
-pub(crate) struct Start {
-    /// Its totals.
+pub(crate) struct StartPoint {
+    /// The totals so far.
     pub(crate) counts: Counts,
     /// Where an archive is read from.
-    pub(crate) from: Arc<Place>,
-    /// Clips that were drawn before: they are cut again and left out.
+    pub(crate) from: Arc<Cursor>,
+    /// Clips that were already drawn: they are cut again and left out.
     pub(crate) drawn: u64,
-    /// Its totals if they cannot be cut again.
-    pub(crate) otherwise: Counts,
+    /// The totals to use if those clips cannot be cut again.
+    pub(crate) fallback_counts: Counts,
 }
 
-/// Why reading came to an end without an error.
+/// How reading ended without an error.
 #[derive(Debug, Eq, PartialEq)]
-enum End {
+enum ReadEnd {
     Exhausted,
     Stopped,
 }
 
+/// Scales the image of a frame.
+type Render<'a> = crate::clip::Render<'a, Box<dyn Image>>;
+
 /// A stream that is being read.
-struct Reader {
+struct StreamReader {
     idx: usize,
     seed: u64,
     config: Arc<StreamConfig>,
     clip: ClipConfig,
-    opening: Opening,
+    context: SourceContext,
     scaler: Scaler,
-    sampler: Sampler<Image>,
-    outlet: Outlet,
+    worker: Option<Arc<WorkerHandle>>,
+    sampler: Sampler<Box<dyn Image>>,
+    clips: ClipSender,
     reporter: Reporter,
     unsent: u64,
     problems: Vec<String>,
-    from: Arc<Place>,
+    from: Arc<Cursor>,
     drawn: u64,
-    otherwise: Counts,
-    /// The last crash of the decoder in this reading.
+    fallback_counts: Counts,
+    /// The last crash of the decoder in this epoch.
     crash: Option<Problem>,
     warned: bool,
 }
 
-impl Task {
+impl StreamTask {
     /// Reads `stream` as number `idx`, until `stop`.
     pub(crate) fn new(
         config: &Config,
@@ -89,104 +127,113 @@ impl Task {
         idx: usize,
         (seed, stop): (u64, Stop),
     ) -> Self {
-        let scaler = Scaler::new(config.size, View::new(config.fit, stream));
+        let scaler = Scaler::new(config.size, PictureConfig::new(config.fit, stream));
         let (config, clip) = (stream.clone(), config.clip.clone());
-        Self { idx, seed, config, clip, scaler, stop, door: None, start: Start::default() }
+        Self { idx, seed, config, clip, scaler, stop, worker: None, start: StartPoint::default() }
     }
 
-    /// Goes on from there.
-    pub(crate) fn from(self, start: Start) -> Self {
+    /// Starts there.
+    pub(crate) fn starting_at(self, start: StartPoint) -> Self {
         Self { start, ..self }
     }
 
-    /// Has a process of its own decode, if there is a way to one.
-    pub(crate) fn through(self, door: Option<Arc<Door>>) -> Self {
-        Self { door, ..self }
+    /// Decodes in a worker process, if there is one.
+    pub(crate) fn decoded_by(self, worker: Option<Arc<WorkerHandle>>) -> Self {
+        Self { worker, ..self }
     }
 
-    /// Follows the stream to its end, or until it is stopped.
-    pub(crate) fn follow(self, outlet: Outlet, reporter: Reporter) -> StreamEnd {
-        let mut reader = Reader::new(self, outlet, reporter);
+    /// Reads the stream to its end, or until it is stopped.
+    pub(crate) fn run(self, clips: ClipSender, reporter: Reporter) -> ThreadReport {
+        let mut reader = StreamReader::new(self, clips, reporter);
         let live = reader.config.is_live();
         let end = if live { reader.stay_connected() } else { reader.read_all() };
         let given_up = matches!(&end, Err(Error::Item { problem: Problem::GivenUp { .. }, .. }));
-        let outcome = match end {
-            Ok(End::Exhausted) => Outcome::Ended,
-            Ok(End::Stopped) => Outcome::Stopped,
+        let end = match end {
+            Ok(ReadEnd::Exhausted) => StreamEnd::Ended,
+            Ok(ReadEnd::Stopped) => StreamEnd::Stopped,
             Err(error) => {
                 tracing::error!("{error}");
-                Outcome::Failed(error.to_string())
+                StreamEnd::Failed(error.to_string())
             }
         };
-        let (state, reason) = match &outcome {
-            Outcome::Ended => (State::Ended, "read to its end"),
-            Outcome::Stopped => (State::Stopped, "stopped"),
-            Outcome::Failed(_) if given_up => (State::GivenUp, ""),
-            Outcome::Failed(_) => (State::Failed, ""),
+        let (state, reason) = match &end {
+            StreamEnd::Ended => (StreamState::Ended, "read to its end"),
+            StreamEnd::Stopped => (StreamState::Stopped, "stopped"),
+            StreamEnd::Failed(_) if given_up => (StreamState::GivenUp, ""),
+            StreamEnd::Failed(_) => (StreamState::Failed, ""),
         };
-        let reason = if let Outcome::Failed(why) = &outcome { why } else { reason };
+        let reason = if let StreamEnd::Failed(why) = &end { why } else { reason };
         let counts = reader.counts();
         if live {
-            reader.reporter.pulse(counts);
+            reader.reporter.publish_counts(counts);
         }
-        reader.reporter.last(state, reason, counts);
-        StreamEnd { outcome, counts, unsent: reader.unsent, problems: reader.problems }
+        reader.reporter.report_last(state, reason, counts);
+        ThreadReport { end, counts, unsent: reader.unsent, problems: reader.problems }
     }
 }
 
-impl Reader {
-    fn new(task: Task, outlet: Outlet, reporter: Reporter) -> Self {
-        let Task { idx, seed, config, clip, scaler, stop, door, start } = task;
-        let Start { counts, from, drawn, otherwise } = start;
+impl StreamReader {
+    fn new(task: StreamTask, clips: ClipSender, reporter: Reporter) -> Self {
+        let StreamTask { idx, seed, config, clip, scaler, stop, worker, start } = task;
+        let StartPoint { counts, from, drawn, fallback_counts } = start;
         let config = Arc::new(config);
-        let (stream, tally) = (config.clone(), Arc::new(Tally::of(&counts)));
+        let (stream, side_counters) =
+            (config.clone(), Arc::new(SideCounters::starting_at(beside(&counts))));
         let mut sampler = Sampler::new(clip.clone(), idx);
         sampler.counts = counts;
-        let opening = Opening { stream, clip: clip.clone(), stop, tally, door };
+        let context = SourceContext { stream, clip: clip.clone(), stop, side_counters };
         Self {
             idx,
             seed,
             config,
             sampler,
             clip,
-            opening,
+            context,
+            worker,
             scaler,
-            outlet,
+            clips,
             reporter,
             unsent: 0,
             problems: Vec::new(),
             from,
             drawn,
-            otherwise,
+            fallback_counts,
             crash: None,
             warned: false,
         }
     }
 
-    /// The stream's totals, with what was counted beside its pictures.
+    /// The stream's totals, including what was counted beside its frames.
     fn counts(&mut self) -> Counts {
-        self.opening.tally.write(&mut self.sampler.counts);
+        let SideCounts { dropped_backlog, skipped_gop, abandoned_pipelines } =
+            self.context.side_counters.totals();
+        let counts = self.sampler.counts;
+        self.sampler.counts =
+            Counts { dropped_backlog, skipped_gop, abandoned_pipelines, ..counts };
         self.sampler.counts
     }
 
-    fn read_item(&mut self, item: &Item, origin: Origin) -> Result<End, Problem> {
+    fn read_item(&mut self, item: &Item, origin: Origin) -> Result<ReadEnd, Problem> {
         let label = origin.item.clone();
-        let pictures = source::open(item, &self.opening)?;
+        let frames = match &self.worker {
+            Some(worker) if !item.is_drawn() => isolate::open(item, &self.context, worker)?,
+            _ => source::open(item, &self.context)?,
+        };
         self.sampler.begin(origin);
-        let end = self.cut(pictures, &label);
-        // Whatever ended the file, the picture that waits for its successor is counted.
+        let end = self.cut(frames, &label);
+        // Whatever ended the item, the frame that waits for its successor is counted.
         self.sampler.abandon();
         end
     }
 
-    fn cut(&mut self, pictures: Pictures, label: &Arc<str>) -> Result<End, Problem> {
+    fn cut(&mut self, frames: SourceFrames, label: &Arc<str>) -> Result<ReadEnd, Problem> {
         let mut failure = None;
-        for picture in pictures {
-            match picture {
-                Ok(picture) => {
+        for frame in frames {
+            match frame {
+                Ok(frame) => {
                     self.note_frame();
-                    if self.take(picture)? == End::Stopped {
-                        return Ok(End::Stopped);
+                    if self.take(frame)? == ReadEnd::Stopped {
+                        return Ok(ReadEnd::Stopped);
                     }
                 }
                 // What came before the end is good.
@@ -199,37 +246,37 @@ impl Reader {
                 }
             }
         }
-        if self.opening.stop.is_set() {
-            return Ok(End::Stopped);
+        if self.context.stop.is_set() {
+            return Ok(ReadEnd::Stopped);
         }
         let Self { sampler, scaler, .. } = self;
-        let render = &mut |image: &Image| image.pixels(scaler);
+        let render: Render<'_> = &mut |image| image.pixels(scaler);
         let clips = match &failure {
-            Some(_) if self.config.is_live() => sampler.lose(render)?,
+            Some(_) if self.config.is_live() => sampler.end_lost(render)?,
             _ => sampler.end(render)?,
         };
         let end = self.send(clips);
         failure.map_or(Ok(end), Err)
     }
 
-    /// Cuts with one more picture, and hands out the clips that are complete.
-    fn take(&mut self, picture: Picture) -> Result<End, Problem> {
+    /// Takes one more frame, and sends the clips that are complete.
+    fn take(&mut self, frame: SourceFrame) -> Result<ReadEnd, Problem> {
         let Self { sampler, scaler, .. } = self;
-        let Picture { time, discontinuity, captured, begins, image } = picture;
-        let render = &mut |image: &Image| image.pixels(scaler);
-        let mut clips = begins.map_or(Ok(Vec::new()), |it| sampler.turn(it, render))?;
-        clips.extend(sampler.push(Shown { time, discontinuity, captured }, image, render)?);
+        let SourceFrame { time, discontinuity, captured, run_start, image } = frame;
+        let render: Render<'_> = &mut |image| image.pixels(scaler);
+        let mut clips = run_start.map_or(Ok(Vec::new()), |it| sampler.start_run(it, render))?;
+        clips.extend(sampler.push(FrameTime { time, discontinuity, captured }, image, render)?);
         let end = self.send(clips);
         self.warn_if_too_slow();
-        if self.config.is_live() && self.reporter.is_due() {
+        if self.config.is_live() && self.reporter.counts_due() {
             let counts = self.counts();
-            self.reporter.pulse(counts);
+            self.reporter.publish_counts(counts);
         }
         Ok(end)
     }
 
-    fn send(&mut self, clips: Vec<Clip>) -> End {
-        let mut end = End::Exhausted;
+    fn send(&mut self, clips: Vec<Clip>) -> ReadEnd {
+        let mut end = ReadEnd::Exhausted;
         for mut clip in clips {
             if clip.info.number < self.drawn {
                 continue;
@@ -237,12 +284,12 @@ impl Reader {
             if self.clip.camera_motion {
                 clip.motion = Some(camera_motion::estimate(&clip.frames, self.scaler.size()));
             }
-            let owned = clip.info.owned;
-            if end == End::Exhausted && self.outlet.send(clip, &mut self.sampler.counts) {
+            let new_frames = clip.info.new_frames;
+            if end == ReadEnd::Exhausted && self.clips.send(clip, &mut self.sampler.counts) {
                 continue;
             }
-            self.unsent += owned;
-            end = End::Stopped;
+            self.unsent += new_frames;
+            end = ReadEnd::Stopped;
         }
         end
     }
@@ -250,16 +297,16 @@ impl Reader {
     /// Logs a problem that does not end the stream, and keeps it for the report.
     fn report(&mut self, label: &str, problem: &Problem) {
         self.sampler.counts.errors += 1;
-        self.keep(format!("{label}: {problem}"));
+        self.keep_problem(format!("{label}: {problem}"));
     }
 
-    fn keep(&mut self, text: String) {
-        // A looped archive meets the same problem in every reading.
+    fn keep_problem(&mut self, text: String) {
+        // A looped archive meets the same problem in every epoch.
         if self.problems.contains(&text) {
             return;
         }
         tracing::warn!("stream {:?}: {text}", self.config.name);
-        if self.problems.len() < PROBLEMS {
+        if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(text);
         }
     }
@@ -270,25 +317,36 @@ impl Reader {
         }
         self.warned = true;
         let (gap, interval) = (self.sampler.gap(), self.clip.interval);
-        self.keep(format!(
+        self.keep_problem(format!(
             "too slow: its frames are {gap:.3} s apart and clip.interval is {interval} s, so \
              that few or no clips can be cut"
         ));
     }
 
     fn no_clip(&self) -> Error {
-        let Counts { still, cut, light, uneven, discontinuity, .. } = self.sampler.counts;
-        if still + cut + light > uneven + discontinuity {
-            return Error::NothingKept { stream: self.config.name.clone(), still, cut, light };
+        let counts = self.sampler.counts;
+        let dropped = counts.r#static + counts.scene_cut + counts.light_change;
+        if dropped > counts.irregular + counts.discontinuity {
+            return Error::AllClipsDropped {
+                stream: self.config.name.clone(),
+                no_motion: counts.r#static,
+                scene_cut: counts.scene_cut,
+                light_change: counts.light_change,
+            };
         }
         Error::NoClip {
             stream: self.config.name.clone(),
             frames: self.clip.frames,
             interval: self.clip.interval,
             span: self.clip.span_seconds(),
-            longest: self.sampler.longest(),
+            longest: self.sampler.longest_run(),
             gap: self.sampler.gap(),
             decoded: self.sampler.counts.decoded,
         }
     }
+}
+
+fn beside(counts: &Counts) -> SideCounts {
+    let Counts { dropped_backlog, skipped_gop, abandoned_pipelines, .. } = *counts;
+    SideCounts { dropped_backlog, skipped_gop, abandoned_pipelines }
 }

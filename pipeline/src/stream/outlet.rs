@@ -1,4 +1,4 @@
-//! Where a stream's clips go, and what happens when nobody takes them.
+//! Sends a stream's clips, and chooses what happens when the channel is full.
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
@@ -6,14 +6,14 @@ use crate::{Counts, WhenFull, clip::Clip, stop::Stop};
 
 /// The sending end of a stream's clips.
 #[derive(Debug)]
-pub(crate) struct Outlet {
+pub(crate) struct ClipSender {
     clips: Sender<Clip>,
-    /// The other end, where the oldest clip is taken out to make room.
+    /// The receiving end, to drop the oldest clip when the channel is full.
     waiting: Option<Receiver<Clip>>,
     stop: Stop,
 }
 
-impl Outlet {
+impl ClipSender {
     pub(crate) fn new(
         clips: Sender<Clip>,
         waiting: &Receiver<Clip>,
@@ -24,7 +24,7 @@ impl Outlet {
         Self { clips, waiting, stop }
     }
 
-    /// Hands out a clip; false when the stream was stopped first. The frames of a clip that is
+    /// Sends a clip. Returns false when the stream was stopped first. The frames of a clip that is
     /// dropped for it are counted in `counts`.
     pub(crate) fn send(&self, clip: Clip, counts: &mut Counts) -> bool {
         let Some(waiting) = &self.waiting else {
@@ -39,7 +39,7 @@ impl Outlet {
                 return false;
             }
             if let Ok(oldest) = waiting.try_recv() {
-                counts.dropped += oldest.info.owned;
+                counts.dropped += oldest.info.new_frames;
             }
             clip = again;
         }

@@ -1,20 +1,20 @@
-//! What the thread of a stream says while it runs: each change of state, and its totals.
+//! Publishes what the thread of a stream does: each change of state, and its totals.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 
-use crate::{Counts, Event, State, stop::Stop};
+use crate::{Counts, StreamEvent, StreamState, stop::Stop};
 
-/// How often a live stream's totals are told.
-const PULSE: Duration = Duration::from_secs(1);
+/// How often a live stream publishes its totals.
+const COUNTS_EVERY: Duration = Duration::from_secs(1);
 
-/// The telling end.
+/// The publishing end.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     stream: usize,
-    events: Sender<Event>,
-    pulses: Pulses,
+    events: Sender<StreamEvent>,
+    latest_counts: LatestCounts,
     stop: Stop,
     epoch: u64,
     connecting: Instant,
@@ -24,27 +24,27 @@ pub(crate) struct Reporter {
 
 /// A channel of one that always holds the newest totals.
 #[derive(Debug)]
-pub(crate) struct Pulses {
+pub(crate) struct LatestCounts {
     sender: Sender<Counts>,
     receiver: Receiver<Counts>,
 }
 
-impl Pulses {
+impl LatestCounts {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = bounded(1);
         Self { sender, receiver }
     }
 
-    /// The end that reads them.
+    /// The reading end.
     pub(crate) fn receiver(&self) -> Receiver<Counts> {
         self.receiver.clone()
     }
 
-    /// Replaces what was not read.
-    fn put(&self, counts: Counts) {
+    /// Replaces totals that were not read.
+    fn replace(&self, counts: Counts) {
         let mut counts = counts;
         while let Err(TrySendError::Full(again)) = self.sender.try_send(counts) {
-            // Old totals are worth nothing.
+            // Old totals are of no use.
             let _ = self.receiver.try_recv();
             counts = again;
         }
@@ -52,13 +52,27 @@ impl Pulses {
 }
 
 impl Reporter {
-    pub(crate) fn new(stream: usize, events: Sender<Event>, pulses: Pulses, stop: Stop) -> Self {
+    pub(crate) fn new(
+        stream: usize,
+        events: Sender<StreamEvent>,
+        latest_counts: LatestCounts,
+        stop: Stop,
+    ) -> Self {
         let now = Instant::now();
-        Self { stream, events, pulses, stop, epoch: 0, connecting: now, playing: None, due: now }
+        Self {
+            stream,
+            events,
+            latest_counts,
+            stop,
+            epoch: 0,
+            connecting: now,
+            playing: None,
+            due: now,
+        }
     }
 
     /// Numbers connections from `epoch` on.
-    pub(crate) fn from(self, epoch: u64) -> Self {
+    pub(crate) fn starting_at(self, epoch: u64) -> Self {
         Self { epoch, ..self }
     }
 
@@ -75,22 +89,22 @@ impl Reporter {
         self.connecting = now;
     }
 
-    /// Says that the first frame of a connection came; returns how long it took.
-    pub(crate) fn begin_epoch(&mut self) -> Duration {
+    /// Notes the first frame of a connection. Returns how long it took.
+    pub(crate) fn first_frame(&mut self) -> Duration {
         self.playing = Some(Instant::now());
         self.connecting.elapsed()
     }
 
-    /// Says that the connection is gone; returns how long it gave frames, if it did.
-    pub(crate) fn end_of_epoch(&mut self) -> Option<Duration> {
+    /// Notes that the connection is lost. Returns how long it gave frames, if it did.
+    pub(crate) fn connection_lost(&mut self) -> Option<Duration> {
         let played = self.playing.take()?.elapsed();
         self.epoch += 1;
         Some(played)
     }
 
-    /// Tells a change of state. Waits while a thousand wait already: this stream's events are
-    /// worth more than its frames are.
-    pub(crate) fn tell(&mut self, state: State, reason: &str, counts: Counts) {
+    /// Publishes a change of state. Waits while a thousand events wait already: for this stream,
+    /// events matter more than frames.
+    pub(crate) fn report(&mut self, state: StreamState, reason: &str, counts: Counts) {
         let event = self.event(state, reason, counts);
         select! {
             send(self.events, event) -> _ => {}
@@ -98,24 +112,24 @@ impl Reporter {
         }
     }
 
-    /// Tells the last state, after which there is none. Nobody may listen any more.
-    pub(crate) fn last(&mut self, state: State, reason: &str, counts: Counts) {
+    /// Publishes the last state. The receiver may be gone already.
+    pub(crate) fn report_last(&mut self, state: StreamState, reason: &str, counts: Counts) {
         let _ = self.events.try_send(self.event(state, reason, counts));
     }
 
-    /// Whether the totals should be told again.
-    pub(crate) fn is_due(&self) -> bool {
-        self.playing.is_some() && self.due.elapsed() >= PULSE
+    /// Whether the totals are due.
+    pub(crate) fn counts_due(&self) -> bool {
+        self.playing.is_some() && self.due.elapsed() >= COUNTS_EVERY
     }
 
-    pub(crate) fn pulse(&mut self, counts: Counts) {
+    pub(crate) fn publish_counts(&mut self, counts: Counts) {
         self.due = Instant::now();
-        self.pulses.put(counts);
+        self.latest_counts.replace(counts);
     }
 
-    fn event(&self, state: State, reason: &str, counts: Counts) -> Event {
+    fn event(&self, state: StreamState, reason: &str, counts: Counts) -> StreamEvent {
         let time = SystemTime::now();
         let (stream, epoch, reason) = (self.stream, self.epoch, reason.to_owned());
-        Event { stream, time, state, epoch, reason, counts }
+        StreamEvent { stream, time, state, epoch, reason, counts }
     }
 }

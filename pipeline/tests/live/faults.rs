@@ -1,8 +1,8 @@
 //! A camera that dies, freezes, changes or refuses, and what its stream does.
 
 use cameras::{Camera, Options, media, mute};
-use pipeline::State::{Connecting, GivenUp, Playing, Stalled, Stopped, Waiting};
-use pipeline::{Outcome, Protocol};
+use pipeline::StreamState::{Connecting, GivenUp, Playing, Stalled, Stopped, Waiting};
+use pipeline::{Protocol, StreamEnd};
 
 use crate::watch::{Watch, camera, config, folder, h264};
 
@@ -21,7 +21,7 @@ fn a_camera_that_is_killed_comes_back() {
     assert_eq!(watch.states(0), seen, "{watch:?}");
     let report = watch.finish().remove(0);
     assert_eq!((report.counts.reconnects, report.counts.stalls), (1, 0), "{report:?}");
-    assert!(report.counts.errors >= 1 && report.outcome == Outcome::Stopped, "{report:?}");
+    assert!(report.counts.errors >= 1 && report.end == StreamEnd::Stopped, "{report:?}");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_camera_that_wants_a_password_is_asked_again_without_telling_it() {
 fn a_server_that_accepts_and_never_answers_is_tried_again() {
     let silent = mute();
     let mut door = camera("door", &silent.url());
-    door.retry.connect = 0.5;
+    door.retry.connect_timeout = 0.5;
     let mut watch = Watch::over(&config(vec![door]));
     watch.until("three attempts", |it| {
         it.events.iter().filter(|it| it.state == Waiting).count() >= 3
@@ -92,7 +92,7 @@ fn a_server_that_accepts_and_never_answers_is_tried_again() {
 fn a_stream_is_given_up_only_when_told_to() {
     let mut door = Camera::start(&Options::playing(&h264()));
     let mut told = camera("told", door.url());
-    told.retry.attempts = 2;
+    told.retry.max_attempts = 2;
     let mut watch = Watch::over(&config(vec![told, camera("steady", door.url())]));
     watch.until_clips(0, 0, 2);
     watch.until_clips(1, 0, 2);
@@ -103,7 +103,7 @@ fn a_stream_is_given_up_only_when_told_to() {
     watch.until_clips(1, 1, 2);
     assert!(!watch.states(1).contains(&GivenUp), "{watch:?}");
     let reports = watch.finish();
-    assert!(matches!(reports[0].outcome, Outcome::Failed(_)), "{reports:?}");
+    assert!(matches!(reports[0].end, StreamEnd::Failed(_)), "{reports:?}");
 }
 
 #[test]
@@ -132,5 +132,5 @@ fn a_stream_that_is_removed_stops_and_one_that_is_added_plays() {
     watch.until_clips(1, 0, before + 3);
     assert_eq!(watch.ingest.names(), ["one", "other"]);
     let reports = watch.finish();
-    assert!(reports.iter().all(|it| it.outcome == Outcome::Stopped), "{reports:?}");
+    assert!(reports.iter().all(|it| it.end == StreamEnd::Stopped), "{reports:?}");
 }

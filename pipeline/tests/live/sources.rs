@@ -10,7 +10,7 @@ use std::{
 
 use cameras::{Camera, Options, media};
 use gstreamer::{self as gst, prelude::*};
-use pipeline::{Clock, Outcome, Protocol, State};
+use pipeline::{Clock, Protocol, StreamEnd, StreamState};
 
 use crate::watch::{Watch, camera, config, folder, h264};
 
@@ -40,14 +40,14 @@ fn capture_times_are_of_arrival_until_the_camera_reports_its_own() {
     let door = Camera::start(&Options::playing(&h264()));
     let mut watch = Watch::over(&config(vec![camera("door", door.url())]));
     watch.until("a time of the camera", |it| {
-        it.clips.iter().any(|it| it.0.captured.is_some_and(|it| it.by == Clock::Camera))
+        it.clips.iter().any(|it| it.0.captured.is_some_and(|it| it.clock == Clock::Camera))
     });
     let now = SystemTime::now();
     let first = watch.clips[0].0.captured.unwrap();
-    assert_eq!(first.by, Clock::Arrival);
+    assert_eq!(first.clock, Clock::Arrival);
     let last = watch.clips.last().unwrap().0.captured.unwrap();
     let age = now.duration_since(last.time).unwrap();
-    assert!(age < Duration::from_secs(5), "captured {age:?} ago, by {:?}", last.by);
+    assert!(age < Duration::from_secs(5), "captured {age:?} ago, by {:?}", last.clock);
     watch.finish();
 }
 
@@ -72,7 +72,7 @@ fn a_transport_stream_over_udp() {
     watch.until_clips(0, 0, 5);
     sender.set_state(gst::State::Null).unwrap();
     // Datagrams have no connection: silence is all that tells.
-    watch.until_state(0, State::Stalled, 0);
+    watch.until_state(0, StreamState::Stalled, 0);
     let again = broadcast(port);
     watch.until_clips(0, 1, 2);
     again.set_state(gst::State::Null).unwrap();
@@ -94,7 +94,7 @@ fn serve(folder: &Path) -> String {
             let name = line.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
             let (status, body) = match std::fs::read(folder.join(name)) {
                 Ok(body) => ("200 OK", body),
-                Err(_) => ("404 Not Found", Vec::new()),
+                Err(_) => ("404 Not MediaInfo", Vec::new()),
             };
             let head = format!(
                 "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -132,10 +132,10 @@ fn a_playlist_over_http_and_one_that_is_missing() {
     let missing = camera("missing", &format!("{http}/none.m3u8"));
     let mut watch = Watch::over(&config(vec![list, missing]));
     watch.until_clips(0, 0, 10);
-    watch.until_state(1, State::Waiting, 0);
+    watch.until_state(1, StreamState::Waiting, 0);
     // A playlist that states its length is finished at its end, and not tried again.
-    watch.until_state(0, State::Ended, 0);
+    watch.until_state(0, StreamState::Ended, 0);
     let reports = watch.finish();
-    assert_eq!(reports[0].outcome, Outcome::Ended, "{reports:?}");
+    assert_eq!(reports[0].end, StreamEnd::Ended, "{reports:?}");
     assert_eq!(reports[0].counts.decoded, 150, "{reports:?}");
 }

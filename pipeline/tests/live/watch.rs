@@ -9,8 +9,8 @@ use std::{
 use cameras::media;
 use crossbeam_channel::{after, select};
 use pipeline::{
-    BatchConfig, ClipConfig, ClipInfo, Config, Event, Ingest, Retry, SourceConfig, State,
-    StreamConfig, StreamReport, start,
+    BatchConfig, ClipConfig, ClipInfo, Config, Ingest, Retry, SourceConfig, StreamConfig,
+    StreamEvent, StreamReport, StreamState, start,
 };
 use tempfile::TempDir;
 
@@ -32,7 +32,8 @@ pub(crate) fn h264() -> PathBuf {
 pub(crate) fn camera(name: &str, url: &str) -> StreamConfig {
     let mut stream = StreamConfig::new(name, SourceConfig::Uri(url.to_owned().into()));
     stream.latency = 0.05;
-    stream.retry = Retry { stall: 1.0, connect: 5.0, longest: 0.5, ..Retry::default() };
+    stream.retry =
+        Retry { stall_timeout: 1.0, connect_timeout: 5.0, max_delay: 0.5, ..Retry::default() };
     stream
 }
 
@@ -44,7 +45,7 @@ pub(crate) fn config(stream: Vec<StreamConfig>) -> Config {
 /// Streams that run, and all that they gave.
 pub(crate) struct Watch {
     pub(crate) ingest: Ingest,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<StreamEvent>,
     pub(crate) clips: Vec<(ClipInfo, Vec<f64>)>,
 }
 
@@ -85,7 +86,7 @@ impl Watch {
         self.until("some time", |_| Instant::now() >= until);
     }
 
-    pub(crate) fn until_state(&mut self, stream: usize, state: State, epoch: u64) {
+    pub(crate) fn until_state(&mut self, stream: usize, state: StreamState, epoch: u64) {
         let what = format!("stream {stream} {state} in epoch {epoch}");
         self.until(&what, |it| {
             it.events.iter().any(|it| it.stream == stream && it.state == state && it.epoch == epoch)
@@ -96,16 +97,16 @@ impl Watch {
     pub(crate) fn until_clips(&mut self, stream: usize, epoch: u64, clips: usize) {
         let what = format!("{clips} clips of stream {stream} in epoch {epoch}");
         self.until(&what, |it| {
-            it.clips.iter().filter(|it| it.0.stream == stream && it.0.pass == epoch).count()
+            it.clips.iter().filter(|it| it.0.stream == stream && it.0.epoch == epoch).count()
                 >= clips
         });
     }
 
     /// The states of a stream, in order, a repeated attempt to connect once.
-    pub(crate) fn states(&self, stream: usize) -> Vec<State> {
+    pub(crate) fn states(&self, stream: usize) -> Vec<StreamState> {
         let of_stream = self.events.iter().filter(|it| it.stream == stream);
-        let mut states: Vec<State> = of_stream.map(|it| it.state).collect();
-        let pair = [State::Waiting, State::Connecting];
+        let mut states: Vec<StreamState> = of_stream.map(|it| it.state).collect();
+        let pair = [StreamState::Waiting, StreamState::Connecting];
         let mut idx = 0;
         while idx + 4 <= states.len() {
             if states[idx..idx + 2] == pair && states[idx + 2..idx + 4] == pair {
@@ -118,7 +119,7 @@ impl Watch {
     }
 
     /// Why a stream last came into a state.
-    pub(crate) fn reason(&self, stream: usize, state: State) -> &str {
+    pub(crate) fn reason(&self, stream: usize, state: StreamState) -> &str {
         let mut events = self.events.iter().rev();
         let event = events.find(|it| it.stream == stream && it.state == state);
         &event.unwrap_or_else(|| panic!("{state} was not seen: {self:?}")).reason
@@ -145,7 +146,7 @@ impl Watch {
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{} clips", self.clips.len())?;
-        for Event { stream, state, epoch, reason, counts, .. } in &self.events {
+        for StreamEvent { stream, state, epoch, reason, counts, .. } in &self.events {
             writeln!(f, "{stream} epoch {epoch} {state}: {reason} ({} decoded)", counts.decoded)?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::{fs, net::TcpListener, path::Path, time::Duration};
 
-use pipeline::{Outcome, SourceConfig, StreamConfig, StreamReport, probe};
+use pipeline::{SourceConfig, StreamConfig, StreamEnd, StreamReport, probe};
 
 use crate::media::{ball, config, files, h264, make, stream, train};
 
@@ -11,7 +11,7 @@ fn failure(stream: StreamConfig) -> String {
     let found = probe(&stream, Duration::from_secs(5)).pop().unwrap();
     let probed = found.unwrap_err().to_string();
     let report = read(stream);
-    let Outcome::Failed(text) = report.outcome else { panic!("{report:?}") };
+    let StreamEnd::Failed(text) = report.end else { panic!("{report:?}") };
     assert_eq!(probed, text);
     text
 }
@@ -83,9 +83,9 @@ fn an_mp4_that_was_never_finished() {
 
 /// What a live stream says that is given up at its first failure.
 fn tried_once(mut stream: StreamConfig) -> String {
-    stream.retry.attempts = 1;
+    stream.retry.max_attempts = 1;
     let report = read(stream);
-    let Outcome::Failed(text) = report.outcome else { panic!("{report:?}") };
+    let StreamEnd::Failed(text) = report.end else { panic!("{report:?}") };
     text
 }
 
@@ -106,8 +106,11 @@ fn a_server_that_says_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("rtsp://{}/cam", listener.local_addr().unwrap());
     let mut bad = stream("bad", SourceConfig::Uri(uri.into()));
-    bad.retry.connect = 0.5;
-    assert_says(&tried_once(bad), &["given up after 1", "no frame in 0.5 s", "retry.connect"]);
+    bad.retry.connect_timeout = 0.5;
+    assert_says(
+        &tried_once(bad),
+        &["given up after 1", "no frame in 0.5 s", "retry.connect_timeout"],
+    );
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn a_truncated_mkv_is_reported_and_its_clips_stay() {
 }
 
 fn assert_truncated(report: &StreamReport) {
-    assert_eq!((&report.outcome, report.counts.errors), (&Outcome::Ended, 1), "{report:?}");
+    assert_eq!((&report.end, report.counts.errors), (&StreamEnd::Ended, 1), "{report:?}");
     assert!(report.counts.clips >= 2 && report.counts.decoded < 140, "{report:?}");
     let [problem] = &report.problems[..] else { panic!("{report:?}") };
     assert!(problem.contains("of 6.00 s: truncated?"), "{problem}");

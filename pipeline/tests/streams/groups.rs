@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::PathBuf};
 
-use pipeline::{Batch, ClipConfig, Outcome, Sample, StreamReport};
+use pipeline::{Batch, ClipConfig, Sample, StreamEnd, StreamReport};
 
 use crate::media::{config, files, make, real, train};
 
@@ -21,7 +21,7 @@ fn read(path: &str, clip: ClipConfig, sample: Sample) -> (Vec<Batch>, StreamRepo
     config.stream[0].sample = sample;
     let (batches, mut reports) = train(&config, 0, usize::MAX);
     let report = reports.remove(0);
-    assert_eq!(report.outcome, Outcome::Ended, "{report:?}");
+    assert_eq!(report.end, StreamEnd::Ended, "{report:?}");
     assert!(report.problems.is_empty() && report.counts.errors == 0, "{report:?}");
     (batches, report)
 }
@@ -54,7 +54,7 @@ fn assert_prefixes_are_exact(path: &str, group: usize, frames: usize) {
         let hop = group as f64 * 0.04;
         let clip = ClipConfig { hop, ..clip };
         let (dense, _) = read(path, clip.clone(), Sample::Dense);
-        let (batches, report) = read(path, clip, Sample::KeyframePairs);
+        let (batches, report) = read(path, clip, Sample::GopStart);
         // Dense clips with a hop of a group are anchored at keys, as the file begins with one.
         assert_eq!(starts(&batches), starts(&dense), "{path}");
         for (batch, dense) in batches.iter().zip(&dense) {
@@ -65,9 +65,9 @@ fn assert_prefixes_are_exact(path: &str, group: usize, frames: usize) {
         }
         let counts = report.counts;
         assert_eq!(counts.clips as usize, frames / group, "{path}: {counts:?}");
-        assert_eq!(counts.decoded + counts.unneeded, frames as u64, "{path}: {counts:?}");
-        assert!(counts.unneeded > frames as u64 / 2, "{path}: {counts:?}");
-        let broken = (counts.discontinuity, counts.uneven, counts.unfinished);
+        assert_eq!(counts.decoded + counts.skipped_gop, frames as u64, "{path}: {counts:?}");
+        assert!(counts.skipped_gop > frames as u64 / 2, "{path}: {counts:?}");
+        let broken = (counts.discontinuity, counts.irregular, counts.unfinished);
         assert_eq!(broken, (0, 0, 0), "{path}: {counts:?}");
     }
 }
@@ -118,8 +118,8 @@ fn prefixes_of_vp8_are_exact() {
 fn assert_is_dense(path: PathBuf, clip: ClipConfig, frames: u64) {
     let path = path.to_str().unwrap();
     let (dense, _) = read(path, clip.clone(), Sample::Dense);
-    let (batches, report) = read(path, clip, Sample::KeyframePairs);
-    assert_eq!((report.counts.decoded, report.counts.unneeded), (frames, 0), "{path}");
+    let (batches, report) = read(path, clip, Sample::GopStart);
+    assert_eq!((report.counts.decoded, report.counts.skipped_gop), (frames, 0), "{path}");
     assert!(!dense.is_empty(), "{path}");
     assert_eq!(starts(&batches), starts(&dense), "{path}");
     assert!(batches.iter().zip(&dense).all(|(a, b)| a.pixels == b.pixels), "{path}");
@@ -186,7 +186,7 @@ fn real_videos_give_pictures_of_a_full_decode() {
         let path = real(name);
         let all = pictures(&path, gap);
         let clip = ClipConfig::new(2, gap * 2.0);
-        let (batches, report) = read(&path, clip, Sample::KeyframePairs);
+        let (batches, report) = read(&path, clip, Sample::GopStart);
         assert!(!batches.is_empty(), "{name}");
         for batch in &batches {
             for (time, pixels) in batch.times.iter().zip(batch.pixels.chunks(32 * 32 * 3)) {
@@ -194,7 +194,7 @@ fn real_videos_give_pictures_of_a_full_decode() {
             }
         }
         let counts = report.counts;
-        assert_eq!(counts.decoded + counts.unneeded, all.len() as u64, "{name}: {counts:?}");
+        assert_eq!(counts.decoded + counts.skipped_gop, all.len() as u64, "{name}: {counts:?}");
     }
 }
 
@@ -205,12 +205,12 @@ fn a_loop_begins_its_clips_at_the_same_keys_again() {
     let launch = format!("{} ! {encoder} ! h264parse ! mp4mux ! OUT", moving(200));
     let path = make(&launch, &folder.path().join("loop.mp4"));
     let mut config = config(vec![files("it", path)]);
-    config.stream[0].sample = Sample::KeyframePairs;
+    config.stream[0].sample = Sample::GopStart;
     config.stream[0].repeat = true;
     let (batches, reports) = train(&config, 0, 40);
     // The first group is decoded whole, and its clips begin where the loop's phase says.
     for batch in batches.iter().filter(|it| it.times[0] >= 2.0) {
         assert_eq!(micros(batch.times[0]) % 2_000_000, 0, "{:?}", batch.times);
     }
-    assert!(reports[0].counts.passes > 2 && reports[0].counts.unneeded > 200, "{reports:?}");
+    assert!(reports[0].counts.epochs > 2 && reports[0].counts.skipped_gop > 200, "{reports:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pipeline::{Batch, BatchConfig, ClipConfig, Config, Outcome, SourceConfig, Synthetic, start};
+use pipeline::{Batch, BatchConfig, ClipConfig, Config, SourceConfig, StreamEnd, Synthetic, start};
 
 use crate::media::{config, stream, train};
 
@@ -36,7 +36,7 @@ fn order(batches: &[Batch]) -> Vec<(usize, u64, u64, Vec<u64>)> {
     let clips = batches.iter().flat_map(|it| it.clips.iter().zip(it.times.chunks(it.shape[1])));
     clips
         .map(|(it, times)| {
-            (it.stream, it.number, it.pass, times.iter().map(|it| it.to_bits()).collect())
+            (it.stream, it.number, it.epoch, times.iter().map(|it| it.to_bits()).collect())
         })
         .collect()
 }
@@ -49,7 +49,7 @@ fn the_seed_alone_decides_the_order() {
     let (delayed, _) = train(&three(slow, true), 7, 60);
     assert_eq!(order(&plain), order(&delayed));
     assert!(plain.iter().zip(&delayed).all(|(a, b)| a.pixels == b.pixels));
-    assert!(plain.iter().flat_map(|it| &it.clips).any(|it| it.pass > 1), "more than one reading");
+    assert!(plain.iter().flat_map(|it| &it.clips).any(|it| it.epoch > 1), "more than one reading");
     let (other, _) = train(&three([none; 3], true), 8, 60);
     assert_ne!(order(&plain), order(&other));
 }
@@ -58,8 +58,8 @@ fn the_seed_alone_decides_the_order() {
 fn later_readings_give_other_frames() {
     let (batches, _) = train(&three([&[]; 3], true), 1, 150);
     let clips = || batches.iter().flat_map(|it| it.clips.iter().zip(it.times.chunks(3)));
-    let starts = |pass| -> HashSet<u64> {
-        let of_pass = clips().filter(|it| it.0.stream == 2 && it.0.pass == pass);
+    let starts = |epoch| -> HashSet<u64> {
+        let of_pass = clips().filter(|it| it.0.stream == 2 && it.0.epoch == epoch);
         of_pass.map(|it| (it.1[0] * 1000.0).round() as u64).collect()
     };
     assert!(starts(0).contains(&0), "the first reading begins with the first frame");
@@ -97,8 +97,8 @@ fn finite_streams_give_every_clip_once() {
     assert_eq!((clips.len(), cut), (116, 117));
     let unique: HashSet<_> = clips.iter().map(|it| (it.stream, it.number)).collect();
     assert_eq!(unique.len(), clips.len());
-    assert!(reports.iter().all(|it| it.outcome == Outcome::Ended && it.counts.passes == 1));
-    assert!(reports.iter().map(|it| it.untrained).sum::<u64>() > 0);
+    assert!(reports.iter().all(|it| it.end == StreamEnd::Ended && it.counts.epochs == 1));
+    assert!(reports.iter().map(|it| it.counts.untrained).sum::<u64>() > 0);
 }
 
 #[test]
@@ -126,15 +126,15 @@ fn stopping_early_balances_with_overlapping_clips() {
             // Every other batch is taken and thrown away.
             if idx % 2 == 0 {
                 ingest.trained(&batch);
-                trained += batch.clips.iter().map(|it| it.owned).sum::<u64>();
+                trained += batch.clips.iter().map(|it| it.new_frames).sum::<u64>();
             }
         }
-        assert_eq!(ingest.snapshot().iter().map(|it| it.1).sum::<u64>(), trained);
+        assert_eq!(ingest.snapshot().iter().map(|it| it.trained).sum::<u64>(), trained);
         let reports = ingest.finish();
-        assert_eq!(reports.iter().map(|it| it.trained).sum::<u64>(), trained);
+        assert_eq!(reports.iter().map(|it| it.counts.trained).sum::<u64>(), trained);
         for report in reports {
             assert!(report.is_balanced(), "{report:?}");
-            assert_eq!(report.outcome, Outcome::Stopped);
+            assert_eq!(report.end, StreamEnd::Stopped);
         }
     }
 }

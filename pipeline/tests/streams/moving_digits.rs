@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fs, time::Duration};
 
-use pipeline::{Config, MovingDigits, Outcome, SourceConfig, probe, start};
+use pipeline::{Config, MovingDigits, SourceConfig, StreamEnd, probe, start};
 
 use crate::media::{config, stream, train};
 
@@ -31,9 +31,12 @@ fn every_sequence_is_exactly_one_clip() {
             }
         }
         let report = &reports[0];
-        assert_eq!((report.trained, report.counts.decoded, report.counts.clips), (540, 540, 60));
-        assert_eq!((report.counts.skipped(), report.untrained), (0, 0), "{report:?}");
-        assert_eq!(report.outcome, Outcome::Ended);
+        assert_eq!(
+            (report.counts.trained, report.counts.decoded, report.counts.clips),
+            (540, 540, 60)
+        );
+        assert_eq!((report.counts.skipped(), report.counts.untrained), (0, 0), "{report:?}");
+        assert_eq!(report.end, StreamEnd::Ended);
     }
 }
 
@@ -57,8 +60,8 @@ fn every_reading_of_a_loop_gives_the_same_clips() {
     let mut config = digits(&source);
     config.stream[0].repeat = true;
     let (batches, reports) = train(&config, 7, 20);
-    let passes: Vec<_> = batches.iter().map(|it| it.clips[0].pass).collect();
-    assert_eq!(passes, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
+    let epochs: Vec<_> = batches.iter().map(|it| it.clips[0].epoch).collect();
+    assert_eq!(epochs, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
     assert!((0..15).all(|it| batches[it].pixels == batches[it + 5].pixels));
     assert_eq!(reports[0].counts.skipped(), reports[0].counts.unfinished, "{reports:?}");
 }
@@ -73,8 +76,8 @@ fn stopping_in_the_middle_balances() {
             ingest.trained(&batch);
         }
         let report = ingest.finish().remove(0);
-        assert!(report.is_balanced() && report.outcome == Outcome::Stopped, "{report:?}");
-        assert_eq!(report.trained, 9 * taken);
+        assert!(report.is_balanced() && report.end == StreamEnd::Stopped, "{report:?}");
+        assert_eq!(report.counts.trained, 9 * taken);
     }
 }
 
@@ -94,7 +97,7 @@ fn a_bad_file_of_digits_fails_the_stream() {
     let source = MovingDigits { digits: Some(path), ..MovingDigits::default() };
     let config = digits(&source);
     let (_, reports) = train(&config, 0, 1);
-    let Outcome::Failed(text) = &reports[0].outcome else { panic!("{reports:?}") };
+    let StreamEnd::Failed(text) = &reports[0].end else { panic!("{reports:?}") };
     assert!(text.starts_with("stream \"digits\": moving-digits: "), "{text}");
     assert!(text.contains("d.csv:1: has 3 columns"), "{text}");
     let probed = probe(&config.stream[0], Duration::from_secs(1)).remove(0).unwrap_err();

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use pipeline::{
-    Batch, Config, Ingest, MovingDigits, Packed, Sample, SourceConfig, Standing, StreamConfig,
-    StreamReport, resume, start,
+    Batch, Config, Ingest, MovingDigits, ResumeState, Sample, SavedState, SourceConfig,
+    StreamConfig, StreamReport, resume, start,
 };
 
 use crate::media::{config, h264, make, stream};
@@ -28,7 +28,7 @@ fn streams(folder: &Path) -> Vec<StreamConfig> {
         stream("digits", SourceConfig::MovingDigits(digits)),
     ];
     all[1].weight = 2.5;
-    all[2].sample = Sample::KeyframePairs;
+    all[2].sample = Sample::GopStart;
     all
 }
 
@@ -65,10 +65,10 @@ fn train(ingest: &mut Ingest, count: Option<usize>) -> Vec<String> {
 }
 
 /// Through a text and bytes, as a file would hold them.
-fn written_down(standing: &Standing, size: [usize; 2]) -> Standing {
-    let (packed, pictures) = standing.pack();
-    let text = serde_json::to_string(&packed).unwrap();
-    serde_json::from_str::<Packed>(&text).unwrap().unpack(&pictures.concat(), size).unwrap()
+fn written_down(resume_state: &ResumeState, size: [usize; 2]) -> ResumeState {
+    let (saved, pictures) = resume_state.save();
+    let text = serde_json::to_string(&saved).unwrap();
+    serde_json::from_str::<SavedState>(&text).unwrap().restore(&pictures.concat(), size).unwrap()
 }
 
 /// All but the problems, which are said anew when they are met anew.
@@ -88,9 +88,9 @@ fn finite_archives_go_on_bit_for_bit_and_end_with_the_same_ledger() {
     for stop in [1, 2, wanted.len() / 3, wanted.len() / 2, wanted.len() - 1, wanted.len()] {
         let mut first = start(&config, 5).unwrap();
         assert_eq!(train(&mut first, Some(stop)), wanted[..stop]);
-        let standing = written_down(&first.standing(), config.size);
+        let resume_state = written_down(&first.resume_state(), config.size);
         drop(first);
-        let mut second = resume(&config, 5, standing).unwrap();
+        let mut second = resume(&config, 5, resume_state).unwrap();
         let rest = train(&mut second, None);
         assert_eq!(rest.len(), wanted.len() - stop, "after {stop}");
         assert!(rest == wanted[stop..], "other batches after {stop}");
@@ -104,13 +104,13 @@ fn looped_archives_go_on_bit_for_bit_again_and_again() {
     let config = of(streams(folder.path()), true, 1);
     let mut whole = start(&config, 9).unwrap();
     let wanted = train(&mut whole, Some(160));
-    assert!(wanted.iter().any(|it| it.contains("pass: 1")), "more than one reading");
-    let mut standing = Standing::default();
+    assert!(wanted.iter().any(|it| it.contains("epoch: 1")), "more than one reading");
+    let mut resume_state = ResumeState::default();
     for stops in [0, 37, 38, 90, 160].windows(2) {
-        let mut ingest = resume(&config, 9, standing).unwrap();
+        let mut ingest = resume(&config, 9, resume_state).unwrap();
         let seen = train(&mut ingest, Some(stops[1] - stops[0]));
         assert!(seen == wanted[stops[0]..stops[1]], "other batches after {}", stops[0]);
-        standing = written_down(&ingest.standing(), config.size);
+        resume_state = written_down(&ingest.resume_state(), config.size);
         assert!(ingest.finish().iter().all(StreamReport::is_balanced));
     }
 }
@@ -121,11 +121,11 @@ fn a_stream_that_is_gone_leaves_the_pool_and_a_new_one_joins() {
     let mut config = of(streams(folder.path()), true, 0);
     let mut first = start(&config, 3).unwrap();
     train(&mut first, Some(20));
-    let standing = first.standing();
+    let resume_state = first.resume_state();
     config.stream.remove(0);
     config.stream.push(StreamConfig::new("new", config.stream[0].source.clone()));
     config.stream[3].repeat = true;
-    let mut second = resume(&config, 3, standing).unwrap();
+    let mut second = resume(&config, 3, resume_state).unwrap();
     let mut streams = std::collections::BTreeSet::new();
     for _ in 0..40 {
         let batch = second.batches().recv().unwrap();
@@ -155,9 +155,9 @@ fn of_two_streams_of_one_name_the_last_goes_on() {
         clips += of_it(&batch);
         first.trained(&batch);
     }
-    let standing = first.standing();
+    let resume_state = first.resume_state();
     drop(first);
-    let mut second = resume(&config, 3, standing).unwrap();
+    let mut second = resume(&config, 3, resume_state).unwrap();
     train(&mut second, Some(20));
     let report = second.finish().remove(0);
     assert!(report.is_balanced(), "{report:?}");
@@ -171,10 +171,10 @@ fn a_file_that_is_gone_is_said_and_costs_no_clip_of_others() {
     let mut first = start(&config, 3).unwrap();
     let batch = first.batches().recv().unwrap();
     first.trained(&batch);
-    let standing = first.standing();
+    let resume_state = first.resume_state();
     drop(first);
     std::fs::remove_file(folder.path().join("b.mp4")).unwrap();
-    let mut second = resume(&config, 3, standing).unwrap();
+    let mut second = resume(&config, 3, resume_state).unwrap();
     train(&mut second, Some(20));
     let report = second.finish().remove(0);
     assert!(report.problems.iter().any(|it| it.contains("b.mp4 is gone")), "{report:?}");

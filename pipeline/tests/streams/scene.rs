@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, path::Path};
 
 use gstreamer::prelude::*;
 use pipeline::{
-    Batch, BatchConfig, ClipConfig, Config, Counts, Outcome, SourceConfig, StreamConfig, Synthetic,
+    Batch, BatchConfig, ClipConfig, Config, Counts, SourceConfig, StreamConfig, StreamEnd,
+    Synthetic,
 };
 
 use crate::media::{at_each_frame, files, h264, make, make_with, real, stream, train};
@@ -206,7 +207,7 @@ fn lightning_lamps_and_infrared_are_never_crossed() {
         config.clip.cut_threshold = 0.0;
         let (batches, blind) = all(&config);
         let every = numbers(&batches);
-        assert!(every.len() > 90 && blind.light == 0, "{name}: {blind:?}");
+        assert!(every.len() > 90 && blind.light_change == 0, "{name}: {blind:?}");
         config.clip = watched;
         for cut_threshold in [0.0, 0.25] {
             config.clip.cut_threshold = cut_threshold;
@@ -219,7 +220,7 @@ fn lightning_lamps_and_infrared_are_never_crossed() {
             // With a clip at every frame only the flash itself is in none.
             let lost = changes.len() as u64 - 1;
             let light = if name == "glare.mp4" && cut_threshold > 0.0 { 0 } else { lost };
-            assert_eq!((counts.light, counts.cut), (light, lost - light), "{name}");
+            assert_eq!((counts.light_change, counts.scene_cut), (light, lost - light), "{name}");
         }
     }
 }
@@ -235,7 +236,7 @@ fn exposure_that_drifts_is_not_a_change_of_light() {
     let mut config = watching(lit(folder.path(), "drift.mp4", drift));
     config.clip.interval = 0.5;
     let (_, counts) = all(&config);
-    assert_eq!((counts.light, counts.cut), (0, 0), "{counts:?}");
+    assert_eq!((counts.light_change, counts.scene_cut), (0, 0), "{counts:?}");
 }
 
 #[test]
@@ -245,7 +246,11 @@ fn real_scenes_have_no_change_of_light() {
             let mut config = watching(files(name, real(name)));
             config.clip.interval = interval;
             let (_, counts) = all(&config);
-            assert_eq!((counts.light, counts.cut), (0, 0), "{name} {interval}: {counts:?}");
+            assert_eq!(
+                (counts.light_change, counts.scene_cut),
+                (0, 0),
+                "{name} {interval}: {counts:?}"
+            );
         }
     }
 }
@@ -268,7 +273,7 @@ fn clips_in_which_nothing_moves_are_dropped() {
         config.clip = ClipConfig { hop, ..ClipConfig::new(4, interval) };
         let (every, counts) = all(&config);
         let unfinished = counts.unfinished;
-        assert_eq!(counts.still, 0);
+        assert_eq!(counts.r#static, 0);
         let lively: Vec<_> = every.iter().filter(|it| liveliest(it) >= 0.01).collect();
         assert!(lively.len() < every.len(), "{} of {}", lively.len(), every.len());
         config.clip.skip_static = 0.01;
@@ -281,8 +286,8 @@ fn clips_in_which_nothing_moves_are_dropped() {
         // The last few are also in clips that the end broke off, and are counted with those.
         let late = counts.unfinished - unfinished;
         assert!(late < 4, "{counts:?}");
-        assert_eq!(counts.still + late, every.difference(&kept).count() as u64, "{counts:?}");
-        assert!(counts.still > 10, "{counts:?}");
+        assert_eq!(counts.r#static + late, every.difference(&kept).count() as u64, "{counts:?}");
+        assert!(counts.r#static > 10, "{counts:?}");
     }
 }
 
@@ -294,7 +299,7 @@ fn an_archive_in_which_nothing_moves_says_so() {
     let mut config = config([32, 32], files("still", path));
     config.clip.skip_static = 0.02;
     let reports = train(&config, 0, usize::MAX).1;
-    let Outcome::Failed(why) = &reports[0].outcome else { panic!("{reports:?}") };
+    let StreamEnd::Failed(why) = &reports[0].end else { panic!("{reports:?}") };
     assert!(
         why.contains("nothing moves in 10 frames") && why.contains("clip.skip_static"),
         "{why}"

@@ -1,16 +1,16 @@
-//! Grey pictures, and the same in smaller and smaller.
+//! Grey images and image pyramids.
 
-/// Side of the smallest picture of a pyramid, in pixels.
+/// Side of the smallest image of a pyramid, in pixels.
 const COARSEST: usize = 24;
 
-/// Light of 0 to 255, row by row; a point `[x, y]` is in pixels from the middle of the first.
+/// Brightness of 0 to 255, row by row. A point `[x, y]` is in pixels from the middle of the first.
 #[derive(Clone, Debug)]
 pub(super) struct Grey {
     size: [usize; 2],
     values: Vec<f32>,
 }
 
-/// A picture and its halves, each half as high and wide as the one before it.
+/// An image and its reductions, each half as high and wide as the one before.
 #[derive(Clone, Debug)]
 pub(super) struct Pyramid(Vec<Grey>);
 
@@ -32,12 +32,12 @@ impl Grey {
         self.size[1]
     }
 
-    /// Light of a pixel.
+    /// Brightness of a pixel.
     pub(super) fn pixel(&self, column: usize, row: usize) -> f32 {
         self.values[row * self.size[1] + column]
     }
 
-    /// Light at a point, linear between pixels; beyond the edge it is that of the edge.
+    /// Brightness at a point, by linear interpolation. Outside of the image it is that of the edge.
     pub(super) fn at(&self, [x, y]: [f32; 2]) -> f32 {
         let inside = |it: f32, count: usize| {
             let it = it.clamp(0.0, (count - 1) as f32);
@@ -54,7 +54,7 @@ impl Grey {
         top + down * (bottom - top)
     }
 
-    /// Whether a point lies in the picture.
+    /// Whether a point lies in the image.
     pub(super) fn contains(&self, [x, y]: [f32; 2]) -> bool {
         let inside = |it: f32, count: usize| (0.0..=(count - 1) as f32).contains(&it);
         inside(x, self.width()) && inside(y, self.height())

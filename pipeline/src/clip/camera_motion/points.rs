@@ -1,4 +1,4 @@
-//! Points that can be found again: the one with the most texture in each cell of a grid.
+//! Points that can be tracked: the one with the most texture in each cell of a grid.
 
 use super::{grey::Grey, track::RADIUS};
 
@@ -8,14 +8,14 @@ const CELLS: usize = 14;
 /// Side of the smallest cell, in pixels.
 const SMALLEST_CELL: usize = 4;
 
-/// Pixels to each side of a point over which its texture is taken.
+/// Half the side of the window over which texture is measured, in pixels.
 const REACH: usize = 2;
 
-/// Least texture: the mean square, in levels of grey a pixel, of the gradient along the
-/// direction in which it is weakest. Less is flat, or an edge that slides along itself.
+/// Least texture: the mean squared gradient along its weakest direction, in grey levels per pixel.
+/// With less, a point is flat, or lies on an edge and slides along it.
 const TEXTURE: f32 = 0.1;
 
-/// At most one point a cell, away from the edges of the picture.
+/// At most one point per cell, away from the edges of the frame.
 pub(super) fn textured(image: &Grey) -> Vec<[f32; 2]> {
     let (width, height) = (image.width(), image.height());
     let margin = RADIUS + 1;
@@ -40,7 +40,7 @@ pub(super) fn textured(image: &Grey) -> Vec<[f32; 2]> {
     points
 }
 
-/// How light changes to the right and down at each pixel; zero along the edges.
+/// Gradient to the right and down at each pixel; zero along the edges.
 struct Gradients {
     width: usize,
     values: Vec<[f32; 2]>,

@@ -1,27 +1,27 @@
-//! The turn, scale and shift that most points agree on.
+//! The rotation, scale and shift that most points agree on.
 
 use rand::{Rng, RngExt};
 
-/// Where a point was and where it is, in pixels from the middle of the picture.
-pub(super) type Pair = [[f64; 2]; 2];
+/// Where a point was and where it is, in pixels from the middle of the frame.
+pub(super) type PointPair = [[f64; 2]; 2];
 
-/// Motions that are tried. With a quarter of the points in the scene, 1 of 16 is drawn from them
-/// alone, and all fail in 3 of 10^6 cases.
+/// Number of motions that are tried. If a quarter of the points belong to the scene, both points of
+/// a trial do in 1 of 16 cases, and all trials fail in 3 of 10^6.
 const TRIALS: usize = 200;
 
-/// A point agrees with a motion that ends no farther from it, in pixels.
+/// A point agrees with a motion that moves it to within this distance, in pixels.
 const TOLERANCE: f64 = 0.75;
 
 /// Points that must agree.
-const LEAST: usize = 8;
+const MIN_POINTS: usize = 8;
 
-/// Share of the points that must agree. Points that were lost agree with a random motion in about
-/// 3 of 100 cases: the tolerance's share of the area in which they are sought.
-const SHARE: f64 = 0.25;
+/// Share of the points that must agree. Lost points agree with a random motion in about 3 of 100
+/// cases: the tolerance's share of the area in which they are searched.
+const MIN_SHARE: f64 = 0.25;
 
-/// How far, as a share of the shorter side, the agreeing points must lie from their middle (root
-/// of the mean square): a small patch cannot tell a turn from a shift.
-const SPREAD: f64 = 0.1;
+/// How far the agreeing points must be spread (root mean square distance from their middle, as a
+/// share of the shorter side). A small patch cannot tell a rotation from a shift.
+const MIN_SPREAD: f64 = 0.1;
 
 /// `p` becomes `[[a, -b], [b, a]] p + shift`.
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +31,17 @@ pub(super) struct Similarity {
     shift: [f64; 2],
 }
 
-/// Fits the motion that most pairs agree on: random pairs propose, the least error, cut off at
-/// the tolerance, wins (Torr and Zisserman, 2000), and all that agree are then fitted together.
+/// Fits the motion that most pairs agree on (MSAC: Torr and Zisserman, 2000). Random pairs propose
+/// motions, the one with the least error, cut off at the tolerance, wins, and all pairs that agree
+/// are fitted together.
 ///
-/// None when too few agree. `side` is the picture's shorter one, in pixels.
-pub(super) fn consensus(pairs: &[Pair], side: f64, random: &mut impl Rng) -> Option<Similarity> {
-    if pairs.len() < LEAST {
+/// None when too few agree. `side` is the shorter side of the frame, in pixels.
+pub(super) fn consensus(
+    pairs: &[PointPair],
+    side: f64,
+    random: &mut impl Rng,
+) -> Option<Similarity> {
+    if pairs.len() < MIN_POINTS {
         return None;
     }
     let mut best = (f64::MAX, None);
@@ -49,21 +54,21 @@ pub(super) fn consensus(pairs: &[Pair], side: f64, random: &mut impl Rng) -> Opt
         }
     }
     let mut found = best.1?;
-    let agreeing = |it: &Similarity| -> Vec<Pair> {
+    let agreeing = |it: &Similarity| -> Vec<PointPair> {
         pairs.iter().filter(|pair| it.error(pair) <= TOLERANCE * TOLERANCE).copied().collect()
     };
-    // Fitted to more points, the motion agrees with more points.
+    // A motion that is fitted to more points agrees with more points.
     for _ in 0..3 {
         found = Similarity::fit(&agreeing(&found))?;
     }
     let agree = agreeing(&found);
-    let enough = agree.len() >= LEAST && agree.len() as f64 >= SHARE * pairs.len() as f64;
-    (enough && spread(&agree) >= SPREAD * side).then_some(found)
+    let enough = agree.len() >= MIN_POINTS && agree.len() as f64 >= MIN_SHARE * pairs.len() as f64;
+    (enough && spread(&agree) >= MIN_SPREAD * side).then_some(found)
 }
 
 impl Similarity {
-    /// Least squares. None for points that are all in one place.
-    pub(super) fn fit(pairs: &[Pair]) -> Option<Self> {
+    /// Least squares. None when all points are in one place.
+    pub(super) fn fit(pairs: &[PointPair]) -> Option<Self> {
         let [from, to] = [0, 1].map(|it| middle(pairs.iter().map(|pair| pair[it])));
         let (mut size, mut a, mut b) = (0.0, 0.0, 0.0);
         for [p, q] in pairs {
@@ -85,12 +90,12 @@ impl Similarity {
         [a * x - b * y + shift[0], b * x + a * y + shift[1]]
     }
 
-    /// What the middle of the picture moves by, in pixels.
+    /// Shift of the middle of the frame, in pixels.
     pub(super) fn shift(&self) -> [f64; 2] {
         self.shift
     }
 
-    /// Radians, clockwise where `y` runs down.
+    /// Rotation in radians, clockwise where `y` runs down.
     pub(super) fn angle(&self) -> f64 {
         self.b.atan2(self.a)
     }
@@ -99,8 +104,8 @@ impl Similarity {
         self.a.hypot(self.b)
     }
 
-    /// Square of the distance, in pixels, between where it ends and where the point is.
-    fn error(&self, [from, to]: &Pair) -> f64 {
+    /// Squared distance, in pixels, between the moved point and the tracked one.
+    fn error(&self, [from, to]: &PointPair) -> f64 {
         let [x, y] = self.apply(*from);
         (x - to[0]).powi(2) + (y - to[1]).powi(2)
     }
@@ -111,7 +116,7 @@ fn middle(points: impl Iterator<Item = [f64; 2]> + Clone) -> [f64; 2] {
     [0, 1].map(|axis| points.clone().map(|it| it[axis]).sum::<f64>() / count)
 }
 
-fn spread(pairs: &[Pair]) -> f64 {
+fn spread(pairs: &[PointPair]) -> f64 {
     let points = pairs.iter().map(|it| it[0]);
     let [x, y] = middle(points.clone());
     let squares = points.map(|it| (it[0] - x).powi(2) + (it[1] - y).powi(2)).sum::<f64>();

@@ -1,18 +1,17 @@
-//! Where a point of one frame is in the next: Lucas and Kanade, from coarse to fine.
+//! Tracks points from one frame to the next (Lucas and Kanade, 1981), from coarse to fine.
 
 use super::grey::{Grey, Pyramid};
 
-/// Pixels to each side of a point that must look alike in both frames.
+/// Half the side of the patch that is compared, in pixels.
 pub(super) const RADIUS: usize = 4;
 
-/// Steps after which a level is left as it is.
+/// Most steps on one level of the pyramid.
 const STEPS: usize = 12;
 
-/// A step shorter than this, in pixels, is the last.
+/// The search ends at a step shorter than this, in pixels.
 const ENOUGH: f32 = 0.01;
 
-/// Where the surroundings of a point are in the next frame. None where it leaves the picture, or
-/// is lost.
+/// Where a point of `before` is in `after`. None when it leaves the frame or is lost.
 pub(super) fn track(before: &Pyramid, after: &Pyramid, point: [f32; 2]) -> Option<[f32; 2]> {
     let mut shift = [0.0; 2];
     let levels = before.levels().iter().zip(after.levels()).enumerate().rev();
@@ -23,7 +22,7 @@ pub(super) fn track(before: &Pyramid, after: &Pyramid, point: [f32; 2]) -> Optio
         let start = shift.map(|it: f32| it * 2.0);
         shift = match Patch::of(before, at).moved(after, start) {
             Some(found) => found,
-            // Flat when seen from afar: a finer level may know more.
+            // The patch is flat on this level, but may have texture on a finer one.
             None if level > 0 => start,
             None => return None,
         };
@@ -32,11 +31,11 @@ pub(super) fn track(before: &Pyramid, after: &Pyramid, point: [f32; 2]) -> Optio
     after.finest().contains(found).then_some(found)
 }
 
-/// The surroundings of a point.
+/// The patch around a point.
 struct Patch {
-    /// Points, light there, and how light changes to the right and down.
+    /// Points, their brightness, and its gradient to the right and down.
     samples: Vec<([f32; 2], f32, [f32; 2])>,
-    /// Sums of the squares and the product of the changes: `xx, xy, yy`.
+    /// The structure tensor: sums of squares and the product of the gradients, `xx, xy, yy`.
     tensor: [f32; 3],
 }
 
@@ -59,8 +58,8 @@ impl Patch {
         Self { samples, tensor }
     }
 
-    /// How far it moved, sought from `start` on. None where there is no texture to tell, and
-    /// where the search runs away.
+    /// How far it moved, searched from `start`. None when it has too little texture, or the search
+    /// diverges.
     fn moved(&self, image: &Grey, start: [f32; 2]) -> Option<[f32; 2]> {
         let [xx, xy, yy] = self.tensor;
         let determinant = xx * yy - xy * xy;

@@ -3,258 +3,257 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Captured, Clip, ClipInfo, Frame, Place,
-    gaps::Gaps,
+    CaptureTime, Clip, ClipInfo, Cursor, Frame,
+    gaps::FrameGaps,
     grid::{Grid, Match, Reach},
-    window::Window,
+    open_clips::OpenClips,
 };
-use crate::{ClipConfig, Counts, Problem, clip::Reason, source::Begin};
+use crate::{ClipConfig, Counts, FrameOutcome, Problem, source::RunStart};
 
 /// A gap of more than this many intervals breaks the stream.
-const BREAK: f64 = 4.0;
+const MAX_GAP: f64 = 4.0;
 
-/// Scales a picture.
+/// Scales an image.
 pub(crate) type Render<'a, I> = &'a mut dyn FnMut(&I) -> Result<Arc<[u8]>, Problem>;
 
-/// Cuts a stream of pictures `I` into clips, and counts every picture that is in none.
+/// Cuts a stream of frames with images `I` into clips, and counts every frame that is in none.
 ///
-/// In each unbroken run of pictures, clip `k` starts at `first + phase + k * hop`, and its
-/// frames are those nearest to `start + j * interval`. A picture's fate is known when the next
-/// one arrives, so exactly one is held, unscaled; it is scaled only when a clip wants it.
+/// In each unbroken run of frames, clip `k` starts at `first + phase + k * hop`, and its frames are
+/// those nearest to `start + j * interval`. The outcome of a frame is known only when the next one
+/// arrives, so one frame is held, unscaled. It is scaled only if a clip needs it.
 #[derive(Debug)]
 pub(crate) struct Sampler<I> {
     config: ClipConfig,
     stream: usize,
     origin: Origin,
     pub(crate) counts: Counts,
-    held: Option<(Shown, I)>,
-    gaps: Gaps,
+    held: Option<(FrameTime, I)>,
+    gaps: FrameGaps,
     grid: Grid,
-    window: Window,
+    open_clips: OpenClips,
     run_start: f64,
-    longest: f64,
+    longest_run: f64,
     mode: Mode,
 }
 
-/// How many clips the next run gives.
+/// How many clips a run gives.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mode {
     /// One after the other.
     Dense,
-    /// One, from its first picture on: it is a prefix of a group of pictures.
-    One,
-    /// None: the prefix had its run, and what follows a break in it starts at no key frame.
-    Begun,
+    /// One, from the first frame on: the run is a GOP prefix.
+    OneClip,
+    /// None until the next keyframe: the prefix gave its clip, or was broken.
+    NoClip,
 }
 
-/// When a picture is shown, and what is known beside that.
+/// When a frame is shown, and what else is known of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shown {
+pub(crate) struct FrameTime {
     /// Stream time in seconds.
     pub(crate) time: f64,
-    /// It does not continue the picture before it.
+    /// It does not continue the frame before it.
     pub(crate) discontinuity: bool,
-    pub(crate) captured: Option<Captured>,
+    pub(crate) captured: Option<CaptureTime>,
 }
 
-/// Which reading of which file is being cut.
+/// Which epoch of which item is cut.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) item: Arc<str>,
-    pub(crate) pass: u64,
+    pub(crate) epoch: u64,
     /// Seconds between the first frame and the first clip.
     pub(crate) phase: f64,
-    /// Where that reading begins.
-    pub(crate) place: Arc<Place>,
+    /// The beginning of the item.
+    pub(crate) cursor: Arc<Cursor>,
 }
 
 impl<I> Sampler<I> {
     pub(crate) fn new(config: ClipConfig, stream: usize) -> Self {
         let grid = Grid::new(0.0, config.hop_seconds());
-        let window = Window::new(&config);
+        let open_clips = OpenClips::new(&config);
         Self {
             config,
             stream,
-            origin: Origin { item: "".into(), pass: 0, phase: 0.0, place: Arc::default() },
+            origin: Origin { item: "".into(), epoch: 0, phase: 0.0, cursor: Arc::default() },
             counts: Counts::default(),
             held: None,
-            gaps: Gaps::default(),
+            gaps: FrameGaps::default(),
             grid,
-            window,
+            open_clips,
             run_start: 0.0,
-            longest: 0.0,
+            longest_run: 0.0,
             mode: Mode::Dense,
         }
     }
 
     /// Seconds of the longest run without a discontinuity.
-    pub(crate) fn longest(&self) -> f64 {
-        self.longest
+    pub(crate) fn longest_run(&self) -> f64 {
+        self.longest_run
     }
 
-    /// Typical gap between frames, in seconds; 0 when unknown.
+    /// Median gap between frames, in seconds; 0 when unknown.
     pub(crate) fn gap(&self) -> f64 {
-        self.gaps.typical()
+        self.gaps.median()
     }
 
-    /// Whether the frames lie too far apart for the interval.
+    /// Whether the frames are too far apart for the interval.
     pub(crate) fn is_too_slow(&self) -> bool {
-        self.gaps.is_settled() && self.gaps.typical() > 1.05 * self.config.interval
+        self.gaps.is_settled() && self.gaps.median() > 1.05 * self.config.interval
     }
 
-    /// Starts on another file or reading; the one before must have been ended.
+    /// Starts on another file or epoch. The one before must have been ended.
     pub(crate) fn begin(&mut self, origin: Origin) {
         debug_assert!(self.held.is_none());
         self.origin = origin;
-        self.gaps = Gaps::default();
+        self.gaps = FrameGaps::default();
         self.mode = Mode::Dense;
     }
 
-    /// Ends the run without a fault, because the next picture begins another. The time between
-    /// them is no gap of the stream.
+    /// Ends the run because the next frame starts another. The time between the two is not a gap of
+    /// the stream.
     ///
     /// # Errors
     /// As [`Sampler::end`].
-    pub(crate) fn turn(
+    pub(crate) fn start_run(
         &mut self,
-        begin: Begin,
+        start: RunStart,
         render: Render<'_, I>,
     ) -> Result<Vec<Clip>, Problem> {
-        self.mode = match begin {
-            Begin::Prefix => Mode::One,
-            Begin::Dense => Mode::Dense,
+        self.mode = match start {
+            RunStart::GopPrefix => Mode::OneClip,
+            RunStart::Dense => Mode::Dense,
         };
         self.end(render)
     }
 
-    /// Takes the next picture, and returns the clips that the one before it completes.
+    /// Takes the next frame, and returns the clips that the frame before it completes.
     ///
     /// # Errors
-    /// What `render` says; the picture before is then counted as unfinished.
+    /// The error of `render`; the frame before is then counted as unfinished.
     pub(crate) fn push(
         &mut self,
-        shown: Shown,
+        frame: FrameTime,
         image: I,
         render: Render<'_, I>,
     ) -> Result<Vec<Clip>, Problem> {
         self.counts.decoded += 1;
-        let Shown { time, discontinuity, .. } = shown;
+        let FrameTime { time, discontinuity, .. } = frame;
         let gap = self.held.as_ref().map(|it| time - it.0.time);
         if gap == Some(0.0) && !discontinuity {
-            // Some files repeat a frame; no clip may hold the same moment twice.
+            // Some files repeat a frame. No clip may hold the same moment twice.
             self.counts.off_grid += 1;
             return Ok(Vec::new());
         }
         if let Some(gap) = gap.filter(|&it| it > 0.0 && !discontinuity) {
             self.gaps.push(gap);
         }
-        let far = BREAK * self.config.interval;
+        let far = MAX_GAP * self.config.interval;
         let continues = gap.filter(|it| !discontinuity && (0.0..=far).contains(it));
         let clips = match continues {
-            Some(gap) => self.settle(time - gap / 2.0 - self.beyond(gap), render),
-            None => self.settle_last(render),
+            Some(gap) => self.decide(time - gap / 2.0 - self.reach_correction(gap), render),
+            None => self.decide_last(render),
         };
         if continues.is_none() {
-            self.window.clear(Reason::Discontinuity, &mut self.counts);
+            self.open_clips.clear(FrameOutcome::Discontinuity, &mut self.counts);
             self.run_start = time;
             self.grid = self.grid_from(time);
         }
-        self.longest = self.longest.max(time - self.run_start);
-        self.held = Some((shown, image));
+        self.longest_run = self.longest_run.max(time - self.run_start);
+        self.held = Some((frame, image));
         clips
     }
 
-    /// Ends the file: settles the last picture and drops the clips that it left incomplete.
+    /// Ends the file: decides on the last frame and drops incomplete clips.
     ///
     /// # Errors
-    /// What `render` says; every picture is counted nevertheless.
+    /// The error of `render`; every frame is counted nevertheless.
     pub(crate) fn end(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
-        let clips = self.settle_last(render);
-        self.window.clear(Reason::Unfinished, &mut self.counts);
+        let clips = self.decide_last(render);
+        self.open_clips.clear(FrameOutcome::Unfinished, &mut self.counts);
         clips
     }
 
-    /// Ends because the source went away: settles the last picture and drops the clips that it
-    /// left incomplete.
+    /// Ends because the source was lost: decides on the last frame and drops incomplete clips.
     ///
     /// # Errors
-    /// What `render` says; every picture is counted nevertheless.
-    pub(crate) fn lose(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
-        let clips = self.settle_last(render);
-        self.window.clear(Reason::Discontinuity, &mut self.counts);
+    /// The error of `render`; every frame is counted nevertheless.
+    pub(crate) fn end_lost(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
+        let clips = self.decide_last(render);
+        self.open_clips.clear(FrameOutcome::Discontinuity, &mut self.counts);
         clips
     }
 
-    /// Ends without another clip, because nobody wants one.
+    /// Ends without another clip, because none is needed.
     pub(crate) fn abandon(&mut self) {
         self.counts.unfinished += u64::from(self.held.take().is_some());
-        self.window.clear(Reason::Unfinished, &mut self.counts);
+        self.open_clips.clear(FrameOutcome::Unfinished, &mut self.counts);
     }
 
-    /// How much less than half of `gap` a picture reaches: beyond the needed end of a prefix
-    /// pictures are missing that the stream has.
-    fn beyond(&self, gap: f64) -> f64 {
+    /// Seconds by which the reach of a frame is less than half of `gap`. After the end of a GOP
+    /// prefix, frames are missing that the stream has.
+    fn reach_correction(&self, gap: f64) -> f64 {
         let dense = self.mode == Mode::Dense;
-        if dense { 0.0 } else { (gap - self.gaps.typical()).max(0.0) / 2.0 }
+        if dense { 0.0 } else { (gap - self.gaps.median()).max(0.0) / 2.0 }
     }
 
     fn grid_from(&mut self, time: f64) -> Grid {
         let hop = self.config.hop_seconds();
         match self.mode {
             Mode::Dense => Grid::new(time + self.origin.phase, hop),
-            Mode::One => {
-                self.mode = Mode::Begun;
+            Mode::OneClip => {
+                self.mode = Mode::NoClip;
                 Grid::new(time, hop).limited(1)
             }
-            Mode::Begun => Grid::new(time, hop).limited(0),
+            Mode::NoClip => Grid::new(time, hop).limited(0),
         }
     }
 
-    fn settle_last(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
-        let Some((shown, _)) = &self.held else { return Ok(Vec::new()) };
-        self.settle(shown.time + self.gaps.typical() / 2.0, render)
+    fn decide_last(&mut self, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
+        let Some((frame, _)) = &self.held else { return Ok(Vec::new()) };
+        self.decide(frame.time + self.gaps.median() / 2.0, render)
     }
 
-    /// Decides on the held picture, which is the nearest to every time up to `until`.
-    fn settle(&mut self, until: f64, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
-        let Some((shown, image)) = self.held.take() else { return Ok(Vec::new()) };
-        let Shown { time, captured, .. } = shown;
-        let reach = Reach::new(time, until, self.gaps.typical());
-        let mut missed = self.window.drop_missed(&reach, &mut self.counts);
+    /// Decides on the held frame, which is the nearest one to every time up to `until`.
+    fn decide(&mut self, until: f64, render: Render<'_, I>) -> Result<Vec<Clip>, Problem> {
+        let Some((frame, image)) = self.held.take() else { return Ok(Vec::new()) };
+        let FrameTime { time, captured, .. } = frame;
+        let reach = Reach::new(time, until, self.gaps.median());
+        let mut missed = self.open_clips.drop_missed(&reach, &mut self.counts);
         if let Some(start) = self.grid.start(&reach) {
             match reach.compare(start, self.config.interval) {
-                Match::Nearest => self.window.open(start),
+                Match::Nearest => self.open_clips.open(start),
                 Match::Missed | Match::Later => missed = true,
             }
         }
-        if !self.window.wants(&reach) {
-            let count = if missed { &mut self.counts.uneven } else { &mut self.counts.off_grid };
+        if !self.open_clips.need(&reach) {
+            let count = if missed { &mut self.counts.irregular } else { &mut self.counts.off_grid };
             *count += 1;
             return Ok(Vec::new());
         }
         let pixels = render(&image).inspect_err(|_| self.counts.unfinished += 1)?;
-        self.window.add(Frame { pixels, time, captured }, &reach);
-        self.window.judge(&mut self.counts);
+        self.open_clips.add(Frame { pixels, time, captured }, &reach);
+        self.open_clips.drop_unwanted(&mut self.counts);
         Ok(self.complete())
     }
 
     fn complete(&mut self) -> Vec<Clip> {
         let mut clips = Vec::new();
-        while let Some((frames, owned)) = self.window.complete() {
+        while let Some((frames, new_frames)) = self.open_clips.complete() {
             let number = self.counts.clips;
             self.counts.clips += 1;
             let info = ClipInfo {
                 stream: self.stream,
                 number,
                 item: self.origin.item.clone(),
-                pass: self.origin.pass,
+                epoch: self.origin.epoch,
                 captured: frames.first().and_then(|it| it.captured),
                 uses: 0,
-                owned,
+                new_frames,
                 counts: self.counts,
             };
-            let place = self.origin.place.clone();
-            clips.push(Clip { frames, info, cut: Instant::now(), motion: None, place });
+            let cursor = self.origin.cursor.clone();
+            clips.push(Clip { frames, info, cut_at: Instant::now(), motion: None, cursor });
         }
         clips
     }

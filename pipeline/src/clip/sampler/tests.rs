@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 
 /// Time, discontinuity, and the grey level that the frame is rendered with.
-type Shown = (f64, bool, u8);
+type TestFrame = (f64, bool, u8);
 
 struct Cut {
     clips: Vec<Clip>,
@@ -20,23 +20,23 @@ impl Cut {
     }
 
     fn assert_balanced(&self) {
-        let owned: u64 = self.clips.iter().map(|it| it.info.owned).sum();
+        let new_frames: u64 = self.clips.iter().map(|it| it.info.new_frames).sum();
         let counts = self.sampler.counts;
-        assert_eq!(counts.decoded, owned + counts.skipped(), "{counts:?}");
+        assert_eq!(counts.decoded, new_frames + counts.skipped(), "{counts:?}");
     }
 }
 
-fn at(time: f64, discontinuity: bool) -> super::Shown {
-    super::Shown { time, discontinuity, captured: None }
+fn at(time: f64, discontinuity: bool) -> super::FrameTime {
+    super::FrameTime { time, discontinuity, captured: None }
 }
 
 fn config(frames: usize, interval: f64, hop: f64) -> ClipConfig {
     ClipConfig { hop, cut_threshold: 0.25, ..ClipConfig::new(frames, interval) }
 }
 
-fn cut_from(config: ClipConfig, phase: f64, shown: impl IntoIterator<Item = Shown>) -> Cut {
+fn cut_from(config: ClipConfig, phase: f64, shown: impl IntoIterator<Item = TestFrame>) -> Cut {
     let mut sampler = Sampler::new(config, 0);
-    sampler.begin(Origin { item: "item".into(), pass: 0, phase, place: Arc::default() });
+    sampler.begin(Origin { item: "item".into(), epoch: 0, phase, cursor: Arc::default() });
     let (mut clips, mut rendered) = (Vec::new(), 0);
     let mut render = |grey: &u8| {
         rendered += 1;
@@ -51,12 +51,12 @@ fn cut_from(config: ClipConfig, phase: f64, shown: impl IntoIterator<Item = Show
     cut
 }
 
-fn cut(config: ClipConfig, shown: impl IntoIterator<Item = Shown>) -> Cut {
+fn cut(config: ClipConfig, shown: impl IntoIterator<Item = TestFrame>) -> Cut {
     cut_from(config, 0.0, shown)
 }
 
-/// Frames at 25 a second, numbered from the start.
-fn steady(numbers: impl IntoIterator<Item = u32>) -> impl Iterator<Item = Shown> {
+/// Frames at 25 per second, numbered from the start.
+fn steady(numbers: impl IntoIterator<Item = u32>) -> impl Iterator<Item = TestFrame> {
     numbers.into_iter().map(|it| (f64::from(it) * 0.04, false, 100))
 }
 
@@ -69,7 +69,7 @@ fn numbers(times: &[Vec<f64>]) -> Vec<Vec<u32>> {
 fn clips_of_a_steady_stream_have_exact_times() {
     let cut = cut(config(3, 0.2, 0.0), steady(0..50));
     assert_eq!(numbers(&cut.times()), [[0, 5, 10], [15, 20, 25], [30, 35, 40]]);
-    // Only what a clip wants is scaled: frame 45 opened a clip that had no end.
+    // Only frames that a clip needs are scaled. Frame 45 started a clip that was not completed.
     assert_eq!(cut.rendered, 10);
     assert_eq!((cut.sampler.counts.off_grid, cut.sampler.counts.unfinished), (40, 1));
 }
@@ -85,8 +85,8 @@ fn overlapping_clips_share_frames_and_own_them_once() {
     let cut = cut(config(4, 0.04, 0.04), steady(0..8));
     let times = numbers(&cut.times());
     assert_eq!(times, [[0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 5], [3, 4, 5, 6], [4, 5, 6, 7]]);
-    let owned: Vec<_> = cut.clips.iter().map(|it| it.info.owned).collect();
-    assert_eq!(owned, [4, 1, 1, 1, 1]);
+    let new_frames: Vec<_> = cut.clips.iter().map(|it| it.info.new_frames).collect();
+    assert_eq!(new_frames, [4, 1, 1, 1, 1]);
     let [one, other] = [&cut.clips[0].frames[3], &cut.clips[1].frames[2]];
     assert!(Arc::ptr_eq(&one.pixels, &other.pixels));
     assert_eq!(cut.rendered, 8);
@@ -107,10 +107,10 @@ fn any_start_of_the_stream_is_time_zero_of_the_grid() {
 
 #[test]
 fn a_clip_whose_frame_is_missing_is_dropped() {
-    // Frames 4 to 6 are lost; 5 is wanted and neither 3 nor 7 is near enough.
+    // Frames 4 to 6 are lost; 5 is needed and neither 3 nor 7 is near enough.
     let cut = cut(config(2, 0.2, 0.4), steady((0..30).filter(|it| !(4..=6).contains(it))));
     assert_eq!(numbers(&cut.times()), [[10, 15], [20, 25]]);
-    assert!(cut.sampler.counts.uneven >= 1);
+    assert!(cut.sampler.counts.irregular >= 1);
 }
 
 #[test]
@@ -125,9 +125,9 @@ fn a_variable_rate_gives_only_clips_that_keep_the_interval() {
         .collect();
     let cut = cut(config(3, 0.2, 0.1), shown);
     assert!(cut.clips.len() > 50, "{}", cut.clips.len());
-    assert!(cut.sampler.counts.uneven > 50);
+    assert!(cut.sampler.counts.irregular > 50);
     for times in cut.times() {
-        // Each frame is at most half a typical gap and 5 ms off.
+        // Each frame is at most half a median gap and 5 ms off.
         let worst = 2.0 * (0.02 + 0.005) + 1e-9;
         assert!(times.windows(2).all(|it| (it[1] - it[0] - 0.2).abs() < worst), "{times:?}");
     }
@@ -168,8 +168,8 @@ fn clips_never_span_a_scene_cut() {
         numbers(&found.times()),
         [[0, 1, 2, 3], [4, 5, 6, 7], [12, 13, 14, 15], [16, 17, 18, 19]]
     );
-    // Frames 8, 9 and 10 were in the clip; 11 was wanted by none any more.
-    assert_eq!((found.sampler.counts.cut, found.sampler.counts.off_grid), (3, 1));
+    // Frames 8, 9 and 10 were in the clip; no clip needed 11.
+    assert_eq!((found.sampler.counts.scene_cut, found.sampler.counts.off_grid), (3, 1));
     for threshold in [0.0, 1.0] {
         let blind = ClipConfig { cut_threshold: threshold, ..config(4, 0.04, 0.0) };
         assert_eq!(cut(blind, shown()).clips.len(), 5, "{threshold}");
@@ -184,15 +184,15 @@ fn a_slow_change_is_not_a_cut() {
 
 #[test]
 fn clips_never_span_a_change_of_light() {
-    // One frame of lightning, less of a difference than a cut is.
+    // One frame of lightning, whose difference is below that of a cut.
     let grey = |number: u32| if number == 9 { 158 } else { 100 };
     let shown = || (0..20).map(|it| (f64::from(it) * 0.04, false, grey(it)));
     let config = ClipConfig { light_threshold: 0.2, ..config(4, 0.04, 0.04) };
     let found = cut(config.clone(), shown());
     let expected: Vec<_> = (0..17).filter(|it| !(6..=9).contains(it)).collect();
     assert_eq!(numbers(&found.times()).iter().map(|it| it[0]).collect::<Vec<_>>(), expected);
-    // All others are in clips before or after it.
-    assert_eq!((found.sampler.counts.light, found.sampler.counts.cut), (1, 0));
+    // All other frames are in clips before or after it.
+    assert_eq!((found.sampler.counts.light_change, found.sampler.counts.scene_cut), (1, 0));
     let blind = ClipConfig { light_threshold: 0.0, ..config };
     assert_eq!(cut(blind, shown()).clips.len(), 17);
 }
@@ -203,14 +203,14 @@ fn a_cut_with_another_light_counts_as_a_cut() {
     let shown = || (0..20).map(|it| (f64::from(it) * 0.04, false, scene(it)));
     let config = ClipConfig { light_threshold: 0.2, ..config(4, 0.04, 0.0) };
     let counts = cut(config.clone(), shown()).sampler.counts;
-    assert_eq!((counts.cut, counts.light), (3, 0));
+    assert_eq!((counts.scene_cut, counts.light_change), (3, 0));
     let counts = cut(ClipConfig { cut_threshold: 0.0, ..config }, shown()).sampler.counts;
-    assert_eq!((counts.cut, counts.light), (0, 3));
+    assert_eq!((counts.scene_cut, counts.light_change), (0, 3));
 }
 
 #[test]
 fn clips_in_which_nothing_moves_are_dropped_and_their_frames_counted_once() {
-    // Still, then moving from frame 30 to 50, then still again.
+    // Static, then moving from frame 30 to 50, then static again.
     let grey =
         |number: u32| if (30..50).contains(&number) { 100 + 5 * (number % 2) as u8 } else { 100 };
     let shown = || (0..90).map(|it| (f64::from(it) * 0.04, false, grey(it)));
@@ -229,23 +229,23 @@ fn clips_in_which_nothing_moves_are_dropped_and_their_frames_counted_once() {
         assert!(!moving.is_empty() && moving.len() < all.len());
         let shown_in =
             |clips: &[Vec<u32>]| -> HashSet<u32> { clips.concat().into_iter().collect() };
-        let still = shown_in(&all).difference(&shown_in(&moving)).count() as u64;
-        // The last few are also in clips that the end broke off, and are counted with those.
+        let in_static_clips = shown_in(&all).difference(&shown_in(&moving)).count() as u64;
+        // The last few are also in clips that the end left incomplete, and count as unfinished.
         let [before, after] = [&every, &found].map(|it| it.sampler.counts);
-        let late = after.unfinished - before.unfinished;
-        assert!(late <= u64::from((frames - 1) * step), "{after:?}");
-        assert_eq!(after.still + late, still, "{frames} {step} {hop}");
+        let unfinished = after.unfinished - before.unfinished;
+        assert!(unfinished <= u64::from((frames - 1) * step), "{after:?}");
+        assert_eq!(after.r#static + unfinished, in_static_clips, "{frames} {step} {hop}");
     }
 }
 
 #[test]
-fn a_slow_change_is_not_still_and_noise_is() {
+fn a_slow_change_is_not_static_and_noise_is() {
     let faster = ClipConfig { skip_static: 0.01, ..config(4, 0.04, 0.0) };
     let fade = (0..20_u8).map(|it| (f64::from(it) * 0.04, false, it * 12));
     assert_eq!(cut(faster.clone(), fade).clips.len(), 5);
     let noise = (0..20_u8).map(|it| (f64::from(it) * 0.04, false, 100 + it % 3));
     let found = cut(faster, noise);
-    assert_eq!((found.clips.len(), found.sampler.counts.still), (0, 20));
+    assert_eq!((found.clips.len(), found.sampler.counts.r#static), (0, 20));
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_stop_at_any_frame_leaves_every_frame_counted() {
 }
 
 #[test]
-fn a_picture_that_cannot_be_scaled_is_counted() {
+fn a_frame_that_cannot_be_scaled_is_counted() {
     let mut sampler = Sampler::new(config(2, 0.04, 0.0), 0);
     let broken = &mut |_: &u8| Err(Problem::Empty);
     sampler.push(at(0.0, false), 1, broken).unwrap();
@@ -317,18 +317,18 @@ fn any_stream_at_all_is_accounted_for() {
     }
 }
 
-/// Pushes pictures of which some begin a run, and ends.
-fn cut_runs(config: ClipConfig, phase: f64, shown: &[(u32, Option<Begin>, bool)]) -> Cut {
+/// Pushes frames of which some start a run, and ends.
+fn cut_runs(config: ClipConfig, phase: f64, shown: &[(u32, Option<RunStart>, bool)]) -> Cut {
     let mut sampler = Sampler::new(config, 0);
-    sampler.begin(Origin { item: "item".into(), pass: 0, phase, place: Arc::default() });
+    sampler.begin(Origin { item: "item".into(), epoch: 0, phase, cursor: Arc::default() });
     let (mut clips, mut rendered) = (Vec::new(), 0);
     let mut render = |grey: &u8| {
         rendered += 1;
         Ok(Arc::from(vec![*grey; 12]))
     };
-    for &(number, begins, lost) in shown {
-        if let Some(begin) = begins {
-            clips.extend(sampler.turn(begin, &mut render).unwrap());
+    for &(number, run_start, lost) in shown {
+        if let Some(start) = run_start {
+            clips.extend(sampler.start_run(start, &mut render).unwrap());
         }
         let time = f64::from(number) * 0.04;
         clips.extend(sampler.push(at(time, lost), 100, &mut render).unwrap());
@@ -339,60 +339,63 @@ fn cut_runs(config: ClipConfig, phase: f64, shown: &[(u32, Option<Begin>, bool)]
     cut
 }
 
-fn run(begin: Begin, numbers: std::ops::Range<u32>) -> Vec<(u32, Option<Begin>, bool)> {
+fn run(begin: RunStart, numbers: std::ops::Range<u32>) -> Vec<(u32, Option<RunStart>, bool)> {
     let first = numbers.start;
     numbers.map(|it| (it, (it == first).then_some(begin), false)).collect()
 }
 
 #[test]
-fn a_prefix_gives_one_clip_from_its_first_picture() {
-    let shown =
-        [run(Begin::Dense, 0..50), run(Begin::Prefix, 50..57), run(Begin::Prefix, 100..106)];
+fn a_prefix_gives_one_clip_from_its_first_frame() {
+    let shown = [
+        run(RunStart::Dense, 0..50),
+        run(RunStart::GopPrefix, 50..57),
+        run(RunStart::GopPrefix, 100..106),
+    ];
     let cut = cut_runs(config(2, 0.2, 0.04), 0.12, &shown.concat());
     let times = numbers(&cut.times());
     assert_eq!(times[0], [3, 8]);
     assert_eq!(times[times.len() - 2..], [[50, 55], [100, 105]]);
     assert!(times[..times.len() - 2].iter().all(|it| it[1] < 50));
     let counts = cut.sampler.counts;
-    assert_eq!((counts.discontinuity, counts.uneven), (0, 0), "{counts:?}");
-    // Four of each prefix and one beyond the clip; the first three before the phase.
+    assert_eq!((counts.discontinuity, counts.irregular), (0, 0), "{counts:?}");
+    // Four of each prefix and one after the clip; the first three before the phase.
     assert_eq!(counts.off_grid, 3 + 5 + 4, "{counts:?}");
     assert!((cut.sampler.gap() - 0.04).abs() < 1e-9 && !cut.sampler.is_too_slow());
 }
 
 #[test]
-fn gaps_between_prefixes_are_not_learnt() {
-    let prefixes = (0..40).flat_map(|it| run(Begin::Prefix, it * 50..it * 50 + 2));
-    let shown: Vec<_> = run(Begin::Dense, 0..20).into_iter().chain(prefixes.skip(2)).collect();
+fn gaps_between_prefixes_do_not_count_as_frame_gaps() {
+    let prefixes = (0..40).flat_map(|it| run(RunStart::GopPrefix, it * 50..it * 50 + 2));
+    let shown: Vec<_> = run(RunStart::Dense, 0..20).into_iter().chain(prefixes.skip(2)).collect();
     let cut = cut_runs(config(2, 0.04, 0.0), 0.0, &shown);
     assert_eq!(cut.clips.len(), 10 + 39);
     assert!((cut.sampler.gap() - 0.04).abs() < 1e-9);
 }
 
 #[test]
-fn a_hole_after_the_last_needed_picture_harms_nothing() {
-    // With B-frames, a reference far ahead may have been fed.
-    let mut shown = run(Begin::Dense, 0..50);
-    shown.extend(run(Begin::Prefix, 50..52).into_iter().chain([(58, None, false)]));
+fn a_gap_after_the_last_needed_frame_harms_nothing() {
+    // With B-frames, a reference far ahead may have been decoded.
+    let mut shown = run(RunStart::Dense, 0..50);
+    shown.extend(run(RunStart::GopPrefix, 50..52).into_iter().chain([(58, None, false)]));
     let cut = cut_runs(config(2, 0.04, 0.0), 0.0, &shown);
     assert_eq!(numbers(&cut.times()).last().unwrap(), &[50, 51]);
-    assert_eq!(cut.sampler.counts.uneven, 0);
+    assert_eq!(cut.sampler.counts.irregular, 0);
 }
 
 #[test]
 fn a_break_in_a_prefix_gives_no_clip_from_its_middle() {
-    let mut shown = run(Begin::Prefix, 50..60);
+    let mut shown = run(RunStart::GopPrefix, 50..60);
     shown[4].2 = true;
-    shown.extend(run(Begin::Prefix, 100..106));
+    shown.extend(run(RunStart::GopPrefix, 100..106));
     let cut = cut_runs(config(2, 0.2, 0.0), 0.0, &shown);
     assert_eq!(numbers(&cut.times()), [[100, 105]]);
     assert_eq!(cut.sampler.counts.discontinuity, 1);
 }
 
 #[test]
-fn dense_pictures_after_prefixes_are_cut_one_clip_after_the_other() {
-    // So close that the time between them alone would break nothing.
-    let shown = [run(Begin::Prefix, 0..6), run(Begin::Dense, 20..50)].concat();
+fn dense_frames_after_prefixes_give_one_clip_after_the_other() {
+    // The time between the runs alone would not break the stream.
+    let shown = [run(RunStart::GopPrefix, 0..6), run(RunStart::Dense, 20..50)].concat();
     let cut = cut_runs(config(2, 0.2, 0.0), 0.0, &shown);
     assert_eq!(numbers(&cut.times()), [[0, 5], [20, 25], [30, 35], [40, 45]]);
 }

@@ -11,8 +11,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Problem;
-use names::{Places, is_names};
-use parts::{Parts, Piece};
+use names::{SecretSources, is_names};
+use parts::{Piece, UriParts};
 
 pub(crate) use revealed::Revealed;
 
@@ -48,7 +48,7 @@ impl From<&str> for Address {
 impl Address {
     /// The scheme, as in `rtsp`; empty when there is none.
     pub(crate) fn scheme(&self) -> &str {
-        Parts::of(&self.0).scheme.trim_end_matches("://")
+        UriParts::of(&self.0).scheme.trim_end_matches("://")
     }
 
     /// Whether it names a playlist of HLS.
@@ -61,11 +61,11 @@ impl Address {
     /// # Errors
     /// [`Problem::Address`] when it is no URI, or a `${NAME}` has no value.
     pub(crate) fn reveal(&self) -> Result<Revealed, Problem> {
-        self.reveal_from(&Places::of_process()).map_err(Problem::Address)
+        self.reveal_from(&SecretSources::of_process()).map_err(Problem::Address)
     }
 
-    fn reveal_from(&self, places: &Places<'_>) -> Result<Revealed, String> {
-        let parts = Parts::of(&self.0);
+    fn reveal_from(&self, sources: &SecretSources<'_>) -> Result<Revealed, String> {
+        let parts = UriParts::of(&self.0);
         if parts.scheme.is_empty() {
             return Err("must be a URI, as in rtsp://host/".into());
         }
@@ -80,12 +80,12 @@ impl Address {
                  ${{NAME}}"
             ));
         }
-        Revealed::of(&self.0, &parts, places)
+        Revealed::of(&self.0, &parts, sources)
     }
 
     /// What can be written into a file: secrets only as the names that stand for them.
     fn template(&self) -> String {
-        let parts = Parts::of(&self.0);
+        let parts = UriParts::of(&self.0);
         let named = |it| if is_names(it) { it } else { HIDDEN };
         let who = [parts.user, parts.password].into_iter().flatten();
         let user_info = if who.clone().any(is_names) {
@@ -100,7 +100,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = Parts::of(&self.0);
+        let parts = UriParts::of(&self.0);
         write!(f, "{}{}", parts.scheme, parts.rest_with(|_| HIDDEN))
     }
 }

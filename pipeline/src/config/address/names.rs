@@ -37,13 +37,13 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Where values are looked for.
-pub(super) struct Places<'a> {
+pub(super) struct SecretSources<'a> {
     pub(super) variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The folder that systemd's `LoadCredential` fills.
     pub(super) credentials: Option<PathBuf>,
 }
 
-impl Places<'_> {
+impl SecretSources<'_> {
     pub(super) fn of_process() -> Self {
         let credentials = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         Self { variable: &|name| env::var_os(name), credentials }

@@ -29,7 +29,7 @@ const KEYS: [&str; 22] = [
 
 /// A URI in parts.
 #[derive(Debug)]
-pub(super) struct Parts<'a> {
+pub(super) struct UriParts<'a> {
     /// With its `://`.
     pub(super) scheme: &'a str,
     pub(super) user: Option<&'a str>,
@@ -55,7 +55,7 @@ impl<'a> Piece<'a> {
     }
 }
 
-impl<'a> Parts<'a> {
+impl<'a> UriParts<'a> {
     pub(super) fn of(uri: &'a str) -> Self {
         let (scheme, after) = uri.split_at(end_of_scheme(uri));
         let (end, ambiguous) = end_of_user_info(after);

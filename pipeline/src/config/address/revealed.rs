@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap, fmt, fmt::Write as _};
 use gstreamer::glib;
 
 use super::{
-    Address, HIDDEN, Parts, Piece, Places,
+    Address, HIDDEN, Piece, SecretSources, UriParts,
     names::{Fragment, fragments},
 };
 
@@ -33,12 +33,16 @@ impl Revealed {
         Self { uri, secrets: Vec::new() }
     }
 
-    pub(super) fn of(text: &str, parts: &Parts<'_>, places: &Places<'_>) -> Result<Self, String> {
+    pub(super) fn of(
+        text: &str,
+        parts: &UriParts<'_>,
+        sources: &SecretSources<'_>,
+    ) -> Result<Self, String> {
         let mut secrets = Secrets::default();
         let mut uri = parts.scheme.to_owned();
         if let Some(user) = parts.user {
-            let user = encoded(user, places)?;
-            let password = encoded(parts.password.unwrap_or_default(), places)?;
+            let user = encoded(user, sources)?;
+            let password = encoded(parts.password.unwrap_or_default(), sources)?;
             // Without the colon rtspsrc refuses the URI.
             let user_info = format!("{user}:{password}@");
             uri += &user_info;
@@ -50,7 +54,7 @@ impl Revealed {
                 match fragment {
                     Fragment::Literal(text) => uri += text,
                     Fragment::Name(name) => {
-                        let value = places.value(name)?;
+                        let value = sources.value(name)?;
                         secrets.add(&value, &format!("${{{name}}}"));
                         uri += &value;
                     }
@@ -135,7 +139,7 @@ impl Secrets {
     }
 
     /// User and password as they stand in the address, before they were encoded.
-    fn add_as_written(&mut self, text: &str, parts: &Parts<'_>) {
+    fn add_as_written(&mut self, text: &str, parts: &UriParts<'_>) {
         let literal = |it: &&str| !it.contains("${");
         for part in [parts.user, parts.password].into_iter().flatten().filter(literal) {
             self.add(part, HIDDEN);
@@ -156,7 +160,7 @@ impl Secrets {
 
 /// User or password, percent-encoded: all of a value, and of what is written in the URI the
 /// characters that must not stand there.
-fn encoded(text: &str, places: &Places<'_>) -> Result<String, String> {
+fn encoded(text: &str, sources: &SecretSources<'_>) -> Result<String, String> {
     let mut encoded = String::new();
     for fragment in fragments(text)? {
         match fragment {
@@ -164,7 +168,7 @@ fn encoded(text: &str, places: &Places<'_>) -> Result<String, String> {
                 let kept = |rest: &str| is_delimiter(rest) || is_escape(rest);
                 encoded += &encode(text, kept);
             }
-            Fragment::Name(name) => encoded += &encode(&places.value(name)?, |_| false),
+            Fragment::Name(name) => encoded += &encode(&sources.value(name)?, |_| false),
         }
     }
     Ok(encoded)

@@ -1,6 +1,6 @@
 use std::{ffi::OsString, fs, path::Path};
 
-use super::{Address, Places, Revealed};
+use super::{Address, Revealed, SecretSources};
 
 /// The environment of these tests.
 fn variable(name: &str) -> Option<OsString> {
@@ -18,7 +18,7 @@ fn variable(name: &str) -> Option<OsString> {
 
 fn reveal_beside(text: &str, credentials: Option<&Path>) -> Result<Revealed, String> {
     let credentials = credentials.map(Path::to_owned);
-    Address::from(text).reveal_from(&Places { variable: &variable, credentials })
+    Address::from(text).reveal_from(&SecretSources { variable: &variable, credentials })
 }
 
 fn reveal(text: &str) -> Revealed {

@@ -17,10 +17,10 @@ use rustix::{
 use super::seccomp;
 use crate::source;
 
-/// The newest landlock that is asked for; an older kernel gives what it has.
+/// The newest version of landlock that is used. An older kernel gives what it has.
 const NEWEST: ABI = ABI::V6;
 
-/// What is read by the C library, GStreamer, its plugins, and their TLS.
+/// What the C library, GStreamer, its plugins and their TLS read.
 const SYSTEM: [&str; 27] = [
     "/usr",
     "/lib",
@@ -51,7 +51,7 @@ const SYSTEM: [&str; 27] = [
     "/sys/devices",
 ];
 
-/// Folders of libraries and plugins that were put elsewhere.
+/// Variables that name further folders of libraries and plugins.
 const FOLDERS: [&str; 5] = [
     "GST_PLUGIN_PATH",
     "GST_PLUGIN_PATH_1_0",
@@ -60,13 +60,13 @@ const FOLDERS: [&str; 5] = [
     "LD_LIBRARY_PATH",
 ];
 
-/// Devices that decoders and cameras are; the names in `/dev` begin so.
+/// Devices of decoders and cameras: their names in `/dev` start with these.
 const DEVICES: [&str; 8] = ["null", "zero", "urandom", "random", "video", "media", "dri", "nvidia"];
 
-/// Confines this process to reading `grants` and the system's libraries, and to `memory` MiB
-/// (0: no limit). Says what it gave up, and what the kernel does not offer.
+/// Confines this process to reading `grants` and the system's libraries, and to `memory` MiB (0: no
+/// limit). Returns what it gave up, and what the kernel does not offer.
 pub(super) fn confine(grants: &[PathBuf], memory: u64) -> String {
-    // It may start a program that looks at new plugins, and write down what that found.
+    // Before the sandbox, because it may start a program that scans new plugins, and write a cache.
     if let Err(problem) = source::init() {
         tracing::debug!("{problem}");
     }
@@ -89,7 +89,7 @@ pub(super) fn confine(grants: &[PathBuf], memory: u64) -> String {
 
 fn read_only(grants: &[PathBuf]) -> Result<String, RulesetError> {
     let all = AccessFs::from_all(NEWEST);
-    // The scanner of plugins was here before; nothing else is ever executed.
+    // The plugin scanner ran before; nothing else is ever executed.
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let device = read | AccessFs::WriteFile | AccessFs::IoctlDev;
     let status = Ruleset::default()
@@ -110,7 +110,7 @@ fn read_only(grants: &[PathBuf]) -> Result<String, RulesetError> {
     })
 }
 
-/// Where this user's and this environment's plugins, and the list of all of them, are.
+/// Folders of this user's and this environment's plugins, and of the plugin cache.
 fn own_folders() -> Vec<PathBuf> {
     let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let base = |name: &str, default: &str| {

@@ -3,11 +3,11 @@ use std::{env, fs, io::ErrorKind, net::TcpListener, process::Command, thread::Bu
 use super::*;
 use crate::{
     ClipConfig, SourceConfig, StreamConfig,
-    source::{Item, Opening},
+    source::{Item, SourceContext},
     stop::stop,
 };
 
-/// Names the folder in which the confined process finds what it tries.
+/// Names the folder that the confined process tests.
 const FOLDER: &str = "XDG_ONWARD_CONFINED";
 
 fn clip() -> PathBuf {
@@ -16,7 +16,7 @@ fn clip() -> PathBuf {
 
 #[test]
 fn a_confined_process_can_decode_its_file_and_nothing_else() {
-    // It confines the process that it runs in, so that it is run again in one of its own.
+    // The test confines its own process, so it runs again in a process of its own.
     if let Some(folder) = env::var_os(FOLDER) {
         return inside(&PathBuf::from(folder));
     }
@@ -65,13 +65,13 @@ fn inside(folder: &Path) {
     assert_eq!(frames(), 600);
 }
 
-/// Frames of the clip that may be read.
+/// Number of frames in the clip that may be read.
 fn frames() -> usize {
     let source = SourceConfig::Files(clip().to_str().unwrap().into());
     let stream = StreamConfig::new("street", source).into();
     let (_stopper, stop) = stop();
     let clips = ClipConfig::new(2, 1.0);
-    let opening = Opening { stream, clip: clips, stop, tally: Default::default(), door: None };
-    let pictures = source::open(&Item::File(clip()), &opening).unwrap();
+    let context = SourceContext { stream, clip: clips, stop, side_counters: Default::default() };
+    let pictures = source::open(&Item::File(clip()), &context).unwrap();
     pictures.map(Result::unwrap).count()
 }

@@ -1,4 +1,4 @@
-//! Paints parts of a picture black before anything else sees it.
+//! Paints parts of a frame black before anything else sees it.
 
 use std::{ops::Range, sync::Arc};
 
@@ -7,14 +7,14 @@ use yuv::YuvRange;
 use super::{Plane, Planes};
 use crate::Region;
 
-/// What rounding may add to an edge that lies between two pixels, in pixels.
+/// Rounding may move an edge that lies between two pixels by this much, in pixels.
 const ROUNDING: f64 = 1e-6;
 
-/// The parts of one stream's pictures that nobody may see.
+/// The masked parts of one stream's frames.
 #[derive(Debug)]
 pub(crate) struct Mask {
     regions: Vec<Region>,
-    /// A decoder still reads its own pictures, so that they are painted on a copy.
+    /// The decoder still reads its own frames, so the mask is painted on copies.
     copies: [Vec<u8>; 3],
 }
 
@@ -23,7 +23,8 @@ impl Mask {
         Self { regions, copies: Default::default() }
     }
 
-    /// The picture with every pixel black that the mask touches. Without a mask it is not copied.
+    /// The frame with every pixel black that the mask touches. It is copied only if there is a
+    /// mask.
     pub(crate) fn paint<'a>(&'a mut self, source: &Planes<'a>) -> Planes<'a> {
         if self.regions.is_empty() {
             return source.clone();
@@ -37,7 +38,7 @@ impl Mask {
         copy(source.chroma[1], half, red);
         for region in &self.regions {
             let [columns, rows] = region.pixels(whole);
-            // A chroma sample stands for two by two pixels; one masked pixel hides it.
+            // A chroma sample covers two by two pixels. One masked pixel masks it.
             let halves = [&columns, &rows].map(|it| it.start / 2..it.end.div_ceil(2));
             fill(luma, whole[0], [columns, rows], black);
             fill(blue, half[0], halves.clone(), 128);
@@ -64,7 +65,7 @@ impl Mask {
 }
 
 impl Region {
-    /// Columns and rows that it touches in a picture of this width and height.
+    /// Columns and rows that it touches in a frame of this width and height.
     pub(crate) fn pixels(&self, [width, height]: [usize; 2]) -> [Range<usize>; 2] {
         let touched = |start: f64, length: f64, size: usize| {
             let [first, last] = [start, start + length].map(|it| it * size as f64);

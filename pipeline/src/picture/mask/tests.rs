@@ -11,7 +11,7 @@ fn region(left: f64, top: f64, width: f64, height: f64) -> Region {
     Region { left, top, width, height }
 }
 
-/// A white picture with padded rows, in colours that no black has.
+/// A white frame with padded rows, in colours that no black has.
 struct White {
     luma: Vec<u8>,
     chroma: Vec<u8>,
@@ -103,19 +103,19 @@ fn assert_painted(painted: &Planes<'_>, part: Region, black: u8) {
 }
 
 #[test]
-fn a_second_picture_does_not_keep_the_first() {
+fn a_second_frame_does_not_keep_the_first() {
     let mut mask = Mask::new(vec![region(0.0, 0.0, 0.5, 1.0)]);
     let mut large = White::new([20, 10]);
     large.luma.fill(90);
     assert_eq!(mask.paint(&large.planes(YuvRange::Full)).luma.data[19], 90);
-    let small = White::new([9, 7]);
-    let painted = mask.paint(&small.planes(YuvRange::Full));
+    let scaled = White::new([9, 7]);
+    let painted = mask.paint(&scaled.planes(YuvRange::Full));
     assert_eq!(painted.luma.data.len(), 9 * 7);
     assert_eq!(painted.luma.data[..9], [0, 0, 0, 0, 0, 200, 200, 200, 200]);
 }
 
 #[test]
-fn drawn_pictures_are_painted_too() {
+fn drawn_frames_are_painted_too() {
     let mask = Mask::new(vec![region(0.5, 0.0, 0.25, 0.5)]);
     let painted = mask.paint_rgb(vec![9; 4 * 4 * 3].into(), [4, 4]);
     for (idx, pixel) in painted.chunks(3).enumerate() {

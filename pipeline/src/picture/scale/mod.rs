@@ -1,4 +1,4 @@
-//! I420 of any size to RGB of the training size.
+//! Scales I420 of any size to RGB of the training size.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use yuv::{YuvPlanarImage, yuv444_to_rgb};
 use super::{Colour, Plane, Planes, mask::Mask};
 use crate::{Fit, Problem, Region, StreamConfig};
 
-/// Scales each plane straight to the training size and converts to RGB there, because
-/// converting at full size costs more than decoding does.
+/// Scales each plane to the training size and converts to RGB there, because converting at full
+/// size costs more than decoding does.
 ///
 /// The filter is a convolution with a triangle as wide as the reduction ("bilinear" with
-/// antialiasing, as Pillow and torchvision have it). A box is as fast but has hard edges: at a
-/// reduction that is not a whole number it aliases, and it enlarges by repeating pixels.
+/// antialiasing in Pillow and torchvision). A box filter is as fast, but it aliases at reductions
+/// that are not whole numbers, and enlarges by repeating pixels.
 #[derive(Debug)]
 pub(crate) struct Scaler {
     fit: Fit,
     crop: Option<Region>,
     mask: Mask,
-    small: Small,
+    scaled: ScaledPlanes,
 }
 
-/// Which part of its pictures a stream shows, and how.
+/// Which part of a stream's frames is used, and how it is fitted.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct View {
+pub(crate) struct PictureConfig {
     pub(crate) fit: Fit,
     pub(crate) crop: Option<Region>,
     pub(crate) mask: Vec<Region>,
@@ -35,7 +35,7 @@ pub(crate) struct View {
 
 /// The three planes at the training size.
 #[derive(Debug)]
-struct Small {
+struct ScaledPlanes {
     size: [usize; 2],
     resizer: Resizer,
     planes: [Vec<u8>; 3],
@@ -43,77 +43,77 @@ struct Small {
 
 /// The pixels of a plane that the filter may see.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Window {
+struct PixelRect {
     left: usize,
     top: usize,
     width: usize,
     height: usize,
 }
 
-/// The part of a window that becomes the picture, in pixels, which need not be whole.
+/// The part of it that becomes the result, in pixels, not necessarily whole ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Part {
+struct ResizeRect {
     left: f64,
     top: f64,
     width: f64,
     height: f64,
 }
 
-impl View {
+impl PictureConfig {
     pub(crate) fn new(fit: Fit, stream: &StreamConfig) -> Self {
         Self { fit, crop: stream.crop, mask: stream.mask.clone() }
     }
 }
 
 impl Scaler {
-    pub(crate) fn new(size: [usize; 2], View { fit, crop, mask }: View) -> Self {
+    pub(crate) fn new(size: [usize; 2], PictureConfig { fit, crop, mask }: PictureConfig) -> Self {
         let [height, width] = size;
         let planes = [(); 3].map(|()| vec![0; height * width]);
-        let small = Small { size, resizer: Resizer::new(), planes };
-        Self { fit, crop, mask: Mask::new(mask), small }
+        let scaled = ScaledPlanes { size, resizer: Resizer::new(), planes };
+        Self { fit, crop, mask: Mask::new(mask), scaled }
     }
 
-    /// Height and width of what it makes.
+    /// Height and width of the result.
     pub(crate) fn size(&self) -> [usize; 2] {
-        self.small.size
+        self.scaled.size
     }
 
     /// RGB of the training size, `[height, width, 3]`.
     pub(crate) fn scale(&mut self, source: &Planes<'_>) -> Result<Arc<[u8]>, Problem> {
         let source = self.mask.paint(source);
-        let window = Window::of(self.crop, [source.width, source.height]);
+        let rect = PixelRect::of(self.crop, [source.width, source.height]);
         let part = match self.fit {
-            Fit::Crop => window.centre(source.pixel_aspect, self.small.size),
-            Fit::Squash => window.whole(),
+            Fit::Crop => rect.centre(source.pixel_aspect, self.scaled.size),
+            Fit::Squash => rect.whole(),
         };
-        self.small.plane(0, source.luma, (window, part))?;
-        let half = (window.halved(), part.halved());
-        self.small.plane(1, source.chroma[0], half)?;
-        self.small.plane(2, source.chroma[1], half)?;
-        self.small.rgb(source.colour)
+        self.scaled.plane(0, source.luma, (rect, part))?;
+        let half = (rect.halved(), part.halved());
+        self.scaled.plane(1, source.chroma[0], half)?;
+        self.scaled.plane(2, source.chroma[1], half)?;
+        self.scaled.rgb(source.colour)
     }
 
-    /// Paints the mask on a picture that was drawn at the training size.
+    /// Paints the mask on a frame that was drawn at the training size.
     pub(crate) fn mask(&self, pixels: Arc<[u8]>) -> Arc<[u8]> {
-        self.mask.paint_rgb(pixels, self.small.size)
+        self.mask.paint_rgb(pixels, self.scaled.size)
     }
 }
 
-impl Small {
+impl ScaledPlanes {
     fn plane(
         &mut self,
         idx: usize,
         source: Plane<'_>,
-        (window, part): (Window, Part),
+        (rect, part): (PixelRect, ResizeRect),
     ) -> Result<(), Problem> {
         let [out_height, out_width] = self.size.map(|it| it as u32);
         let target = &mut self.planes[idx];
         let [left, top, width, height] =
-            [window.left, window.top, window.width, window.height].map(|it| it as u32);
+            [rect.left, rect.top, rect.width, rect.height].map(|it| it as u32);
         let padded = ImageRef::new(source.stride as u32, top + height, source.data, PixelType::U8)
             .map_err(failed)?;
-        // The filter reaches beyond its part, so the padding, and what a stream's crop leaves
-        // out, must be out of its sight.
+        // The filter reaches beyond its part, so padding and cropped-away pixels must be out of its
+        // view.
         let image = CroppedImage::new(&padded, left, top, width, height).map_err(failed)?;
         let mut out =
             Image::from_slice_u8(out_width, out_height, target, PixelType::U8).map_err(failed)?;
@@ -145,8 +145,8 @@ impl Small {
     }
 }
 
-impl Window {
-    /// A stream's crop in whole pixels. It begins at an even one, so that luma and chroma begin
+impl PixelRect {
+    /// A stream's crop in whole pixels. It starts at an even pixel, so that luma and chroma start
     /// at the same place.
     fn of(crop: Option<Region>, [width, height]: [usize; 2]) -> Self {
         let Some(crop) = crop else { return Self { left: 0, top: 0, width, height } };
@@ -167,18 +167,18 @@ impl Window {
         Self { left: left / 2, top: top / 2, width, height }
     }
 
-    fn whole(self) -> Part {
-        Part { left: 0.0, top: 0.0, width: self.width as f64, height: self.height as f64 }
+    fn whole(self) -> ResizeRect {
+        ResizeRect { left: 0.0, top: 0.0, width: self.width as f64, height: self.height as f64 }
     }
 
     /// The largest centred part that has the aspect of the training size.
-    fn centre(self, pixel_aspect: f64, size: [usize; 2]) -> Part {
-        let Part { width, height, .. } = self.whole();
-        // Stored columns to rows that, displayed, have the wanted aspect.
+    fn centre(self, pixel_aspect: f64, size: [usize; 2]) -> ResizeRect {
+        let ResizeRect { width, height, .. } = self.whole();
+        // Ratio of stored columns to rows that, displayed, has the wanted aspect.
         let wanted = size[1] as f64 / size[0] as f64 / pixel_aspect;
         let part_width = (height * wanted).min(width);
         let part_height = (width / wanted).min(height);
-        Part {
+        ResizeRect {
             left: (width - part_width) / 2.0,
             top: (height - part_height) / 2.0,
             width: part_width,
@@ -187,7 +187,7 @@ impl Window {
     }
 }
 
-impl Part {
+impl ResizeRect {
     fn halved(self) -> Self {
         let Self { left, top, width, height } = self;
         Self { left: left / 2.0, top: top / 2.0, width: width / 2.0, height: height / 2.0 }

@@ -1,4 +1,4 @@
-//! Keeps from a decoder what no clip needs, and remembers where the prefixes begin.
+//! Drops coded frames that no clip needs before they reach the decoder.
 
 use std::{
     collections::VecDeque,
@@ -11,132 +11,133 @@ use std::{
 use gstreamer::{self as gst, prelude::*};
 
 use super::{
-    nal::{Coding, Key},
-    plan::{Groups, Unit, Verdict, Why},
+    nal::{Coding, Keyframe},
+    plan::{AccessUnit, Decision, DenseReason, GopPlanner},
 };
 use crate::{
     Sample,
-    source::{Begin, Opening, gstreamer::is_decoder, side_counts},
+    source::{RunStart, SourceContext, gstreamer::is_decoder, side_counts::count_one},
 };
 
-/// Begins that wait for their pictures: more than a decoder ever holds back. One whose picture
-/// never comes is forgotten when others follow.
-const WAITING: usize = 64;
+/// Run starts that wait for their decoded frame: more than a decoder ever delays. One whose frame
+/// never comes is dropped when others follow.
+const PENDING: usize = 64;
 
-/// What the probe on the decoder tells the thread that takes its pictures.
+/// What the probe on the decoder's input tells the thread that takes its output.
 ///
-/// A picture is known by its PTS, which decoders hand through unchanged, whatever they are.
+/// The two match frames by PTS, which decoders pass through unchanged.
 #[derive(Debug, Default)]
-pub(crate) struct Prefixes {
-    state: Mutex<State>,
+pub(crate) struct GopFilter {
+    state: Mutex<FilterState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    begins: VecDeque<(gst::ClockTime, Begin)>,
-    /// When the last coded picture is shown that came by, and the last decoded one.
+struct FilterState {
+    pending: VecDeque<(gst::ClockTime, RunStart)>,
+    /// Latest PTS among the coded frames, and among the decoded ones.
     coded: Option<gst::ClockTime>,
-    shown: Option<gst::ClockTime>,
+    decoded: Option<gst::ClockTime>,
     skipped: u64,
 }
 
-impl Prefixes {
-    /// Watches for the decoders of a pipeline, where only prefixes shall be decoded.
-    pub(crate) fn watch(pipeline: &gst::Pipeline, opening: &Opening) -> Arc<Self> {
-        let prefixes = Arc::new(Self::default());
-        if opening.stream.sample == Sample::KeyframePairs {
-            let (shared, opening) = (prefixes.clone(), opening.clone());
+impl GopFilter {
+    /// Filters the input of every decoder that is added to a pipeline, if the stream samples GOP
+    /// starts. Otherwise everything passes.
+    pub(crate) fn for_pipeline(pipeline: &gst::Pipeline, context: &SourceContext) -> Arc<Self> {
+        let filter = Arc::new(Self::default());
+        if context.stream.sample == Sample::GopStart {
+            let (shared, context) = (filter.clone(), context.clone());
             pipeline.connect_deep_element_added(move |_, _, element| {
                 if let Some(pad) = element
                     .static_pad("sink")
                     .filter(|_| element.factory().is_some_and(|it| is_decoder(&it)))
                 {
-                    shared.clone().install(&pad, &opening);
+                    shared.clone().install(&pad, &context);
                 }
             });
         }
-        prefixes
+        filter
     }
 
-    /// What the decoded picture with this time stamp is the first of.
-    pub(crate) fn shown(&self, pts: Option<gst::ClockTime>) -> Option<Begin> {
+    /// Takes note of a decoded frame; returns which kind of run it starts, if any.
+    pub(crate) fn decoded(&self, pts: Option<gst::ClockTime>) -> Option<RunStart> {
         let mut state = self.lock();
-        state.shown = pts.or(state.shown);
-        let at = state.begins.iter().position(|it| Some(it.0) == pts)?;
-        state.begins.drain(..=at).next_back().map(|it| it.1)
+        state.decoded = pts.or(state.decoded);
+        let at = state.pending.iter().position(|it| Some(it.0) == pts)?;
+        state.pending.drain(..=at).next_back().map(|it| it.1)
     }
 
-    /// Seconds from the last decoded picture to the last coded one, which may not have been
-    /// decoded.
-    pub(crate) fn unshown(&self) -> f64 {
+    /// Seconds from the last decoded frame to the last coded one, which may have been skipped.
+    pub(crate) fn skipped_tail(&self) -> f64 {
         let state = self.lock();
-        let ahead = state.coded.zip(state.shown).map(|(coded, shown)| coded.saturating_sub(shown));
+        let ahead =
+            state.coded.zip(state.decoded).map(|(coded, decoded)| coded.saturating_sub(decoded));
         ahead.map_or(0.0, gst::ClockTime::seconds_f64)
     }
 
-    /// Coded pictures that were left out so far because the next key is still to come: between
-    /// two prefixes they are the sign that the stream plays.
+    /// Coded frames skipped so far while waiting for the next keyframe. Between two prefixes they
+    /// are the only sign that the stream plays.
     pub(crate) fn skipped(&self) -> u64 {
         self.lock().skipped
     }
 
-    fn install(self: Arc<Self>, pad: &gst::Pad, opening: &Opening) {
-        let groups = Mutex::new(Groups::new(opening.clip.span_seconds()));
-        let (name, counters) = (opening.stream.name.clone(), opening.tally.clone());
+    fn install(self: Arc<Self>, pad: &gst::Pad, context: &SourceContext) {
+        let planner = Mutex::new(GopPlanner::new(context.clip.span_seconds()));
+        let (name, counters) = (context.stream.name.clone(), context.side_counters.clone());
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let Some(buffer) = info.buffer() else { return gst::PadProbeReturn::Ok };
-            let mut groups = groups.lock().unwrap_or_else(PoisonError::into_inner);
-            let verdict = groups.take(&unit(pad, buffer));
-            self.note(buffer.pts(), &verdict, groups.skips());
-            if let Some(why) = verdict.said {
-                say(why, &name, &counters.said_dense);
+            let mut planner = planner.lock().unwrap_or_else(PoisonError::into_inner);
+            let decision = planner.decide(&access_unit(pad, buffer));
+            self.note(buffer.pts(), &decision, planner.skips());
+            if let Some(reason) = decision.falls_back {
+                log_once(reason, &name, &counters.logged_dense);
             }
-            if verdict.feed {
+            if decision.decode {
                 return gst::PadProbeReturn::Ok;
             }
-            side_counts::add(&counters.unneeded);
+            count_one(&counters.skipped_gop);
             // Drop makes the bindings of GStreamer before 1.24.8 release the buffer twice.
             gst::PadProbeReturn::Handled
         });
     }
 
-    fn note(&self, pts: Option<gst::ClockTime>, verdict: &Verdict, skips: bool) {
+    fn note(&self, pts: Option<gst::ClockTime>, decision: &Decision, skips: bool) {
         let mut state = self.lock();
         state.coded = pts.max(state.coded);
-        state.skipped += u64::from(skips && !verdict.feed);
-        if let Some(begin) = pts.zip(verdict.begins) {
-            if state.begins.len() == WAITING {
-                state.begins.pop_front();
+        state.skipped += u64::from(skips && !decision.decode);
+        if let Some(start) = pts.zip(decision.run_start) {
+            if state.pending.len() == PENDING {
+                state.pending.pop_front();
             }
-            state.begins.push_back(begin);
+            state.pending.push_back(start);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FilterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn unit(pad: &gst::Pad, buffer: &gst::BufferRef) -> Unit {
+fn access_unit(pad: &gst::Pad, buffer: &gst::BufferRef) -> AccessUnit {
     let seconds = |it: Option<gst::ClockTime>| it.map(gst::ClockTime::seconds_f64);
-    let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-    Unit {
-        key: key.then(|| kind(pad, buffer)),
+    let is_keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+    AccessUnit {
+        keyframe: is_keyframe.then(|| keyframe(pad, buffer)),
         pts: seconds(buffer.pts()),
         dts: seconds(buffer.dts()),
     }
 }
 
-fn kind(pad: &gst::Pad, buffer: &gst::BufferRef) -> Key {
-    // Caps may change in the middle of a stream, and keys are few.
-    let Some(caps) = pad.current_caps() else { return Key::Unknown };
-    buffer.map_readable().map_or(Key::Open, |it| Coding::of(&caps).key(&it))
+fn keyframe(pad: &gst::Pad, buffer: &gst::BufferRef) -> Keyframe {
+    // Read the caps each time: they may change in mid-stream, and keyframes are rare.
+    let Some(caps) = pad.current_caps() else { return Keyframe::Unknown };
+    buffer.map_readable().map_or(Keyframe::Open, |it| Coding::of(&caps).keyframe(&it))
 }
 
-fn say(why: Why, name: &str, said: &AtomicBool) {
+fn log_once(reason: DenseReason, name: &str, logged: &AtomicBool) {
     // A looped archive is opened again and again.
-    if !said.swap(true, Ordering::Relaxed) {
-        let why = why.text();
-        tracing::warn!("stream {name:?}: sample = \"keyframe-pairs\" decodes all frames: {why}");
+    if !logged.swap(true, Ordering::Relaxed) {
+        let reason = reason.text();
+        tracing::warn!("stream {name:?}: sample = \"gop-start\" decodes all frames: {reason}");
     }
 }

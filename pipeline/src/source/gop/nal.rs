@@ -1,43 +1,42 @@
-//! What a coded picture says of itself: whether it can be decoded, and all that follow it, with
-//! nothing before it.
+//! What kind of keyframe a coded frame is, read from its bytes.
 
 use gstreamer as gst;
 
-/// How the pictures that a decoder is fed are coded.
+/// How a stream is coded, as far as it tells which keyframes are IDRs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Coding {
     H264(Framing),
     H265(Framing),
-    /// VP8, VP9 and AV1, whose key frames replace every reference. Pictures that do less
-    /// (intra-only ones, AV1's delayed access points) are not marked as keys by containers.
+    /// VP8, VP9 and AV1, whose keyframes replace every reference. Containers do not mark weaker
+    /// frames (intra-only ones, AV1's delayed access points) as keyframes.
     Replacing,
-    /// Anything else. MPEG-1, -2 and -4 Part 2 may refer across a key without saying so, and
-    /// pictures of MJPEG and alike are keys all of them.
+    /// Anything else. MPEG-1, -2 and -4 Part 2 may refer across a keyframe without saying so, and
+    /// in MJPEG and its like every frame is a keyframe.
     Other,
 }
 
-/// How the NAL units of a picture are told apart.
+/// How NAL units are separated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Framing {
-    /// Each follows the bytes 0, 0, 1.
+    /// By the start code 0, 0, 1 before each.
     StartCodes,
-    /// Each follows its length in so many bytes.
+    /// By the length before each, in this many bytes.
     Lengths(usize),
 }
 
-/// What kind of key a unit is.
+/// The kinds of keyframes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Key {
-    /// Nothing after it refers to anything before it.
-    Closed,
-    /// Decoding may begin at it, but pictures after it may refer to pictures before it.
+pub(super) enum Keyframe {
+    /// No frame after it refers to a frame before it: an IDR, or a keyframe like it.
+    Idr,
+    /// Decoding can start at it, but frames after it may refer to frames before it.
     Open,
-    /// The coding does not tell.
+    /// The codec does not tell.
     Unknown,
 }
 
 impl Coding {
-    /// As the caps of a decoder's sink pad have it.
+    /// The coding that the caps of a decoder's sink pad state.
     pub(super) fn of(caps: &gst::CapsRef) -> Self {
         let Some(stated) = caps.structure(0) else { return Self::Other };
         let framing = || framing(stated);
@@ -49,27 +48,27 @@ impl Coding {
         }
     }
 
-    /// What kind of key these bytes of a whole picture are, which is marked as a key.
-    pub(super) fn key(self, bytes: &[u8]) -> Key {
-        let closed = match self {
-            // The first slice: 1 to 5. An IDR picture consists of nothing but slices of type 5.
+    /// The kind of a keyframe, given the bytes of the whole coded frame.
+    pub(super) fn keyframe(self, bytes: &[u8]) -> Keyframe {
+        let is_idr = match self {
+            // NAL types 1 to 5 are slices. An IDR consists of slices of type 5 alone.
             Self::H264(framing) => {
                 let kind = |it: &[u8]| Some(it.first()? & 31).filter(|it| (1..=5).contains(it));
-                units(bytes, framing).find_map(kind) == Some(5)
+                nal_units(bytes, framing).find_map(kind) == Some(5)
             }
-            // IDR_W_RADL and IDR_N_LP; CRA is 21, and BLA, 16 to 18, has pictures to be left out.
+            // IDR_W_RADL and IDR_N_LP. CRA is 21; BLA, 16 to 18, has leading frames to leave out.
             Self::H265(framing) => {
                 let kind = |it: &[u8]| Some(it.first()? >> 1 & 63).filter(|&it| it < 32);
-                matches!(units(bytes, framing).find_map(kind), Some(19 | 20))
+                matches!(nal_units(bytes, framing).find_map(kind), Some(19 | 20))
             }
             Self::Replacing => true,
-            Self::Other => return Key::Unknown,
+            Self::Other => return Keyframe::Unknown,
         };
-        if closed { Key::Closed } else { Key::Open }
+        if is_idr { Keyframe::Idr } else { Keyframe::Open }
     }
 }
 
-/// None where a buffer is not a whole picture, or the format is not told.
+/// None when a buffer is not a whole frame, or the caps do not state the format.
 fn framing(stated: &gst::StructureRef) -> Option<Framing> {
     if stated.get::<&str>("alignment").is_ok_and(|it| it != "au") {
         return None;
@@ -79,13 +78,13 @@ fn framing(stated: &gst::StructureRef) -> Option<Framing> {
     }
     let record = stated.get::<gst::Buffer>("codec_data").ok()?;
     let record = record.map_readable().ok()?;
-    // lengthSizeMinusOne, in the last two bits of that byte of avcC and hvcC.
+    // lengthSizeMinusOne: the last two bits of this byte of avcC and hvcC.
     let at = if stated.name() == "video/x-h264" { 4 } else { 21 };
     Some(Framing::Lengths(usize::from(record.get(at)? & 3) + 1))
 }
 
-/// The NAL units of a picture, without what separates them.
-fn units(bytes: &[u8], framing: Framing) -> impl Iterator<Item = &[u8]> {
+/// The NAL units of a coded frame, without start codes and lengths.
+fn nal_units(bytes: &[u8], framing: Framing) -> impl Iterator<Item = &[u8]> {
     let mut rest = match framing {
         Framing::StartCodes => after_code(bytes),
         Framing::Lengths(_) => Some(bytes),
@@ -93,7 +92,7 @@ fn units(bytes: &[u8], framing: Framing) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let bytes = rest?;
         match framing {
-            // Where it ends is for nobody to know: only its head is read.
+            // Its end is not searched: only the head is read.
             Framing::StartCodes => {
                 rest = after_code(bytes);
                 Some(bytes)
@@ -109,7 +108,7 @@ fn units(bytes: &[u8], framing: Framing) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What follows the first start code.
+/// The bytes after the first start code.
 fn after_code(bytes: &[u8]) -> Option<&[u8]> {
     let at = bytes.windows(3).position(|it| it == [0, 0, 1])?;
     Some(&bytes[at + 3..])
@@ -122,7 +121,7 @@ mod tests {
     const CODES: Framing = Framing::StartCodes;
 
     #[test]
-    fn a_picture_is_known_by_its_first_slice() {
+    fn the_first_slice_tells_the_kind_of_keyframe() {
         // Delimiter, SPS, PPS, SEI, and then the slice.
         let picture = |slice| {
             [&[0, 0, 0, 1, 9, 16][..], &[0, 0, 1, 0x67, 5], &[0, 0, 1, 0x68], &[0, 0, 1, 6, 5]]
@@ -131,16 +130,17 @@ mod tests {
                 .chain([0, 0, 1, slice, 0x88])
                 .collect::<Vec<u8>>()
         };
-        assert_eq!(Coding::H264(CODES).key(&picture(0x65)), Key::Closed);
-        assert_eq!(Coding::H264(CODES).key(&picture(0x41)), Key::Open);
-        for (kind, key) in [(19, Key::Closed), (20, Key::Closed), (21, Key::Open), (16, Key::Open)]
+        assert_eq!(Coding::H264(CODES).keyframe(&picture(0x65)), Keyframe::Idr);
+        assert_eq!(Coding::H264(CODES).keyframe(&picture(0x41)), Keyframe::Open);
+        for (kind, key) in
+            [(19, Keyframe::Idr), (20, Keyframe::Idr), (21, Keyframe::Open), (16, Keyframe::Open)]
         {
             // Parameter sets are 32 and above, and come first.
             let bytes = [0, 0, 0, 1, 33 << 1, 1, 0, 0, 1, kind << 1, 1, 7];
-            assert_eq!(Coding::H265(CODES).key(&bytes), key, "{kind}");
+            assert_eq!(Coding::H265(CODES).keyframe(&bytes), key, "{kind}");
         }
-        assert_eq!(Coding::Replacing.key(&[]), Key::Closed);
-        assert_eq!(Coding::Other.key(&[]), Key::Unknown);
+        assert_eq!(Coding::Replacing.keyframe(&[]), Keyframe::Idr);
+        assert_eq!(Coding::Other.keyframe(&[]), Keyframe::Unknown);
     }
 
     #[test]
@@ -153,23 +153,31 @@ mod tests {
             // The first unit holds a start code, which means nothing here.
             let picture = |slice| [unit(&[6, 0, 0, 1, 0x65]), unit(&[slice, 1])].concat();
             let coding = Coding::H264(Framing::Lengths(size));
-            assert_eq!(coding.key(&picture(0x65)), Key::Closed, "{size}");
-            assert_eq!(coding.key(&picture(0x61)), Key::Open, "{size}");
+            assert_eq!(coding.keyframe(&picture(0x65)), Keyframe::Idr, "{size}");
+            assert_eq!(coding.keyframe(&picture(0x61)), Keyframe::Open, "{size}");
         }
     }
 
     #[test]
-    fn damage_makes_a_key_open_and_nothing_worse() {
+    fn damaged_keyframes_count_as_open() {
         for bytes in [&[][..], &[255, 255, 255, 255, 0x65], &[0, 0], &[0, 0, 1], &[0, 0, 0, 0]] {
             for framing in [CODES, Framing::Lengths(4), Framing::Lengths(1)] {
-                assert_eq!(Coding::H264(framing).key(bytes), Key::Open, "{bytes:?} {framing:?}");
-                assert_eq!(Coding::H265(framing).key(bytes), Key::Open, "{bytes:?} {framing:?}");
+                assert_eq!(
+                    Coding::H264(framing).keyframe(bytes),
+                    Keyframe::Open,
+                    "{bytes:?} {framing:?}"
+                );
+                assert_eq!(
+                    Coding::H265(framing).keyframe(bytes),
+                    Keyframe::Open,
+                    "{bytes:?} {framing:?}"
+                );
             }
         }
     }
 
     #[test]
-    fn caps_say_how_pictures_are_framed() {
+    fn caps_tell_how_nal_units_are_separated() {
         crate::source::init().unwrap();
         let of = |text: &str| Coding::of(&text.parse::<gst::Caps>().unwrap());
         let avc = "video/x-h264, stream-format=avc, alignment=au, codec_data=(buffer)01640014fd";

@@ -1,59 +1,61 @@
-//! Bounds how far a live stream can lag behind when decoding cannot keep up.
+//! Bounds how far a live stream lags behind when decoding is too slow.
 //!
-//! The sink cannot do that: what it drops was decoded. So coded pictures wait in a queue before
-//! the decoder, and when too many wait, all that come are dropped until a key picture comes and
-//! the queue has drained. A decoder that is fed so never sees a picture whose reference is missing.
+//! Dropping after the decoder would not help, because that work is done. So coded frames wait in a
+//! queue before it. When too many wait, all that come are dropped until the queue has drained and a
+//! keyframe comes. The decoder so never gets a frame whose reference is missing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer::{self as gst, prelude::*};
 
-use crate::source::side_counts::{Tally, add};
+use crate::source::side_counts::{SideCounters, count_one};
 
-/// Coded pictures that may wait: 0.6 s at 25 a second.
-const MOST: u32 = 15;
-/// Coded pictures that may still wait when decoding goes on at a key picture.
-const FEW: u32 = MOST / 2;
+/// Coded frames that may wait: 0.6 s at 25 per second.
+const MAX_WAITING: u32 = 15;
+/// Coded frames that may still wait when a keyframe ends the dropping.
+const RESUME_BELOW: u32 = MAX_WAITING / 2;
 
-/// What happens to the next coded picture.
+/// Decides whether the next coded frame is dropped.
 #[derive(Debug, Default)]
 struct Backlog {
-    skipping: bool,
+    dropping: bool,
 }
 
 impl Backlog {
-    /// Whether a picture is fed, given how many wait.
-    fn feeds(&mut self, is_key: bool, waiting: u32) -> bool {
-        if self.skipping {
-            self.skipping = !(is_key && waiting <= FEW);
+    /// Whether a frame passes, given how many wait.
+    fn passes(&mut self, is_keyframe: bool, waiting: u32) -> bool {
+        if self.dropping {
+            self.dropping = !(is_keyframe && waiting <= RESUME_BELOW);
         } else {
-            self.skipping = waiting >= MOST;
+            self.dropping = waiting >= MAX_WAITING;
         }
-        !self.skipping
+        !self.dropping
     }
 }
 
-/// A queue that counts in `tally` what it does not take.
-pub(super) fn queue(tally: &Arc<Tally>) -> Result<gst::Element, gst::glib::BoolError> {
+/// A queue that drops frames as [`Backlog`] decides, and counts them.
+pub(super) fn queue(
+    side_counters: &Arc<SideCounters>,
+) -> Result<gst::Element, gst::glib::BoolError> {
     let queue = gst::ElementFactory::make("queue")
         .property("max-size-buffers", 0_u32)
         .property("max-size-bytes", 0_u32)
         .property("max-size-time", 0_u64)
         .build()?;
-    let (weak, tally) = (queue.downgrade(), tally.clone());
+    let (weak, side_counters) = (queue.downgrade(), side_counters.clone());
     let backlog = Mutex::new(Backlog::default());
     if let Some(pad) = queue.static_pad("sink") {
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             let (Some(queue), Some(buffer)) = (weak.upgrade(), info.buffer()) else {
                 return gst::PadProbeReturn::Ok;
             };
-            let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+            let is_keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
             let waiting = queue.property::<u32>("current-level-buffers");
             let mut backlog = backlog.lock().unwrap_or_else(PoisonError::into_inner);
-            if backlog.feeds(is_key, waiting) {
+            if backlog.passes(is_keyframe, waiting) {
                 return gst::PadProbeReturn::Ok;
             }
-            add(&tally.late);
+            count_one(&side_counters.dropped_backlog);
             // Drop would print a critical message for every buffer before GStreamer 1.24.8.
             gst::PadProbeReturn::Handled
         });
@@ -66,21 +68,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_a_dropped_picture_is_dropped_up_to_a_key() {
+    fn after_a_drop_all_is_dropped_until_a_keyframe() {
         let mut backlog = Backlog::default();
-        assert!(backlog.feeds(false, MOST - 1));
-        assert!(!backlog.feeds(false, MOST));
-        // The queue drains, but references are missing.
-        assert!(!backlog.feeds(false, 0));
-        assert!(backlog.feeds(true, 0));
-        assert!(backlog.feeds(false, 1));
+        assert!(backlog.passes(false, MAX_WAITING - 1));
+        assert!(!backlog.passes(false, MAX_WAITING));
+        // The queue has drained, but the references are missing.
+        assert!(!backlog.passes(false, 0));
+        assert!(backlog.passes(true, 0));
+        assert!(backlog.passes(false, 1));
     }
 
     #[test]
-    fn a_key_is_no_relief_while_the_queue_is_full() {
+    fn a_keyframe_does_not_pass_while_the_queue_is_full() {
         let mut backlog = Backlog::default();
-        assert!(!backlog.feeds(true, MOST));
-        assert!(!backlog.feeds(true, FEW + 1));
-        assert!(backlog.feeds(true, FEW));
+        assert!(!backlog.passes(true, MAX_WAITING));
+        assert!(!backlog.passes(true, RESUME_BELOW + 1));
+        assert!(backlog.passes(true, RESUME_BELOW));
     }
 }

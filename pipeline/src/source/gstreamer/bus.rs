@@ -1,20 +1,20 @@
-//! What GStreamer says on its bus, as a problem that a person can act on.
+//! Turns GStreamer's messages into problems that a person can act on.
 
 use gstreamer::{self as gst, prelude::*};
 
 use super::pipeline::NO_VIDEO;
 use crate::{Problem, config::Revealed};
 
-/// What the bus has said so far.
+/// What earlier messages told.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct BusListener {
     /// Name of the first decoder that is missing.
     missing: Option<String>,
 }
 
-impl Heard {
-    /// Takes one message; gives the problem if it is the end of the pipeline. `started` says
-    /// whether there was a frame already.
+impl BusListener {
+    /// Takes one message. Returns the problem if it ends the pipeline. `started` says whether there
+    /// was a frame already.
     pub(super) fn take(
         &mut self,
         message: &gst::Message,
@@ -56,7 +56,7 @@ impl Heard {
             return Problem::NoIndex;
         }
         let remote = !address.as_str().starts_with("file:");
-        // An HTTP source that cannot connect says no more than that its task failed.
+        // An HTTP source that cannot connect reports only that its task failed.
         let source = error.is::<gst::ResourceError>()
             || remote && (error.is::<gst::CoreError>() || error.matches(gst::StreamError::Failed));
         if source {
@@ -66,13 +66,13 @@ impl Heard {
     }
 }
 
-/// Name of the decoder or demuxer that a message says is missing.
-fn missing_decoder(said: &gst::StructureRef) -> Option<String> {
-    let missing = said.name() == "missing-plugin" && said.get("type") == Ok("decoder");
-    missing.then(|| said.get("name").ok()).flatten()
+/// Name of the decoder or demuxer that a message reports missing.
+fn missing_decoder(structure: &gst::StructureRef) -> Option<String> {
+    let missing = structure.name() == "missing-plugin" && structure.get("type") == Ok("decoder");
+    missing.then(|| structure.get("name").ok()).flatten()
 }
 
-/// Kind of the element that a message is from, as in `qtdemux`.
+/// Kind of the element that sent a message, as in `qtdemux`.
 fn element(message: &gst::message::Error) -> String {
     let element = message.src().and_then(|it| it.downcast_ref::<gst::Element>());
     let factory = element.and_then(gst::Element::factory);

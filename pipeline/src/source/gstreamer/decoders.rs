@@ -1,22 +1,22 @@
-//! Which decoder reads a stream: hardware or software, as the stream asks.
+//! Orders decoders: hardware or software first, as the stream asks.
 
 use gstreamer as gst;
 
 use crate::Decoder;
 
-/// A decoder that is installed.
+/// An installed decoder.
 #[derive(Clone, Debug)]
 struct Candidate {
     factory: gst::ElementFactory,
     hardware: bool,
 }
 
-/// Decoders of coded video `caps`, the one to try first in front. A hardware decoder is
-/// registered only where its driver is, and may fail nevertheless, so software follows it.
+/// Decoders for `caps`, the one to try first in front. A hardware decoder is registered only where
+/// its driver is, but may still fail, so software follows.
 pub(super) fn decoders(caps: &gst::Caps, wanted: Decoder) -> Vec<gst::ElementFactory> {
     let kind = gst::ElementFactoryType::DECODER | gst::ElementFactoryType::MEDIA_VIDEO;
     let installed = gst::ElementFactory::factories_with_type(kind, gst::Rank::MARGINAL);
-    // Best rank first.
+    // Highest rank first.
     let fitting = installed.iter().filter(|it| it.can_sink_any_caps(caps));
     let candidates: Vec<Candidate> =
         fitting.map(|it| Candidate { factory: it.clone(), hardware: is_hardware(it) }).collect();
@@ -27,7 +27,7 @@ pub(super) fn decoders(caps: &gst::Caps, wanted: Decoder) -> Vec<gst::ElementFac
     order(candidates, wanted, |it| it.hardware).into_iter().map(|it| it.factory).collect()
 }
 
-/// Whether a factory decodes video, in hardware or not.
+/// Whether a factory makes video decoders, in hardware or not.
 pub(crate) fn is_decoder(factory: &gst::ElementFactory) -> bool {
     let class = factory.metadata("klass").unwrap_or_default();
     class.contains("Decoder") && class.contains("Video")
@@ -37,13 +37,12 @@ fn is_hardware(factory: &gst::ElementFactory) -> bool {
     factory.metadata("klass").is_some_and(|it| it.contains("Hardware"))
 }
 
-/// Whether a stream that asks for `wanted` passes over this decoder, where the choice is between
-/// it and others of the same rank.
+/// Whether decodebin must skip this decoder in a stream that asks for `wanted`.
 pub(super) fn is_unwanted(factory: &gst::ElementFactory, wanted: Decoder) -> bool {
     wanted == Decoder::Software && is_decoder(factory) && is_hardware(factory)
 }
 
-/// Candidates in the order in which they are tried; each kind keeps its own order.
+/// Candidates in the order to try; each kind keeps its own order.
 fn order<T>(candidates: Vec<T>, wanted: Decoder, hardware: impl Fn(&T) -> bool) -> Vec<T> {
     let (mut first, second): (Vec<T>, Vec<T>) = candidates.into_iter().partition(hardware);
     match wanted {
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
 
     fn ordered(wanted: Decoder) -> Vec<&'static str> {
-        // By rank; a hardware decoder may rank below software.
+        // By rank: a hardware decoder may rank below software.
         let installed = vec!["avdec", "nv", "openh264", "va"];
         order(installed, wanted, |it| matches!(*it, "nv" | "va"))
     }
@@ -90,13 +89,14 @@ mod tests {
     fn without_hardware_software_decodes_and_the_message_says_what_to_do() {
         let only = vec!["avdec"];
         assert_eq!(order(only.clone(), Decoder::Hardware, |_| false), only);
-        let said = no_hardware("video/x-h264");
-        assert!(said.contains("video/x-h264") && said.contains("install the driver"), "{said}");
+        let message = no_hardware("video/x-h264");
+        assert!(message.contains("video/x-h264"), "{message}");
+        assert!(message.contains("install the driver"), "{message}");
     }
 
     #[test]
     fn software_that_is_installed_decodes_what_cameras_send() {
-        super::super::init().unwrap();
+        crate::source::init().unwrap();
         for codec in ["video/x-h264", "video/x-h265", "image/jpeg"] {
             let caps = gst::Caps::builder(codec).build();
             let found = decoders(&caps, Decoder::Software);

@@ -1,4 +1,4 @@
-//! A picture in a buffer of the decoder.
+//! An image in a buffer of the decoder.
 
 use std::sync::Arc;
 
@@ -9,24 +9,25 @@ use yuv::{YuvRange, YuvStandardMatrix};
 use crate::{
     Problem,
     picture::{Colour, Plane, Planes, Scaler},
+    source::Image,
 };
 
-/// An I420 buffer and its format. Holding it holds a surface of the decoder.
+/// An I420 buffer and its format. Holding it occupies a surface of the decoder.
 #[derive(Debug)]
-pub(crate) struct Decoded {
+pub(crate) struct DecodedFrame {
     pub(super) buffer: gst::Buffer,
     pub(super) info: gst_video::VideoInfo,
 }
 
-impl Decoded {
-    /// RGB of the training size, `[height, width, 3]`.
-    pub(crate) fn pixels(&self, scaler: &mut Scaler) -> Result<Arc<[u8]>, Problem> {
+impl Image for DecodedFrame {
+    fn pixels(&self, scaler: &mut Scaler) -> Result<Arc<[u8]>, Problem> {
         let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(&self.buffer, &self.info)
-            .map_err(|_| unusable("the buffer cannot be mapped"))?;
+            .map_err(|_| unusable("a buffer cannot be mapped"))?;
         let plane = |idx: u32| {
-            let data = frame.plane_data(idx).map_err(|_| unusable("a plane is missing"))?;
+            let data =
+                frame.plane_data(idx).map_err(|_| unusable("a plane of a frame is missing"))?;
             let stride = usize::try_from(frame.plane_stride()[idx as usize])
-                .map_err(|_| unusable("its rows run bottom to top"))?;
+                .map_err(|_| unusable("rows of a frame run bottom to top"))?;
             Ok::<_, Problem>(Plane { data, stride })
         };
         let aspect = self.info.par();
@@ -49,7 +50,7 @@ fn colour(info: &gst_video::VideoInfo) -> Colour {
         VideoColorMatrix::Bt2020 => YuvStandardMatrix::Bt2020,
         VideoColorMatrix::Fcc => YuvStandardMatrix::Fcc,
         VideoColorMatrix::Smpte240m => YuvStandardMatrix::Smpte240,
-        // What broadcasters and GStreamer assume of video that does not say.
+        // The convention for video that does not state its matrix.
         _ if info.height() > 576 => YuvStandardMatrix::Bt709,
         _ => YuvStandardMatrix::Bt601,
     };

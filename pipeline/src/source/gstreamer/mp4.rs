@@ -1,11 +1,11 @@
-//! Whether an mp4 file has its index.
+//! Checks that an mp4 file has its index.
 //!
-//! GStreamer 1.22 finds that out too, but in one of ten to a hundred attempts its message is
-//! lost in the bin that adds the demuxer, and the pipeline then waits for ever.
+//! GStreamer 1.22 checks that too, but once in ten to a hundred times the demuxer's bin loses its
+//! message, and the pipeline then waits for ever.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Whether this is an mp4 without a `moov` box. Other files never are.
+/// Whether this is an mp4 without a `moov` box. False for other files.
 pub(crate) fn lacks_index(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut start = 0;
@@ -19,7 +19,7 @@ pub(crate) fn lacks_index(file: &mut (impl Read + Seek)) -> io::Result<bool> {
     Ok(start > 0)
 }
 
-/// Kind and size in bytes of the box that starts there; none at the end of the file.
+/// Kind and size in bytes of the box at `start`; none at the end of the file.
 fn header(
     file: &mut (impl Read + Seek),
     start: u64,
@@ -33,7 +33,7 @@ fn header(
     file.read_exact(&mut short)?;
     file.read_exact(&mut kind)?;
     let size = match u32::from_be_bytes(short) {
-        // To the end of the file.
+        // The box extends to the end of the file.
         0 => length - start,
         1 if start.saturating_add(16) > length => return Ok(None),
         1 => {
@@ -42,7 +42,7 @@ fn header(
         }
         size => size.into(),
     };
-    // A box is never smaller than its header; a wrong size must not make this go in circles.
+    // A box is never smaller than its header. A wrong size must not cause an endless loop.
     Ok(Some((kind, size.max(8))))
 }
 

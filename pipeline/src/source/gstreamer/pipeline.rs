@@ -1,4 +1,4 @@
-//! The GStreamer pipeline, built element by element: a URI is user input and has no place in
+//! Builds a GStreamer pipeline element by element. A URI is user input and must not become part of
 //! a launch string.
 //!
 //! ```text
@@ -6,8 +6,8 @@
 //! uridecodebin (video only) ─▶ videoconvert ─▶ videoflip (by metadata) ─▶ appsink (I420)
 //! ```
 //!
-//! It is uridecodebin and not uridecodebin3, because the latter, in GStreamer 1.22, now and then
-//! waits for ever at the start of a small file.
+//! It uses uridecodebin because uridecodebin3 of GStreamer 1.22 sometimes waits for ever at the
+//! start of a small file.
 
 use std::sync::{Arc, LazyLock};
 
@@ -19,46 +19,46 @@ use gstreamer_video as gst_video;
 use super::{camera, decoders::is_unwanted};
 use crate::{
     Decoder, Problem,
-    source::{Opening, gop::Prefixes},
+    source::{SourceContext, gop::GopFilter},
 };
 
-/// Name of the message that says that every stream is known and none of them is video.
+/// Name of the message posted when all streams are known and none is video.
 pub(super) const NO_VIDEO: &str = "no-video";
 
-/// A pipeline that was not started, and where its frames come out.
+/// A pipeline that is not started yet, and its end.
 #[derive(Debug)]
-pub(super) struct Elements {
+pub(super) struct DecodePipeline {
     pub(super) pipeline: gst::Pipeline,
     pub(super) sink: AppSink,
-    pub(super) prefixes: Arc<Prefixes>,
+    pub(super) gop_filter: Arc<GopFilter>,
 }
 
 /// Initialises GStreamer once.
 pub(crate) fn init() -> Result<(), Problem> {
     static INIT: LazyLock<Result<(), String>> = LazyLock::new(|| {
         gst::init().map_err(|it| it.to_string())?;
-        know_sockets();
+        register_socket_types();
         Ok(())
     });
     INIT.clone().map_err(Problem::GStreamer)
 }
 
-/// Makes GLib know all that a connection is made of, in one thread. Streams that connect for the
-/// first time at the same moment block each other for ever in GLib 2.74: one initialises the class
-/// of `GSocketClient`, under a lock, and waits for the type `GSocketAddress`; another one, which
-/// loads the HTTP plugin, is making that type known and waits for the lock.
-fn know_sockets() {
+/// Registers GLib's types for connections, from one thread. In GLib 2.74, streams that connect for
+/// the first time at the same moment block each other for ever: one initialises the class of
+/// `GSocketClient`, under a lock, and waits for the type `GSocketAddress`; another, which loads the
+/// HTTP plugin, is registering that type and waits for the lock.
+fn register_socket_types() {
     let loopback = gio::InetSocketAddress::from_string("127.0.0.1", 0);
     let client = gio::SocketClient::new();
     let resolver = (gio::Resolver::default(), gio::ProxyResolver::default());
     let (family, kind) = (gio::SocketFamily::Ipv4, gio::SocketType::Stream);
     let socket = gio::Socket::new(family, kind, gio::SocketProtocol::Tcp);
     let connection = socket.map(|it| it.connection_factory_create_connection());
-    // They were worth being made, and nothing else.
+    // Created only to register their types.
     drop((loopback, client, resolver, connection));
 }
 
-pub(super) fn build(uri: &str, opening: &Opening) -> Result<Elements, Problem> {
+pub(super) fn build(uri: &str, context: &SourceContext) -> Result<DecodePipeline, Problem> {
     init()?;
     let pipeline = gst::Pipeline::new();
     let convert = make("videoconvert")?;
@@ -68,17 +68,17 @@ pub(super) fn build(uri: &str, opening: &Opening) -> Result<Elements, Problem> {
     let failed = |it: gst::glib::BoolError| Problem::GStreamer(it.to_string());
     pipeline.add_many([&convert, &flip, sink.upcast_ref()]).map_err(failed)?;
     gst::Element::link_many([&convert, &flip, sink.upcast_ref()]).map_err(failed)?;
-    one_thread(&pipeline);
-    let prefixes = Prefixes::watch(&pipeline, opening);
-    if !camera::add(&pipeline, uri, &convert, opening)? {
+    use_one_thread_per_decoder(&pipeline);
+    let gop_filter = GopFilter::for_pipeline(&pipeline, context);
+    if !camera::add(&pipeline, uri, &convert, context)? {
         let decode = make("uridecodebin")?;
         decode.set_property("uri", uri);
-        only_video(&decode);
-        pass_over(&decode, opening.stream.decoder);
+        decode_only_video(&decode);
+        skip_unwanted_decoders(&decode, context.stream.decoder);
         link_to(&decode, &convert);
         pipeline.add(&decode).map_err(failed)?;
     }
-    Ok(Elements { pipeline, sink, prefixes })
+    Ok(DecodePipeline { pipeline, sink, gop_filter })
 }
 
 pub(super) fn make(factory: &str) -> Result<gst::Element, Problem> {
@@ -90,11 +90,11 @@ fn sink() -> AppSink {
     let sink = AppSink::builder()
         .caps(&caps)
         .sync(false)
-        // Unlimited by default; a full sink makes the decoder wait.
+        // The default is unlimited. A full sink makes the decoder wait.
         .max_buffers(2)
         .enable_last_sample(false)
         .build();
-    // Without an answer that padded rows are welcome, the decoder copies every frame.
+    // Unless the sink says that it accepts padded rows, the decoder copies every frame.
     if let Some(pad) = sink.static_pad("sink") {
         pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
             if let Some(query) = info.query_mut()
@@ -109,8 +109,8 @@ fn sink() -> AppSink {
     sink
 }
 
-/// Leaves sound and subtitles as they are, so that they are not decoded.
-fn only_video(decode: &gst::Element) {
+/// Does not decode audio and subtitles.
+fn decode_only_video(decode: &gst::Element) {
     decode.connect("autoplug-continue", false, |values| {
         let caps = values.get(2).and_then(|it| it.get::<gst::Caps>().ok());
         let kind = caps.as_ref().and_then(|it| it.structure(0)).map(|it| it.name().as_str());
@@ -120,7 +120,7 @@ fn only_video(decode: &gst::Element) {
     });
 }
 
-/// Links the first video stream; says [`NO_VIDEO`] on the bus when there is none.
+/// Links the first video stream; posts [`NO_VIDEO`] on the bus when there is none.
 pub(super) fn link_to(decode: &gst::Element, convert: &gst::Element) {
     let target = convert.downgrade();
     decode.connect_pad_added(move |_, pad| {
@@ -129,15 +129,15 @@ pub(super) fn link_to(decode: &gst::Element, convert: &gst::Element) {
             && !target.is_linked()
             && is_video(pad)
         {
-            // A pad that does not fit stays unlinked, and its decoder says so on the bus.
+            // A pad that does not fit stays unlinked, and its decoder reports that on the bus.
             let _ = pad.link(&target);
         }
     });
     decode.connect_no_more_pads(|decode| {
         if !decode.src_pads().iter().any(is_video) {
-            let said = gst::Structure::new_empty(NO_VIDEO);
-            let message = gst::message::Application::builder(said).src(decode).build();
-            // A pipeline without a bus is being taken down.
+            let structure = gst::Structure::new_empty(NO_VIDEO);
+            let message = gst::message::Application::builder(structure).src(decode).build();
+            // A pipeline without a bus is being torn down.
             let _ = decode.post_message(message);
         }
     });
@@ -148,9 +148,9 @@ fn is_video(pad: &gst::Pad) -> bool {
     caps.structure(0).is_some_and(|it| it.name() == "video/x-raw")
 }
 
-/// Gives each decoder one thread: there are as many streams as the machine can take, and each
+/// Gives each decoder one thread. There are as many streams as the machine can take, and each
 /// further thread of a decoder holds further surfaces.
-fn one_thread(pipeline: &gst::Pipeline) {
+fn use_one_thread_per_decoder(pipeline: &gst::Pipeline) {
     pipeline.connect_deep_element_added(|_, _, element| {
         let libav = element.factory().is_some_and(|it| it.name().starts_with("avdec_"));
         if libav && element.find_property("max-threads").is_some() {
@@ -159,8 +159,8 @@ fn one_thread(pipeline: &gst::Pipeline) {
     });
 }
 
-/// Leaves out decoders that the stream does not want.
-fn pass_over(decode: &gst::Element, wanted: Decoder) {
+/// Skips decoders that the stream does not want.
+fn skip_unwanted_decoders(decode: &gst::Element, wanted: Decoder) {
     let Some(kind) = gst::glib::Type::from_name("GstAutoplugSelectResult") else { return };
     let Some(class) = gst::glib::EnumClass::with_type(kind) else { return };
     decode.connect("autoplug-select", false, move |values| {

@@ -1,7 +1,7 @@
-//! Frames of anything that GStreamer plays: files, RTSP, HLS.
+//! Pulls frames out of a running pipeline.
 
 use std::{
-    mem, path,
+    mem,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -10,46 +10,46 @@ use gstreamer::{self as gst, prelude::*};
 use gstreamer_video as gst_video;
 
 use super::{
-    Decoded,
-    bus::Heard,
-    pipeline::{self, Elements},
-    teardown::bring_down,
+    bus::BusListener,
+    frame::DecodedFrame,
+    pipeline::{self, DecodePipeline},
+    teardown::shut_down,
 };
 use crate::{
-    Captured, Clock, Problem,
+    CaptureTime, Clock, Problem,
     config::Revealed,
-    source::{Image, Item, Opening, Picture, Tally, files::inspect},
+    source::{SideCounters, SourceContext, SourceFrame},
     stop::Stop,
 };
 
-/// How long a pull waits before it looks at the bus and at the stop signal.
-const SLICE: gst::ClockTime = gst::ClockTime::from_mseconds(50);
+/// How often a pull looks at the bus and at the stop signal.
+const POLL_INTERVAL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 
-/// How long neither a frame nor a message may come from an archive.
-const STALL: Duration = Duration::from_secs(15);
+/// An archive fails when neither a frame nor a message came for this long.
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Seconds from the epoch of NTP, 1900, to that of Unix.
+/// From the epoch of NTP, 1900, to that of Unix, 1970.
 const NTP_TO_UNIX: Duration = Duration::from_secs(2_208_988_800);
 
-/// When a source that gives no frame counts as gone.
+/// What counts as a sign of life, and how long there may be none.
 #[derive(Clone, Copy, Debug)]
-enum Patience {
-    /// An archive may be slow as long as something happens.
+enum FrameTimeout {
+    /// Frames and messages: an archive may be slow as long as something happens.
     Archive,
-    /// A camera talks while it is frozen: frames alone count.
+    /// Frames alone: a frozen camera still sends messages.
     Live { connect: Duration, stall: Duration },
 }
 
-/// Pulls frames out of a running pipeline, and stops it when dropped.
+/// Frames of one pipeline, which stops when this is dropped.
 #[derive(Debug)]
-pub(crate) struct UriPictures {
+pub(crate) struct FrameReader {
     address: Revealed,
     stop: Stop,
-    patience: Patience,
-    tally: Arc<Tally>,
-    elements: Elements,
+    timeout: FrameTimeout,
+    side_counters: Arc<SideCounters>,
+    elements: DecodePipeline,
     bus: gst::Bus,
-    heard: Heard,
+    bus_listener: BusListener,
     format: Option<(gst::Caps, gst_video::VideoInfo)>,
     /// Stream times of the last two frames, in seconds.
     recent: [Option<f64>; 2],
@@ -58,74 +58,59 @@ pub(crate) struct UriPictures {
     ended: bool,
 }
 
-/// The URI of a file, after a look at it, or of a URI.
-pub(crate) fn location(item: &Item) -> Result<Revealed, Problem> {
-    match item {
-        Item::File(path) => {
-            inspect(path)?;
-            let path = path::absolute(path).map_err(Problem::Unreadable)?;
-            let uri = gst::glib::filename_to_uri(path, None);
-            let uri = uri.map_err(|it| Problem::Unreachable(it.to_string()))?;
-            Ok(Revealed::public(uri.into()))
-        }
-        Item::Uri(address) => address.reveal(),
-        Item::Revealed(revealed) => Ok(revealed.clone()),
-        Item::Synthetic(_) | Item::MovingDigits(_) => Err(Problem::NotFound),
-    }
-}
-
-impl UriPictures {
-    pub(crate) fn open(address: Revealed, opening: &Opening) -> Result<Self, Problem> {
-        let elements = pipeline::build(address.as_str(), opening)?;
-        let no_bus = || Problem::GStreamer("a pipeline without a bus".into());
-        let mut pictures = Self {
+impl FrameReader {
+    pub(crate) fn open(address: Revealed, context: &SourceContext) -> Result<Self, Problem> {
+        let elements = pipeline::build(address.as_str(), context)?;
+        let no_bus = || Problem::GStreamer("the pipeline has no bus".into());
+        let mut reader = Self {
             address,
-            stop: opening.stop.clone(),
-            patience: Patience::of(opening),
-            tally: opening.tally.clone(),
+            stop: context.stop.clone(),
+            timeout: FrameTimeout::of(context),
+            side_counters: context.side_counters.clone(),
             bus: elements.pipeline.bus().ok_or_else(no_bus)?,
             elements,
-            heard: Heard::default(),
+            bus_listener: BusListener::default(),
             format: None,
             recent: [None; 2],
             duration: None,
             ended: false,
         };
-        if pictures.elements.pipeline.set_state(gst::State::Playing).is_err() {
-            let said = pictures.listen().1;
-            return Err(said.unwrap_or_else(|| Problem::Unreachable("it does not start".into())));
+        if reader.elements.pipeline.set_state(gst::State::Playing).is_err() {
+            let problem = reader.listen().1;
+            return Err(problem
+                .unwrap_or_else(|| Problem::Unreachable("the pipeline does not start".into())));
         }
-        Ok(pictures)
+        Ok(reader)
     }
 
-    fn pull(&mut self) -> Option<Result<Picture, Problem>> {
-        let (mut last_sign, mut skipped) = (Instant::now(), 0);
+    fn pull(&mut self) -> Option<Result<SourceFrame, Problem>> {
+        let (mut last_life, mut skipped) = (Instant::now(), 0);
         loop {
             if self.stop.is_set() {
                 return None;
             }
-            if let Some(sample) = self.elements.sink.try_pull_sample(SLICE) {
-                return Some(self.picture(&sample));
+            if let Some(sample) = self.elements.sink.try_pull_sample(POLL_INTERVAL) {
+                return Some(self.frame(&sample));
             }
-            let (spoke, problem) = self.listen();
+            let (any, problem) = self.listen();
             if let Some(problem) = problem {
                 return Some(Err(problem));
             }
             if self.elements.sink.is_eos() {
-                return self.wrong_end().map(Err);
+                return self.problem_at_end().map(Err);
             }
             let limit = self.limit();
-            let before = mem::replace(&mut skipped, self.elements.prefixes.skipped());
-            let talks = spoke && matches!(self.patience, Patience::Archive);
-            if talks || skipped > before {
-                last_sign = Instant::now();
-            } else if last_sign.elapsed() > limit {
+            let before = mem::replace(&mut skipped, self.elements.gop_filter.skipped());
+            let responds = any && matches!(self.timeout, FrameTimeout::Archive);
+            if responds || skipped > before {
+                last_life = Instant::now();
+            } else if last_life.elapsed() > limit {
                 let seconds = limit.as_secs_f64();
                 let started = self.recent[1].is_some();
-                return Some(Err(if started || matches!(self.patience, Patience::Archive) {
+                return Some(Err(if started || matches!(self.timeout, FrameTimeout::Archive) {
                     Problem::Stalled(seconds)
                 } else {
-                    Problem::Silent(seconds)
+                    Problem::NoFirstFrame(seconds)
                 }));
             }
         }
@@ -133,27 +118,28 @@ impl UriPictures {
 
     /// How long the next frame may take.
     fn limit(&self) -> Duration {
-        match self.patience {
-            Patience::Archive => STALL,
-            Patience::Live { stall, .. } if self.recent[1].is_some() => stall,
-            Patience::Live { connect, .. } => connect,
+        match self.timeout {
+            FrameTimeout::Archive => ARCHIVE_TIMEOUT,
+            FrameTimeout::Live { stall, .. } if self.recent[1].is_some() => stall,
+            FrameTimeout::Live { connect, .. } => connect,
         }
     }
 
-    /// Empties the bus: whether there was a message, and the problem that ends the pipeline.
+    /// Empties the bus. Returns whether there was a message, and the problem that ends the
+    /// pipeline.
     fn listen(&mut self) -> (bool, Option<Problem>) {
-        let (mut spoke, started) = (false, self.recent[1].is_some());
+        let (mut any, started) = (false, self.recent[1].is_some());
         while let Some(message) = self.bus.pop() {
-            spoke = true;
-            if let Some(problem) = self.heard.take(&message, &self.address, started) {
-                return (spoke, Some(problem));
+            any = true;
+            if let Some(problem) = self.bus_listener.take(&message, &self.address, started) {
+                return (any, Some(problem));
             }
         }
-        (spoke, None)
+        (any, None)
     }
 
-    fn picture(&mut self, sample: &gst::Sample) -> Result<Picture, Problem> {
-        let buffer = sample.buffer_owned().ok_or_else(|| unusable("a sample without a frame"))?;
+    fn frame(&mut self, sample: &gst::Sample) -> Result<SourceFrame, Problem> {
+        let buffer = sample.buffer_owned().ok_or_else(|| unusable("a sample holds no frame"))?;
         let (info, changed) = self.info(sample)?;
         let time = stream_time(sample, &buffer)
             .ok_or_else(|| unusable("frames have no time stamps: put them into a container"))?;
@@ -165,18 +151,18 @@ impl UriPictures {
         self.recent = [self.recent[1], Some(time)];
         let lost = buffer.flags().contains(gst::BufferFlags::DISCONT);
         let discontinuity = !is_first && (lost || changed);
-        let captured = match self.patience {
-            Patience::Archive => None,
-            Patience::Live { .. } => Some(captured(&buffer)),
+        let captured = match self.timeout {
+            FrameTimeout::Archive => None,
+            FrameTimeout::Live { .. } => Some(captured(&buffer)),
         };
-        let begins = self.elements.prefixes.shown(buffer.pts());
-        let image = Image::Decoded(Decoded { buffer, info });
-        Ok(Picture { time, discontinuity, captured, begins, image })
+        let run_start = self.elements.gop_filter.decoded(buffer.pts());
+        let image = Box::new(DecodedFrame { buffer, info });
+        Ok(SourceFrame { time, discontinuity, captured, run_start, image })
     }
 
-    /// The format of a sample, and whether it differs from that of the one before.
+    /// The format of a sample, and whether it differs from that of the sample before.
     fn info(&mut self, sample: &gst::Sample) -> Result<(gst_video::VideoInfo, bool), Problem> {
-        let caps = sample.caps().ok_or_else(|| unusable("a frame without a format"))?;
+        let caps = sample.caps().ok_or_else(|| unusable("a frame has no format"))?;
         if let Some((known, info)) = &self.format
             && known.as_ref() == caps
         {
@@ -188,22 +174,22 @@ impl UriPictures {
         Ok((info, changed))
     }
 
-    /// What is wrong when the end is reached now.
-    fn wrong_end(&self) -> Option<Problem> {
+    /// The problem, if any, when the stream ends now.
+    fn problem_at_end(&self) -> Option<Problem> {
         let [before, last] = self.recent;
         let Some(last) = last else { return Some(Problem::NoFrames) };
-        // The end of something live means that it went away; a playlist that states its length
-        // was never live.
-        let is_live = matches!(self.patience, Patience::Live { .. });
-        let Some(duration) = self.duration else { return is_live.then_some(Problem::WentAway) };
-        let end = last + before.map_or(0.0, |it| last - it) + self.elements.prefixes.unshown();
+        // A live stream that ends has gone away. A playlist that states its length was never live.
+        let is_live = matches!(self.timeout, FrameTimeout::Live { .. });
+        let Some(duration) = self.duration else { return is_live.then_some(Problem::Disconnected) };
+        let end =
+            last + before.map_or(0.0, |it| last - it) + self.elements.gop_filter.skipped_tail();
         let allowed = (0.02 * duration).max(0.5);
         (end < duration - allowed).then_some(Problem::Truncated { end, duration })
     }
 }
 
-impl Iterator for UriPictures {
-    type Item = Result<Picture, Problem>;
+impl Iterator for FrameReader {
+    type Item = Result<SourceFrame, Problem>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -215,34 +201,34 @@ impl Iterator for UriPictures {
     }
 }
 
-impl Drop for UriPictures {
+impl Drop for FrameReader {
     fn drop(&mut self) {
-        bring_down(&self.elements.pipeline, &self.tally);
+        shut_down(&self.elements.pipeline, &self.side_counters);
     }
 }
 
-impl Patience {
-    fn of(opening: &Opening) -> Self {
-        if !opening.stream.is_live() {
+impl FrameTimeout {
+    fn of(context: &SourceContext) -> Self {
+        if !context.stream.is_live() {
             return Self::Archive;
         }
         let seconds = |it| Duration::try_from_secs_f64(it).unwrap_or(Duration::MAX);
-        let retry = opening.stream.retry;
-        Self::Live { connect: seconds(retry.connect), stall: seconds(retry.stall) }
+        let retry = context.stream.retry;
+        Self::Live { connect: seconds(retry.connect_timeout), stall: seconds(retry.stall_timeout) }
     }
 }
 
-/// When a frame was captured: as the camera's sender reports (RFC 3550, 6.4.1) tell it, once the
-/// first has come, and when it came to this machine until then.
-fn captured(buffer: &gst::Buffer) -> Captured {
+/// When a frame was captured: by the camera's clock once its first sender report has come (RFC
+/// 3550, 6.4.1), until then by this machine's clock on arrival.
+fn captured(buffer: &gst::Buffer) -> CaptureTime {
     let reported = buffer.meta::<gst::ReferenceTimestampMeta>();
     let reported = reported
         .filter(|it| it.reference().structure(0).is_some_and(|it| it.name() == "timestamp/x-ntp"));
     let since_1970 = reported
         .and_then(|it| Duration::from_nanos(it.timestamp().nseconds()).checked_sub(NTP_TO_UNIX));
     match since_1970 {
-        Some(it) => Captured { time: UNIX_EPOCH + it, by: Clock::Camera },
-        None => Captured { time: SystemTime::now(), by: Clock::Arrival },
+        Some(it) => CaptureTime { time: UNIX_EPOCH + it, clock: Clock::Camera },
+        None => CaptureTime { time: SystemTime::now(), clock: Clock::Arrival },
     }
 }
 

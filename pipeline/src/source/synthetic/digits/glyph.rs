@@ -1,27 +1,27 @@
-//! A small picture of a digit, and how it is laid over the field.
+//! A small image of a digit, and how it is drawn onto the field.
 
 use std::{array, ops::Range, sync::Arc};
 
-/// Height and width of the field in its own pixels.
+/// Height and width of the field, in its own pixels.
 const FIELD: f64 = 64.0;
 
 /// Height and width of a digit in pixels of the field.
 pub(super) const GLYPH: usize = 16;
 
-/// Ink of a digit, `[16, 16]`, 0 for none to 1 for white.
+/// Ink of a digit, `[16, 16]`, from 0 (none) to 1 (white).
 #[derive(Clone, Debug)]
 pub(super) struct Glyph([[f64; GLYPH]; GLYPH]);
 
 impl Glyph {
-    /// From the ink at a point in pixels of the glyph, `x` to the right and `y` down, taken in
-    /// the middle of each pixel.
+    /// Samples `ink` in the middle of each pixel. Its argument is a point in pixels of the glyph,
+    /// `x` to the right and `y` down.
     pub(super) fn new(ink: impl Fn([f64; 2]) -> f64) -> Self {
         let middle = |it: usize| it as f64 + 0.5;
         Self(array::from_fn(|row| array::from_fn(|column| ink([middle(column), middle(row)]))))
     }
 
-    /// White on black with the glyph's middle at `centre`, in pixels of the field, as RGB of
-    /// `[height, width, 3]`.
+    /// White on black with the glyph's middle at `centre`, in pixels of the field: RGB, `[height,
+    /// width, 3]`.
     pub(super) fn draw(&self, centre: [f64; 2], [height, width]: [usize; 2]) -> Arc<[u8]> {
         let step = [width, height].map(|it| FIELD / it as f64);
         let taps = step.map(taps);
@@ -45,7 +45,7 @@ impl Glyph {
         pixels.into()
     }
 
-    /// Ink at a point in pixels of the glyph, linear between the middles of pixels.
+    /// Ink at a point in pixels of the glyph, by linear interpolation.
     fn at(&self, point: [f64; 2]) -> f64 {
         let [x, y] = point.map(|it| it - 0.5);
         let [left, top] = [x, y].map(f64::floor);
@@ -61,11 +61,11 @@ impl Glyph {
     }
 }
 
-/// Where a pixel that is `step` pixels of the field wide looks, in its own widths from its
-/// middle, and how much that counts.
+/// Sample points of a pixel that is `step` pixels of the field wide: offset from its middle, in its
+/// own widths, and weight.
 ///
-/// A pixel that covers more than one of the field looks at its surroundings under a triangle, as
-/// the scaling of decoded pictures does. A box would let a digit move by whole pixels only.
+/// A pixel wider than one of the field is filtered with a triangle, as decoded frames are when
+/// scaled. With a box filter a digit would move by whole pixels only.
 fn taps(step: f64) -> Vec<(f64, f64)> {
     if step <= 1.0 {
         return vec![(0.0, 1.0)];
@@ -75,7 +75,7 @@ fn taps(step: f64) -> Vec<(f64, f64)> {
     (0..2 * fine as usize).map(|idx| (tap(idx), (1.0 - tap(idx).abs()) / fine)).collect()
 }
 
-/// Pixels, of `count` that are `step` wide each, that a glyph around `centre` can reach.
+/// The pixels that a glyph around `centre` can touch, of `count` pixels that are `step` wide each.
 fn near(centre: f64, step: f64, count: usize) -> Range<usize> {
     let reach = GLYPH as f64 / 2.0 + 1.0 + step;
     let at = |edge: f64| (edge / step).clamp(0.0, count as f64);

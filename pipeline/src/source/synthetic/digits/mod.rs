@@ -1,5 +1,5 @@
-//! Digits that move and then turn: the acceleration task on Moving-MNIST that AdaSSL is measured
-//! on. Needs no GStreamer.
+//! Digits that move and then change their velocity: the acceleration task on Moving-MNIST that
+//! AdaSSL is measured on.
 
 use std::{array, path::PathBuf, sync::Arc};
 
@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use self::{glyph::Glyph, scans::Scan};
 use crate::{
     Problem,
-    random::{self, Part},
-    source::{Image, Picture},
+    picture::Scaler,
+    random::{self, SequencePart},
+    source::{Image, SourceFrame},
     stop::Stop,
 };
 
@@ -19,38 +20,38 @@ mod glyph;
 mod scans;
 mod strokes;
 
-/// Frames of a sequence.
+/// Frames in a sequence.
 const FRAMES: usize = 9;
 
-/// Frames before the turn: the velocity is another one from the step after the third frame on.
+/// Frames before the velocity changes.
 const STRAIGHT: usize = 3;
 
 /// Standard deviation of the change of velocity, as a share of the velocity.
-const TURN: f64 = 2.0 / 3.0;
+const CHANGE: f64 = 2.0 / 3.0;
 
 /// Independent sequences of 9 frames, each of a white digit that moves over a black field and
 /// changes its velocity once.
 ///
-/// The digit is 16 pixels high and wide, the field 64; a picture of another size is the same
-/// field, drawn larger or smaller. The centre starts in `U[8, 16]^2` and moves by `U[0, 3]^2`
-/// pixels a frame. After the third frame one axis, drawn at random, changes its velocity `v` to
-/// `v + 2/3 v eps` with `eps ~ N(0, 1)`. Nothing holds a digit back that leaves the field.
+/// The digit is 16 pixels high and wide, the field 64. A frame of another size shows the same
+/// field, larger or smaller. The centre starts in `U[8, 16]^2` and moves by `U[0, 3]^2` pixels per
+/// frame. After the third frame the velocity `v` of one axis, chosen at random, becomes `v + 2/3 v
+/// eps` with `eps ~ N(0, 1)`. Digits may leave the field.
 ///
-/// Frame `i` of sequence `k` is shown at `(9 k + i) / fps` seconds. A sequence begins with a
-/// discontinuity, so that no clip spans two, and every reading gives the same clips: with
-/// `clip = { frames = 9, interval = 1 / fps }` one of each sequence.
+/// Frame `i` of sequence `k` is shown at `(9 k + i) / fps` seconds. Each sequence begins with a
+/// discontinuity, so that no clip spans two, and every epoch gives the same clips: with `clip = {
+/// frames = 9, interval = 1 / fps }`, one per sequence.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MovingDigits {
-    /// Sequences until the end.
+    /// Number of sequences. Default: 1000.
     pub sequences: u64,
-    /// Frames a second.
+    /// Frames per second. Default: 10.
     pub fps: f64,
-    /// Seed of all sequences; each depends on it and on its own number, and on nothing else.
+    /// Seed of all sequences. Each sequence depends only on it and on its own number. Default: 0.
     pub seed: u64,
-    /// A CSV of handwritten digits as scikit-learn's `load_digits` has them: 8 by 8 values of
-    /// 0 to 16 and the label, a row. They are enlarged twice. Left out, digits are drawn with a
-    /// pen whose slant, size and width differ from sequence to sequence.
+    /// A CSV of handwritten digits as scikit-learn's `load_digits` writes them: per row, 8 by 8
+    /// values of 0 to 16 and the label. They are enlarged twice. By default digits are drawn with a
+    /// pen whose slant, size and width vary.
     pub digits: Option<PathBuf>,
 }
 
@@ -60,49 +61,50 @@ impl Default for MovingDigits {
     }
 }
 
-/// Every sequence of a [`MovingDigits`], by its number.
+/// The sequences of a [`MovingDigits`], by number.
 #[derive(Clone, Debug)]
 pub struct Sequences {
     seed: u64,
     scans: Option<Arc<[Scan]>>,
 }
 
-/// What happens in a sequence, in pixels of the field of 64 by 64, `x` to the right and `y` down.
+/// How the digit of a sequence moves, in pixels of the field of 64 by 64, `x` to the right and `y`
+/// down.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trajectory {
     /// Centre of the digit in each frame, `x` and `y`.
     pub centres: [[f64; 2]; FRAMES],
-    /// Pixels a frame up to the third frame.
+    /// Pixels per frame up to the third frame.
     pub velocity_before: [f64; 2],
-    /// Pixels a frame from there on.
+    /// Pixels per frame after the third frame.
     pub velocity_after: [f64; 2],
-    /// Which of the two changes, 0 for `x` and 1 for `y`.
+    /// The axis whose velocity changes, 0 for `x` and 1 for `y`.
     pub axis: usize,
     /// The digit.
     pub label: u8,
 }
 
-/// A picture that is not drawn yet.
+/// A frame that is not drawn yet.
 #[derive(Debug)]
-pub(crate) struct Digit {
+struct DigitFrame {
     glyph: Arc<Glyph>,
     centre: [f64; 2],
 }
 
-/// How a digit starts.
+/// Start of a digit.
 struct Start {
     centre: [f64; 2],
     velocity: [f64; 2],
 }
 
-/// How its velocity changes.
-struct Turn {
+/// Change of its velocity.
+struct VelocityChange {
     axis: usize,
     eps: f64,
 }
 
 impl MovingDigits {
-    /// The sequences, with the file of digits read if there is one.
+    /// The sequences. Reads the file of digits, if there is one.
     ///
     /// # Errors
     /// [`Problem::Digits`] when that file cannot be used; it names the file and the line.
@@ -112,7 +114,7 @@ impl MovingDigits {
     }
 
     /// The first field with a wrong value, and what is wrong with it.
-    pub(crate) fn wrong(&self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn invalid_field(&self) -> Option<(&'static str, &'static str)> {
         let positive = self.fps > 0.0 && self.fps.is_finite();
         let nameless = self.digits.as_ref().is_some_and(|it| it.as_os_str().is_empty());
         match () {
@@ -128,62 +130,64 @@ impl MovingDigits {
         self.sequences as f64 * FRAMES as f64 / self.fps
     }
 
-    pub(crate) fn pictures(
+    pub(crate) fn frames(
         &self,
         stop: Stop,
-    ) -> Result<impl Iterator<Item = Result<Picture, Problem>> + use<>, Problem> {
+    ) -> Result<impl Iterator<Item = Result<SourceFrame, Problem>> + use<>, Problem> {
         let (sequences, fps) = (self.open()?, self.fps);
-        let pictures = (0..self.sequences).flat_map(move |number| {
+        let frames = (0..self.sequences).flat_map(move |number| {
             let begin = number as f64 * FRAMES as f64;
-            sequences.digits(number).into_iter().enumerate().map(move |(frame, digit)| Picture {
-                time: (begin + frame as f64) / fps,
-                discontinuity: frame == 0,
-                captured: None,
-                begins: None,
-                image: Image::Digit(digit),
+            sequences.frames(number).into_iter().enumerate().map(move |(frame, digit)| {
+                SourceFrame {
+                    time: (begin + frame as f64) / fps,
+                    discontinuity: frame == 0,
+                    captured: None,
+                    run_start: None,
+                    image: Box::new(digit),
+                }
             })
         });
-        Ok(pictures.map_while(move |it| (!stop.is_set()).then_some(Ok(it))))
+        Ok(frames.map_while(move |it| (!stop.is_set()).then_some(Ok(it))))
     }
 }
 
 impl Sequences {
-    /// What happens in a sequence.
+    /// How the digit of a sequence moves.
     pub fn truth(&self, sequence: u64) -> Trajectory {
-        let random = &mut random::sequence(self.seed, sequence, Part::Motion);
-        let (start, turn) = (Start::draw(random), Turn::draw(random));
+        let random = &mut random::sequence(self.seed, sequence, SequencePart::Motion);
+        let (start, change) = (Start::draw(random), VelocityChange::draw(random));
         Trajectory {
-            centres: start.path(&turn),
+            centres: start.path(&change),
             velocity_before: start.velocity,
-            velocity_after: turn.apply(start.velocity),
-            axis: turn.axis,
+            velocity_after: change.apply(start.velocity),
+            axis: change.axis,
             label: self.glyph(sequence).1,
         }
     }
 
-    /// The frames of a sequence, `[9, height, width, 3]` RGB, 8 bits a channel: the same bytes
+    /// The frames of a sequence, `[9, height, width, 3]` RGB, 8 bits per channel: the same bytes
     /// that the stream gives at the training size `[height, width]`.
     pub fn clip(&self, sequence: u64, size: [usize; 2]) -> Vec<u8> {
-        let frames = self.digits(sequence);
-        frames.iter().flat_map(|it| it.pixels(size).to_vec()).collect()
+        let frames = self.frames(sequence);
+        frames.iter().flat_map(|it| it.draw(size).to_vec()).collect()
     }
 
-    /// Where else the digit could have gone: centres of `samples` sequences, `[samples, 9]` of
-    /// `x` and `y`, that are the same up to the third frame and turn anew after it.
+    /// Other possible futures of a digit: centres of `samples` sequences, `[samples, 9]` of `x` and
+    /// `y`, that share the first three frames and change their velocity independently.
     pub fn futures(&self, sequence: u64, samples: usize, seed: u64) -> Vec<[[f64; 2]; FRAMES]> {
-        let start = Start::draw(&mut random::sequence(self.seed, sequence, Part::Motion));
-        let random = &mut random::sequence(seed, sequence, Part::Futures);
-        (0..samples).map(|_| start.path(&Turn::draw(random))).collect()
+        let start = Start::draw(&mut random::sequence(self.seed, sequence, SequencePart::Motion));
+        let random = &mut random::sequence(seed, sequence, SequencePart::Futures);
+        (0..samples).map(|_| start.path(&VelocityChange::draw(random))).collect()
     }
 
-    fn digits(&self, sequence: u64) -> [Digit; FRAMES] {
+    fn frames(&self, sequence: u64) -> [DigitFrame; FRAMES] {
         let glyph = Arc::new(self.glyph(sequence).0);
-        self.truth(sequence).centres.map(|centre| Digit { glyph: glyph.clone(), centre })
+        self.truth(sequence).centres.map(|centre| DigitFrame { glyph: glyph.clone(), centre })
     }
 
-    /// The digit of a sequence as a picture, and its label.
+    /// The digit of a sequence, and its label.
     fn glyph(&self, sequence: u64) -> (Glyph, u8) {
-        let random = &mut random::sequence(self.seed, sequence, Part::Digit);
+        let random = &mut random::sequence(self.seed, sequence, SequencePart::Digit);
         match &self.scans {
             Some(scans) => scans[random.random_range(0..scans.len())].clone(),
             None => {
@@ -201,8 +205,8 @@ impl Start {
     }
 
     /// Centres of the digit, `[9]` of `x` and `y`.
-    fn path(&self, turn: &Turn) -> [[f64; 2]; FRAMES] {
-        let after = turn.apply(self.velocity);
+    fn path(&self, change: &VelocityChange) -> [[f64; 2]; FRAMES] {
+        let after = change.apply(self.velocity);
         array::from_fn(|frame| {
             let straight = frame.min(STRAIGHT - 1);
             let [before, since] = [straight, frame - straight].map(|it| it as f64);
@@ -211,21 +215,27 @@ impl Start {
     }
 }
 
-impl Turn {
+impl VelocityChange {
     fn draw(random: &mut impl Rng) -> Self {
         Self { axis: random.random_range(0..2), eps: StandardNormal.sample(random) }
     }
 
     fn apply(&self, velocity: [f64; 2]) -> [f64; 2] {
         let mut after = velocity;
-        after[self.axis] += TURN * velocity[self.axis] * self.eps;
+        after[self.axis] += CHANGE * velocity[self.axis] * self.eps;
         after
     }
 }
 
-impl Digit {
+impl Image for DigitFrame {
+    fn pixels(&self, scaler: &mut Scaler) -> Result<Arc<[u8]>, Problem> {
+        Ok(scaler.mask(self.draw(scaler.size())))
+    }
+}
+
+impl DigitFrame {
     /// RGB, `[height, width, 3]`.
-    pub(crate) fn pixels(&self, size: [usize; 2]) -> Arc<[u8]> {
+    fn draw(&self, size: [usize; 2]) -> Arc<[u8]> {
         self.glyph.draw(self.centre, size)
     }
 }

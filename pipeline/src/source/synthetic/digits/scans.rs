@@ -1,4 +1,4 @@
-//! Handwritten digits from a CSV.
+//! Handwritten digits from a CSV file.
 
 use std::{fs, path::Path};
 
@@ -14,7 +14,7 @@ const SIDE: usize = 8;
 /// Value of white.
 const WHITE: f64 = 16.0;
 
-/// Every digit of a file, at least one.
+/// The digits of a file, at least one.
 pub(super) fn read(path: &Path) -> Result<Vec<Scan>, Problem> {
     let wrong = |place: String, message: String| Problem::Digits { place, message };
     let file = path.display();
@@ -50,7 +50,7 @@ fn scan(line: &str) -> Result<Scan, String> {
     Ok((enlarged(values), *label as u8))
 }
 
-/// `[8, 8]` values of 0 to 16, row by row, as a glyph: linear between the middles of pixels.
+/// A glyph from `[8, 8]` values of 0 to 16, row by row, by linear interpolation.
 fn enlarged(values: &[f64]) -> Glyph {
     let last = (SIDE - 1) as f64;
     Glyph::new(|point| {

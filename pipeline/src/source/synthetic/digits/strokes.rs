@@ -4,14 +4,13 @@ use rand::{Rng, RngExt};
 
 use super::glyph::{GLYPH, Glyph};
 
-/// Points that the pen is drawn through, in pixels from the middle of the glyph.
+/// Points that the pen passes through, in pixels from the middle of the glyph.
 type Stroke = Vec<[f64; 2]>;
 
-/// Pieces of a whole turn of an arc.
+/// Straight pieces in a full circle.
 const PIECES: f64 = 32.0;
 
-/// A digit in a hand of its own: slant, height, width and pen are drawn, so that no two digits
-/// look alike.
+/// Draws a digit with random slant, height, width and pen, so that no two look alike.
 pub(super) fn draw(label: u8, random: &mut impl Rng) -> Glyph {
     let slant = random.random_range(-0.3..0.3);
     let scale = [(); 2].map(|()| random.random_range(0.85..1.1));
@@ -74,7 +73,7 @@ fn arc(centre: [f64; 2], radii: [f64; 2], [from, to]: [f64; 2]) -> Stroke {
         .collect()
 }
 
-/// From a point to a straight piece.
+/// Distance from a point to a line segment.
 fn distance(point: [f64; 2], [from, to]: [[f64; 2]; 2]) -> f64 {
     let minus = |a: [f64; 2], b: [f64; 2]| [a[0] - b[0], a[1] - b[1]];
     let dot = |a: [f64; 2], b: [f64; 2]| a[0] * b[0] + a[1] * b[1];

@@ -12,7 +12,7 @@ fn frames(clip: &[u8]) -> impl Iterator<Item = &[u8]> {
     clip.chunks(clip.len() / FRAMES)
 }
 
-/// Centre of the light of a picture, in pixels of the field.
+/// Centre of brightness of a frame, in pixels of the field.
 fn centre(frame: &[u8], [height, width]: [usize; 2]) -> [f64; 2] {
     let (mut mass, mut sum) = (0.0, [0.0; 2]);
     for (idx, pixel) in frame.chunks(3).enumerate() {
@@ -36,7 +36,7 @@ fn a_sequence_depends_on_the_seed_and_its_number_alone() {
 }
 
 #[test]
-fn one_axis_turns_after_the_third_frame() {
+fn one_axis_changes_its_velocity_after_the_third_frame() {
     let sequences = drawn(0);
     for number in 0..200 {
         let it = sequences.truth(number);
@@ -55,7 +55,7 @@ fn one_axis_turns_after_the_third_frame() {
 }
 
 #[test]
-fn a_turn_is_normal_with_two_thirds_of_the_velocity() {
+fn the_change_is_normal_with_two_thirds_of_the_velocity() {
     let sequences = drawn(1);
     let n = 4000;
     let truths: Vec<_> = (0..n).map(|it| sequences.truth(it)).collect();
@@ -66,7 +66,7 @@ fn a_turn_is_normal_with_two_thirds_of_the_velocity() {
     // Three standard errors of 4000 draws.
     assert!(mean.abs() < 0.048 && (variance - 1.0).abs() < 0.068, "{mean} {variance}");
     let down = truths.iter().filter(|it| it.axis == 1).count();
-    assert!(down.abs_diff(2000) < 95, "{down} of 4000 turned in y");
+    assert!(down.abs_diff(2000) < 95, "{down} of 4000 changed in y");
     let mut labels = [0; 10];
     truths.iter().for_each(|it| labels[usize::from(it.label)] += 1);
     assert!(labels.iter().all(|it| (343..457).contains(it)), "{labels:?}");
@@ -76,7 +76,7 @@ fn a_turn_is_normal_with_two_thirds_of_the_velocity() {
 fn the_digit_is_where_the_truth_says_at_any_size() {
     let sequences = drawn(2);
     for size in [[64, 64], [128, 128], [32, 32], [96, 48], [20, 20]] {
-        // A tenth of a pixel of the picture, in pixels of the field.
+        // A tenth of a pixel of the frame, in pixels of the field.
         let error = 0.1 * 64.0 / size[0].min(size[1]) as f64;
         let (mut checked, mut zeros) = (0, 0);
         for number in 0..60 {
@@ -95,7 +95,7 @@ fn the_digit_is_where_the_truth_says_at_any_size() {
                     assert!((moved - expected).abs() < error, "{size:?}: {moved} {expected}");
                 }
             }
-            // A zero, and no other digit, is as heavy on the left as on the right.
+            // Only a zero is as heavy on the left as on the right.
             if truth.label == 0 {
                 let offset = [0, 1].map(|it| found[0][it] - truth.centres[0][it]);
                 assert!(offset.iter().all(|it| it.abs() < 0.05), "{offset:?}");
@@ -123,12 +123,12 @@ fn a_digit_that_leaves_the_field_is_cut_off() {
 }
 
 #[test]
-fn pictures_are_white_on_black_and_no_two_digits_are_alike() {
+fn frames_are_white_on_black_and_no_two_digits_are_alike() {
     let sequences = drawn(0);
     let mut seen = HashSet::new();
     for number in 0..100 {
         let glyph = sequences.glyph(number).0;
-        // In the middle of the field, where all sequences would look alike if digits did.
+        // In the middle of the field, where all sequences would look alike if their digits did.
         let picture = glyph.draw([32.0, 32.0], SIZE);
         assert!(picture.chunks(3).all(|it| it[0] == it[1] && it[1] == it[2]));
         assert_eq!((picture.iter().min(), picture.iter().max()), (Some(&0), Some(&255)));
@@ -144,7 +144,7 @@ fn the_ten_digits_are_ten_shapes() {
     // The same hand writes all ten.
     let pictures: Vec<_> = (0..10)
         .map(|label| {
-            let random = &mut random::sequence(0, 0, Part::Digit);
+            let random = &mut random::sequence(0, 0, SequencePart::Digit);
             strokes::draw(label, random).draw([32.0, 32.0], SIZE)
         })
         .collect();
@@ -158,7 +158,7 @@ fn the_ten_digits_are_ten_shapes() {
 }
 
 #[test]
-fn futures_keep_the_past_and_turn_anew() {
+fn futures_share_the_past_and_change_independently() {
     let sequences = drawn(6);
     let truth = sequences.truth(11);
     let futures = sequences.futures(11, 2000, 6);
@@ -174,18 +174,18 @@ fn futures_keep_the_past_and_turn_anew() {
         turned[0] += usize::from(!constant(0, future));
         turned[1] += usize::from(!constant(1, future));
     }
-    assert_eq!(turned[0] + turned[1], 2000, "one axis turns, never both");
+    assert_eq!(turned[0] + turned[1], 2000, "one axis changes, never both");
     assert!(turned[0].abs_diff(1000) < 67, "{turned:?}");
-    // On average nothing turns.
+    // On average the velocity does not change.
     for axis in 0..2 {
         let mean = futures.iter().map(|it| it[8][axis]).sum::<f64>() / 2000.0;
         let straight = truth.centres[0][axis] + 8.0 * truth.velocity_before[axis];
-        let spread = 6.0 * truth.velocity_before[axis] * TURN * 0.5_f64.sqrt();
+        let spread = 6.0 * truth.velocity_before[axis] * CHANGE * 0.5_f64.sqrt();
         assert!((mean - straight).abs() < 3.0 * spread / 2000_f64.sqrt(), "{mean} {straight}");
     }
 }
 
-/// Sequences over a file of digits with these lines.
+/// Sequences from a file of digits with these lines.
 fn scanned(lines: &[String]) -> Result<Sequences, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("digits.csv");

@@ -1,5 +1,4 @@
-//! Textured discs that move with a known velocity over a textured background; needs no
-//! GStreamer.
+//! Textured discs that move with a known velocity over a textured background.
 
 use std::{f64::consts::TAU, sync::Arc, time::Duration};
 
@@ -9,36 +8,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Problem,
-    source::{Image, Picture},
+    picture::Scaler,
+    source::{Image, SourceFrame},
     stop::Stop,
 };
 
-/// Radius of a disc, as a fraction of the shorter side of the picture.
+/// Radius of a disc, as a fraction of the shorter side of the frame.
 const RADIUS: f64 = 0.15;
 
-/// Moving shapes that are drawn at the training size.
+/// Moving discs that are drawn at the training size.
 ///
-/// Frame `i` is shown at `i / fps` seconds. The background stands still. Each shape is a disc
-/// with a pattern of its own that moves with it at a constant velocity and re-enters on the
-/// other side; [`Synthetic::position`] says where it is. The radius is 0.15 of the shorter
-/// side. Later shapes cover earlier ones.
+/// Frame `i` is shown at `i / fps` seconds. The background stands still. Each disc has a pattern of
+/// its own that moves with it at a constant velocity and re-enters on the other side;
+/// [`Synthetic::position`] gives its position. The radius is 0.15 of the shorter side. Later discs
+/// cover earlier ones.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Synthetic {
-    /// Frames until the end.
+    /// Number of frames. Default: 250.
     pub frames: u64,
-    /// Frames a second.
+    /// Frames per second. Default: 25.
     pub fps: f64,
-    /// How many discs move.
+    /// Number of discs. Default: 3.
     pub shapes: usize,
-    /// Velocity of every shape, in widths (to the right) and heights (down) a second; left out,
-    /// each shape has its own, of 0.1 to 0.4 in each direction.
+    /// Velocity of every disc, in frame widths (to the right) and heights (down) per second. By
+    /// default each disc has its own, of 0.1 to 0.4 in each direction.
     pub velocity: Option<[f64; 2]>,
-    /// Seed of the patterns, the first positions and the velocities.
+    /// Seed of the patterns, the first positions and the velocities. Default: 0.
     pub seed: u64,
-    /// Numbers of the frames at which the scene changes: all colours are inverted.
+    /// Frame numbers of scene cuts: from there on all colours are inverted, until the next.
+    /// Default: none.
     pub cuts: Vec<u64>,
-    /// Seconds to wait before each frame, in turn, as a slow camera or disk would.
+    /// Seconds to wait before each frame, as a slow camera or disk would; the list repeats.
+    /// Default: none.
     pub delay: Vec<f64>,
 }
 
@@ -56,15 +58,15 @@ impl Default for Synthetic {
     }
 }
 
-/// A picture that is not drawn yet.
+/// A frame that is not drawn yet.
 #[derive(Debug)]
-pub(crate) struct Drawn {
+struct DiscsFrame {
     scene: Arc<Scene>,
     time: f64,
     inverted: bool,
 }
 
-/// Everything about the pictures that does not change with time.
+/// What does not change with time.
 #[derive(Debug)]
 struct Scene {
     background: Pattern,
@@ -77,35 +79,36 @@ struct Motion {
     velocity: [f64; 2],
 }
 
-/// A product of two waves for each colour: `level + contrast * sin(..) * sin(..)`.
+/// A product of two waves per colour: `level + contrast * sin(..) * sin(..)`.
 #[derive(Clone, Debug)]
 struct Pattern {
     level: f64,
     contrast: f64,
-    /// Waves across and down, and a shift, for each colour.
+    /// Waves across and down, and a phase, per colour.
     waves: [[f64; 3]; 3],
 }
 
 impl Synthetic {
-    /// Centre of a shape, in fractions of width (from the left) and height (from the top).
+    /// Centre of a disc at a time in seconds, in fractions of width (from the left) and height
+    /// (from the top).
     pub fn position(&self, shape: usize, time: f64) -> [f64; 2] {
         self.motion(shape).position(time)
     }
 
-    /// Velocity of a shape, in widths and heights a second.
+    /// Velocity of a disc, in frame widths and heights per second.
     pub fn velocity(&self, shape: usize) -> [f64; 2] {
         self.motion(shape).velocity
     }
 
     /// The first field with a wrong value, and what is wrong with it.
-    pub(crate) fn wrong(&self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn invalid_field(&self) -> Option<(&'static str, &'static str)> {
         let positive = self.fps > 0.0 && self.fps.is_finite();
-        let patient = self.delay.iter().all(|it| (0.0..=60.0).contains(it));
+        let delays = self.delay.iter().all(|it| (0.0..=60.0).contains(it));
         let moving = self.velocity.is_none_or(|it| it.iter().all(|it| it.is_finite()));
         match () {
             () if self.frames == 0 => Some(("frames", "must be at least 1")),
             () if !positive => Some(("fps", "must be more than 0")),
-            () if !patient => Some(("delay", "must be 0 to 60 seconds each")),
+            () if !delays => Some(("delay", "must be 0 to 60 seconds each")),
             () if !moving => Some(("velocity", "must be finite")),
             () => None,
         }
@@ -116,22 +119,22 @@ impl Synthetic {
         self.frames as f64 / self.fps
     }
 
-    pub(crate) fn pictures(
+    pub(crate) fn frames(
         &self,
         stop: Stop,
-    ) -> impl Iterator<Item = Result<Picture, Problem>> + use<> {
+    ) -> impl Iterator<Item = Result<SourceFrame, Problem>> + use<> {
         let (config, scene) = (self.clone(), Arc::new(self.scene()));
         (0..self.frames).map_while(move |number| {
-            let turn = number.checked_rem(config.delay.len() as u64);
-            let delay = turn.map_or(0.0, |it| config.delay[it as usize]);
+            let idx = number.checked_rem(config.delay.len() as u64);
+            let delay = idx.map_or(0.0, |it| config.delay[it as usize]);
             if stop.sleep(Duration::from_secs_f64(delay)) {
                 return None;
             }
             let time = number as f64 / config.fps;
             let inverted = config.cuts.iter().filter(|&&it| it <= number).count() % 2 == 1;
-            let image = Image::Drawn(Drawn { scene: scene.clone(), time, inverted });
-            let (captured, begins) = (None, None);
-            Some(Ok(Picture { time, discontinuity: false, captured, begins, image }))
+            let image = Box::new(DiscsFrame { scene: scene.clone(), time, inverted });
+            let (captured, run_start) = (None, None);
+            Some(Ok(SourceFrame { time, discontinuity: false, captured, run_start, image }))
         })
     }
 
@@ -146,7 +149,7 @@ impl Synthetic {
 
     fn motion(&self, shape: usize) -> Motion {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        // A part of the generator that the patterns do not use.
+        // A stream of the generator that the patterns do not use.
         random.set_stream(1 + shape as u64);
         let start = [random.random(), random.random()];
         let own = [(); 2].map(|()| {
@@ -171,7 +174,7 @@ impl Pattern {
         Self { level, contrast, waves }
     }
 
-    /// Red, green and blue in 0..1, `x` and `y` in fractions of the picture.
+    /// Red, green and blue in 0..1, with `x` and `y` in fractions of the frame.
     fn colour(&self, x: f64, y: f64) -> [f64; 3] {
         self.waves.map(|[across, down, shift]| {
             let wave = (TAU * (across * x + shift)).sin() * (TAU * (down * y + shift)).sin();
@@ -180,9 +183,15 @@ impl Pattern {
     }
 }
 
-impl Drawn {
+impl Image for DiscsFrame {
+    fn pixels(&self, scaler: &mut Scaler) -> Result<Arc<[u8]>, Problem> {
+        Ok(scaler.mask(self.draw(scaler.size())))
+    }
+}
+
+impl DiscsFrame {
     /// RGB, `[height, width, 3]`.
-    pub(crate) fn pixels(&self, [height, width]: [usize; 2]) -> Arc<[u8]> {
+    fn draw(&self, [height, width]: [usize; 2]) -> Arc<[u8]> {
         let centres: Vec<_> = self.scene.shapes.iter().map(|it| it.0.position(self.time)).collect();
         let mut pixels = Vec::with_capacity(height * width * 3);
         for row in 0..height {
@@ -196,13 +205,13 @@ impl Drawn {
         pixels.into()
     }
 
-    /// Colour at a point in pixels of a picture of this width and height.
+    /// Colour at a point in pixels, in a frame of this width and height.
     fn colour(&self, at: [f64; 2], size: [f64; 2], centres: &[[f64; 2]]) -> [f64; 3] {
         let mut colour = self.scene.background.colour(at[0] / size[0], at[1] / size[1]);
         let radius = RADIUS * size[0].min(size[1]);
         for (centre, (_, pattern)) in centres.iter().zip(&self.scene.shapes) {
             let [x, y] = [0, 1].map(|it| offset(at[it] / size[it] - centre[it]));
-            // The edge is one pixel wide, so that motion below a pixel shows.
+            // The edge is one pixel wide, so that motion of less than a pixel shows.
             let cover = radius + 0.5 - (x * size[0]).hypot(y * size[1]);
             if cover > 0.0 {
                 let (own, cover) = (pattern.colour(x, y), cover.min(1.0));
@@ -213,7 +222,7 @@ impl Drawn {
     }
 }
 
-/// The shortest way in a picture whose opposite sides meet.
+/// The shortest distance in a frame whose opposite sides meet.
 fn offset(distance: f64) -> f64 {
     distance - distance.round()
 }

@@ -4,7 +4,7 @@ const SIZE: [usize; 2] = [48, 64];
 
 fn draw(config: &Synthetic, time: f64) -> Arc<[u8]> {
     let scene = Arc::new(config.scene());
-    Drawn { scene, time, inverted: false }.pixels(SIZE)
+    DiscsFrame { scene, time, inverted: false }.draw(SIZE)
 }
 
 /// Centre, in pixels, of what differs from the background.
@@ -42,9 +42,9 @@ fn shapes_are_where_position_says() {
 
 #[test]
 fn the_pattern_moves_with_its_shape() {
-    // One column to the right in one second: the picture inside the disc is shifted.
+    // One column to the right in one second shifts the pattern inside the disc.
     let config = Synthetic { shapes: 1, velocity: Some([1.0 / 64.0, 0.0]), ..default() };
-    let [x, y] = config.position(0, 0.0).map(|it| it);
+    let [x, y] = config.position(0, 0.0);
     let (column, row) = ((x * 64.0) as usize % 63, (y * 48.0) as usize);
     let at = |picture: &[u8], column: usize| picture[(row * 64 + column) * 3];
     let (before, after) = (draw(&config, 0.0), draw(&config, 1.0));
