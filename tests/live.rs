@@ -103,7 +103,7 @@ fn a_run_outlives_its_cameras_and_tells_what_happened() {
     assert!(!state.contains("data:image"), "a picture that nobody asked for");
     shown.run.signal("INT");
     let done = shown.run.finish().ended_with(0);
-    done.complains(&["went away: its server", "stream \"door\" plays again"]).prints(&[
+    done.complains(&["disconnected: its server", "stream \"door\" plays again"]).prints(&[
         "door: stopped",
         "yard: stopped",
         "1 reconnects",

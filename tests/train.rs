@@ -236,7 +236,7 @@ fn drawn_video_needs_no_file() {
     let streams = setup.table("streams");
     assert_balanced(&streams);
     assert_eq!(streams.sums("decoded")["drawn"], 100);
-    assert!(streams.sums("cut")["drawn"] > 0, "the clip is dropped");
+    assert!(streams.sums("scene_cut")["drawn"] > 0, "the clip is dropped");
     assert!(streams.sums("trained")["drawn"] > 0);
 }
 

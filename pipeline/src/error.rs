@@ -192,7 +192,7 @@ pub enum Problem {
     Decode {
         /// The GStreamer element that failed.
         element: String,
-        /// What it said.
+        /// Its message.
         message: String,
     },
     /// The process that decoded it died.

@@ -134,10 +134,10 @@ lists! {
             "in clips that the end of a file, of a GOP prefix or of the run left incomplete";
     }
     counters {
-        Epochs, epochs, "epochs", "times that the source was read to its end";
-        Errors, errors, "errors", "files that failed or ended early, and lost or failed connections";
-        Reconnects, reconnects, "reconnects", "times that a live stream played again";
-        Stalls, stalls, "stalls", "times that a live stream gave no frame for too long";
+        Epochs, epochs, "epochs", "epochs in which the source was read to its end";
+        Errors, errors, "errors", "errors: files that failed or ended early, and lost or failed connections";
+        Reconnects, reconnects, "reconnects", "reconnects of a live stream that was lost";
+        Stalls, stalls, "stalls", "stalls of a live stream, without a frame for too long";
         DroppedBacklog, dropped_backlog, "dropped_backlog",
             "coded frames dropped because decoding was too slow";
         SkippedGop, skipped_gop, "skipped_gop",

@@ -1,4 +1,8 @@
-//! From a decoded picture to RGB of the training size.
+//! Turns a decoded frame into RGB of the training size.
+//!
+//! ```text
+//! planes ──▶ mask (paints black) ──▶ scale (crops, fits, scales, converts)
+//! ```
 
 mod mask;
 mod planes;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-/// What happened to a stream beside its decoded frames, as totals.
+/// Totals of what happened to a stream outside of its decoded frames.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct SideCounts {
     /// Coded frames dropped because decoding could not keep up.

@@ -31,7 +31,7 @@ impl StreamReader {
         let mut failed = 0;
         loop {
             let counts = self.counts();
-            self.reporter.report(StreamState::Connecting, "context it", counts);
+            self.reporter.report(StreamState::Connecting, "opening", counts);
             let problem = match self.connect(&item) {
                 Ok(end) => return Ok(end),
                 // A missing installation does not appear by waiting.
@@ -64,7 +64,7 @@ impl StreamReader {
         self.reporter.connecting(Instant::now());
         let epoch = self.reporter.epoch();
         let cursor = Arc::default();
-        self.read_item(item, Origin { item: item.label(), epoch: epoch, phase: 0.0, cursor })
+        self.read_item(item, Origin { item: item.label(), epoch, phase: 0.0, cursor })
     }
 
     /// Notes a frame; the first of a connection starts playing.

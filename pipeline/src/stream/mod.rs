@@ -178,7 +178,7 @@ impl StreamReader {
         let StartPoint { counts, from, drawn, fallback_counts } = start;
         let config = Arc::new(config);
         let (stream, side_counters) =
-            (config.clone(), Arc::new(SideCounters::starting_at(beside(&counts))));
+            (config.clone(), Arc::new(SideCounters::starting_at(side_counts(&counts))));
         let mut sampler = Sampler::new(clip.clone(), idx);
         sampler.counts = counts;
         let context = SourceContext { stream, clip: clip.clone(), stop, side_counters };
@@ -203,7 +203,7 @@ impl StreamReader {
         }
     }
 
-    /// The stream's totals, including what was counted beside its frames.
+    /// The stream's totals, including the side counts of its source.
     fn counts(&mut self) -> Counts {
         let SideCounts { dropped_backlog, skipped_gop, abandoned_pipelines } =
             self.context.side_counters.totals();
@@ -318,8 +318,8 @@ impl StreamReader {
         self.warned = true;
         let (gap, interval) = (self.sampler.gap(), self.clip.interval);
         self.keep_problem(format!(
-            "too slow: its frames are {gap:.3} s apart and clip.interval is {interval} s, so \
-             that few or no clips can be cut"
+            "too slow: frames are {gap:.3} s apart and clip.interval is {interval} s, so few or no \
+             clips can be cut; raise clip.interval"
         ));
     }
 
@@ -346,7 +346,7 @@ impl StreamReader {
     }
 }
 
-fn beside(counts: &Counts) -> SideCounts {
+fn side_counts(counts: &Counts) -> SideCounts {
     let Counts { dropped_backlog, skipped_gop, abandoned_pipelines, .. } = *counts;
     SideCounts { dropped_backlog, skipped_gop, abandoned_pipelines }
 }

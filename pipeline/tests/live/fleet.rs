@@ -1,4 +1,4 @@
-//! Many streams at once: one stream's trouble is no other's.
+//! Many streams at once: a failing stream does not affect the others.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use pipeline::{BatchConfig, ClipConfig, SourceConfig, StreamConfig, StreamState,
 
 use crate::watch::{Watch, camera, config, h264};
 
-/// How long the healthy ones are watched.
+/// How long the healthy streams are watched.
 const WATCHED: Duration = Duration::from_secs(8);
 
 #[test]
-fn four_that_fail_in_a_loop_cost_the_other_four_nothing() {
+fn four_failing_streams_cost_the_other_four_nothing() {
     let options = Options::playing(&h264());
     let steady = Camera::start(&options);
     let mut failing: Vec<Camera> = (0..2).map(|_| Camera::start(&options)).collect();
@@ -37,7 +37,7 @@ fn four_that_fail_in_a_loop_cost_the_other_four_nothing() {
             0 => first.kill(),
             _ => second.freeze(),
         }
-        watch.go_on(WATCHED / 4);
+        watch.train_for(WATCHED / 4);
         match turn % 2 {
             0 => first.restart(&options),
             _ => second.thaw(),
@@ -45,7 +45,7 @@ fn four_that_fail_in_a_loop_cost_the_other_four_nothing() {
     }
     let after = decoded(&mut watch);
     for idx in 0..4 {
-        // 25 frames a second, told once a second.
+        // 25 frames per second; totals are published once a second.
         let (frames, expected) = (after[idx] - before[idx], 25.0 * WATCHED.as_secs_f64());
         let share = frames as f64 / expected;
         assert!(share > 0.85, "{idx} gave {frames} of {expected} frames: {watch:?}");
@@ -69,27 +69,27 @@ fn four_that_fail_in_a_loop_cost_the_other_four_nothing() {
 }
 
 fn decoded(watch: &mut Watch) -> Vec<u64> {
-    // The newest totals are told once a second.
-    watch.go_on(Duration::from_millis(1200));
+    // The newest totals are published once a second.
+    watch.train_for(Duration::from_millis(1200));
     watch.ingest.snapshot().iter().map(|it| it.decoded).collect()
 }
 
 #[test]
-fn clips_that_nobody_takes_are_dropped_oldest_first_and_counted() {
+fn clips_that_are_not_taken_are_dropped_oldest_first_and_counted() {
     let door = Camera::start(&Options::playing(&h264()));
     let watch = Watch::over(&config(vec![camera("door", door.url())]));
-    // Nobody takes a batch; the totals come once a second.
+    // No batch is taken; totals are published once a second.
     let mut watch = watch;
-    let waste = |watch: &mut Watch| watch.ingest.snapshot()[0].dropped;
+    let dropped_frames = |watch: &mut Watch| watch.ingest.snapshot()[0].dropped;
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while waste(&mut watch) == 0 {
+    while dropped_frames(&mut watch) == 0 {
         let event = watch.ingest.events().recv_timeout(Duration::from_millis(100));
         watch.events.extend(event);
         assert!(std::time::Instant::now() < deadline, "nothing was dropped: {watch:?}");
     }
-    let dropped = waste(&mut watch);
+    let dropped = dropped_frames(&mut watch);
     watch.until_clips(0, 0, 12);
-    // What was dropped lies between the clips that waited in batches and the newest.
+    // The dropped clips lie between those that waited in batches and the newest.
     let numbers: Vec<u64> = watch.clips.iter().map(|it| it.0.number).collect();
     assert!(numbers.windows(2).any(|it| it[1] > it[0] + 1), "{numbers:?}");
     let report = watch.finish().remove(0);
@@ -97,10 +97,10 @@ fn clips_that_nobody_takes_are_dropped_oldest_first_and_counted() {
 }
 
 #[test]
-fn a_decoder_that_cannot_keep_up_skips_to_key_pictures() {
+fn a_decoder_that_is_too_slow_skips_to_keyframes() {
     let door = Camera::start(&Options { fps: 200, ..Options::playing(&h264()) });
     let mut config = config(vec![camera("door", door.url())]);
-    // Every frame begins a clip, and the motion of one takes far longer than 5 ms.
+    // Every frame starts a clip, and estimating the motion of one takes far longer than 5 ms.
     config.size = [1024, 1024];
     config.clip = ClipConfig { hop: 0.005, camera_motion: true, ..ClipConfig::new(2, 0.2) };
     let mut watch = Watch::over(&config);

@@ -1,4 +1,4 @@
-//! The ways in which video comes live.
+//! The transports of live video.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -36,7 +36,7 @@ fn rtsp_over_tcp_and_udp_in_h264_and_h265() {
 }
 
 #[test]
-fn capture_times_are_of_arrival_until_the_camera_reports_its_own() {
+fn capture_times_are_arrival_times_until_the_camera_reports() {
     let door = Camera::start(&Options::playing(&h264()));
     let mut watch = Watch::over(&config(vec![camera("door", door.url())]));
     watch.until("a time of the camera", |it| {
@@ -71,7 +71,7 @@ fn a_transport_stream_over_udp() {
     let mut watch = Watch::over(&config(vec![camera("air", &format!("udp://127.0.0.1:{port}"))]));
     watch.until_clips(0, 0, 5);
     sender.set_state(gst::State::Null).unwrap();
-    // Datagrams have no connection: silence is all that tells.
+    // Datagrams have no connection: only silence shows that the sender is gone.
     watch.until_state(0, StreamState::Stalled, 0);
     let again = broadcast(port);
     watch.until_clips(0, 1, 2);
@@ -79,7 +79,7 @@ fn a_transport_stream_over_udp() {
     watch.finish();
 }
 
-/// Serves the files of a folder over HTTP; gives its address.
+/// Serves the files of a folder over HTTP; returns its address.
 fn serve(folder: &Path) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -100,7 +100,7 @@ fn serve(folder: &Path) -> String {
                 "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                 body.len()
             );
-            // A client may have read enough.
+            // The client may have closed the connection already.
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
         }
     };
@@ -133,7 +133,7 @@ fn a_playlist_over_http_and_one_that_is_missing() {
     let mut watch = Watch::over(&config(vec![list, missing]));
     watch.until_clips(0, 0, 10);
     watch.until_state(1, StreamState::Waiting, 0);
-    // A playlist that states its length is finished at its end, and not tried again.
+    // A playlist that states its length ends, and is not tried again.
     watch.until_state(0, StreamState::Ended, 0);
     let reports = watch.finish();
     assert_eq!(reports[0].end, StreamEnd::Ended, "{reports:?}");

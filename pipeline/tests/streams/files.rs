@@ -37,7 +37,7 @@ fn real_videos_are_read_whole() {
         assert!(report.problems.is_empty(), "{report:?}");
     }
     for batch in &batches {
-        // Something is in the picture, and neighbouring frames are not the same.
+        // The frame shows something, and neighbouring frames differ.
         let (low, high) = (batch.pixels.iter().min().unwrap(), batch.pixels.iter().max().unwrap());
         assert!(high - low > 60, "{:?}", batch.clips);
         let frames: Vec<_> = batch.pixels.chunks(48 * 64 * 3).collect();
@@ -69,8 +69,8 @@ fn a_loop_reads_again_and_starts_elsewhere() {
     config.stream[0].repeat = true;
     let (batches, reports) = train(&config, 0, 30);
     let starts = |epoch| -> Vec<u64> {
-        let of_pass = batches.iter().filter(|it| it.clips[0].epoch == epoch);
-        of_pass.map(|it| (it.times[0] * 100.0).round() as u64).collect()
+        let of_epoch = batches.iter().filter(|it| it.clips[0].epoch == epoch);
+        of_epoch.map(|it| (it.times[0] * 100.0).round() as u64).collect()
     };
     assert_eq!(starts(0), [0, 40, 80, 120, 160]);
     assert!(starts(4).len() >= 4 && (1..5).any(|it| starts(it) != starts(0)));

@@ -1,4 +1,4 @@
-//! Sequences of moving digits: one clip each, and the truth beside it.
+//! Sequences of moving digits: one clip each, with a known trajectory.
 
 use std::{collections::HashSet, fs, time::Duration};
 
@@ -46,7 +46,7 @@ fn shorter_clips_do_not_span_sequences() {
     let mut config = digits(&source);
     (config.clip.frames, config.clip.hop) = (4, 0.1);
     let (batches, _) = train(&config, 0, usize::MAX);
-    // The clips that start at frames 1 to 6 of each.
+    // The clips that start at frames 1 to 6 of each sequence.
     assert_eq!(batches.len(), 20 * 6);
     for batch in batches {
         let sequences = batch.times.iter().map(|it| (it * 10.0 / 9.0 + 1e-6).floor() as u64);
@@ -55,7 +55,7 @@ fn shorter_clips_do_not_span_sequences() {
 }
 
 #[test]
-fn every_reading_of_a_loop_gives_the_same_clips() {
+fn every_epoch_of_a_loop_gives_the_same_clips() {
     let source = MovingDigits { sequences: 5, ..MovingDigits::default() };
     let mut config = digits(&source);
     config.stream[0].repeat = true;
@@ -82,7 +82,7 @@ fn stopping_in_the_middle_balances() {
 }
 
 #[test]
-fn a_probe_says_how_long_they_are() {
+fn a_probe_gives_their_duration() {
     let source = SourceConfig::MovingDigits(MovingDigits { sequences: 20, ..Default::default() });
     let found = probe(&stream("digits", source), Duration::from_secs(1)).remove(0).unwrap();
     assert_eq!((&*found.item, found.fps), ("moving-digits", Some(10.0)));

@@ -1,4 +1,8 @@
-//! Addresses of streams, whose printed forms hold no secret.
+//! URIs of streams, whose printed forms hold no secrets.
+//!
+//! - `parts`: which parts of a URI are secret
+//! - `names`: `${NAME}`, and where the value of a name is found
+//! - `revealed`: the real URI, and how its secrets are removed from messages
 
 mod names;
 mod parts;
@@ -16,19 +20,19 @@ use parts::{Piece, UriParts};
 
 pub(crate) use revealed::Revealed;
 
-/// What stands for a secret where it is printed.
+/// Replaces a secret where it is printed.
 const HIDDEN: &str = "***";
 
 /// A URI as the user wrote it, which may hold a password or a token.
 ///
-/// `${NAME}` stands for the environment variable `NAME` or, where there is none, for what the file
-/// `$CREDENTIALS_DIRECTORY/NAME` holds, without its last line break. Values are written there as
-/// they are: those of the user and the password are percent-encoded when the stream is opened,
-/// those of any other part are not changed. A `$` without `{` is itself, and `$%7B` is a `${` that
-/// names nothing.
+/// `${NAME}` stands for the environment variable `NAME` or, if there is none, for the content of
+/// the file `$CREDENTIALS_DIRECTORY/NAME` without its last line break. Write values there as they
+/// are: those of the user and the password are percent-encoded when the stream is opened, those of
+/// other parts are not changed. A `$` without `{` is itself; write `$%7B` for a `${` that is not a
+/// name.
 ///
-/// `Display` and `Debug` leave out user and password and show `token=***` for the value of a key
-/// like `token`. `Serialize` does too, but keeps secrets that are written as `${NAME}` alone.
+/// `Display` and `Debug` omit user and password, and show `token=***` for the value of a key like
+/// `token`. `Serialize` does the same, but keeps secrets that consist of `${NAME}` alone.
 #[derive(Clone, Deserialize, Eq, PartialEq)]
 #[serde(transparent)]
 pub struct Address(String);
@@ -51,15 +55,15 @@ impl Address {
         UriParts::of(&self.0).scheme.trim_end_matches("://")
     }
 
-    /// Whether it names a playlist of HLS.
+    /// Whether it is the URI of an HLS playlist.
     pub(crate) fn is_playlist(&self) -> bool {
         self.0.split(['?', '#']).next().is_some_and(|it| it.ends_with(".m3u8"))
     }
 
-    /// The real URI. Only whoever opens the stream needs it.
+    /// The real URI. Only the code that opens the stream needs it.
     ///
     /// # Errors
-    /// [`Problem::Address`] when it is no URI, or a `${NAME}` has no value.
+    /// [`Problem::Address`] when it is not a URI, or a `${NAME}` has no value.
     pub(crate) fn reveal(&self) -> Result<Revealed, Problem> {
         self.reveal_from(&SecretSources::of_process()).map_err(Problem::Address)
     }
@@ -70,20 +74,22 @@ impl Address {
             return Err("must be a URI, as in rtsp://host/".into());
         }
         if parts.ambiguous {
-            return Err("an `@` behind the host must be written %40, and `/`, `?`, `#` in a \
-                        password %2F, %3F, %23: otherwise nothing tells them apart"
-                .into());
+            return Err(
+                "is ambiguous: write an `@` after the host as %40, and `/`, `?`, `#` in a \
+                        password as %2F, %3F, %23"
+                    .into(),
+            );
         }
         if parts.secrets().any(|it| it == HIDDEN) {
             return Err(format!(
-                "{HIDDEN} stands for a secret that was not written down: put it there, or a \
-                 ${{NAME}}"
+                "{HIDDEN} stands for a secret that was not written down: replace it by the secret, or \
+                 by a ${{NAME}}"
             ));
         }
         Revealed::of(&self.0, &parts, sources)
     }
 
-    /// What can be written into a file: secrets only as the names that stand for them.
+    /// The form that is written into files: secrets only as names.
     fn template(&self) -> String {
         let parts = UriParts::of(&self.0);
         let named = |it| if is_names(it) { it } else { HIDDEN };

@@ -1,15 +1,15 @@
-//! `${NAME}`: what stands for a value that is kept elsewhere.
+//! Names of values that are kept elsewhere: `${NAME}`.
 
 use std::{env, ffi::OsString, fs, io, path::PathBuf};
 
-/// A piece of a text in which values are named.
+/// A piece of a text with names.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fragment<'a> {
     Literal(&'a str),
     Name(&'a str),
 }
 
-/// Cuts a text at its `${NAME}`.
+/// Splits a text at its `${NAME}`.
 pub(super) fn fragments(text: &str) -> Result<Vec<Fragment<'_>>, String> {
     let (mut found, mut rest) = (Vec::new(), text);
     while let Some((before, after)) = rest.split_once("${") {
@@ -25,7 +25,7 @@ pub(super) fn fragments(text: &str) -> Result<Vec<Fragment<'_>>, String> {
     Ok(found)
 }
 
-/// Whether a text is one or more `${NAME}` and nothing else.
+/// Whether a text consists of one or more `${NAME}` and nothing else.
 pub(super) fn is_names(text: &str) -> bool {
     let name = |it: &Fragment<'_>| matches!(it, Fragment::Name(_));
     fragments(text).is_ok_and(|it| !it.is_empty() && it.iter().all(name))
@@ -36,7 +36,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('.') && text.chars().all(inside)
 }
 
-/// Where values are looked for.
+/// Where values are found.
 pub(super) struct SecretSources<'a> {
     pub(super) variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The folder that systemd's `LoadCredential` fills.
@@ -49,7 +49,7 @@ impl SecretSources<'_> {
         Self { variable: &|name| env::var_os(name), credentials }
     }
 
-    /// The value of a name; the error says where it was looked for.
+    /// The value of a name. The error says where it was searched.
     pub(super) fn value(&self, name: &str) -> Result<String, String> {
         if let Some(value) = (self.variable)(name) {
             let text = value.into_string();

@@ -1,7 +1,8 @@
 //! Which parts of a URI are secret.
 
-/// Keys whose values are secret. A key is one of them if its last word is, as in `api_key` and
-/// `X-Amz-Signature`, or if it ends in one of five letters or more, as in `accessToken`.
+/// Keys whose values are secret. A key counts as one of them if its last word is one, as in
+/// `api_key` and `X-Amz-Signature`, or if it ends in one of five letters or more, as in
+/// `accessToken`.
 const KEYS: [&str; 22] = [
     "user",
     "usr",
@@ -34,9 +35,9 @@ pub(super) struct UriParts<'a> {
     pub(super) scheme: &'a str,
     pub(super) user: Option<&'a str>,
     pub(super) password: Option<&'a str>,
-    /// The host and all behind it.
+    /// The host and everything after it.
     pub(super) rest: Vec<Piece<'a>>,
-    /// Where the password ends is a guess.
+    /// The end of the password is a guess.
     pub(super) ambiguous: bool,
 }
 
@@ -79,7 +80,7 @@ impl<'a> UriParts<'a> {
         self.user.into_iter().chain(self.password).chain(values)
     }
 
-    /// The host and all behind it, with something else for every secret.
+    /// The host and everything after it, with every secret replaced.
     pub(super) fn rest_with(&self, shown: impl Fn(&'a str) -> &'a str) -> String {
         let piece = |it: &Piece<'a>| match *it {
             Piece::Public(text) => text,
@@ -97,8 +98,8 @@ fn end_of_scheme(uri: &str) -> usize {
 
 /// Where the `@` of `user:password@host` is, and whether that is a guess.
 ///
-/// In `me:1/2@host` the `/` may belong to a password or begin a path: the longest user and
-/// password are assumed, so that no part of them is ever shown.
+/// In `me:1/2@host` the `/` may belong to a password or start a path. The longest user and password
+/// are assumed, so that no part of them is ever printed.
 fn end_of_user_info(after: &str) -> (Option<usize>, bool) {
     let end = after.find(['/', '?', '#']).unwrap_or(after.len());
     let authority = &after[..end];
@@ -128,7 +129,8 @@ fn pieces(rest: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The value that starts here. It ends late rather than early: a `/` or `;` may be part of it.
+/// The value that starts here. It is rather too long than too short: a `/` or `;` may be part of
+/// it.
 fn value(rest: &str, start: usize) -> &str {
     let in_query = rest[..start].contains('?');
     let ends = |it: char| it == '&' || it == '?' && !in_query;
@@ -136,7 +138,8 @@ fn value(rest: &str, start: usize) -> &str {
     &value[..value.find(ends).unwrap_or(value.len())]
 }
 
-/// `before` ends in the key. Any value that is a URI itself may hold a password.
+/// Whether a value is secret; `before` ends in its key. A value that is a URI itself may hold a
+/// password.
 fn is_secret(before: &str, value: &str) -> bool {
     let inside = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
     let key = before.rsplit(|it| !inside(it)).next().unwrap_or_default().to_ascii_lowercase();

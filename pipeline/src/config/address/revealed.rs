@@ -1,4 +1,4 @@
-//! The real URI, and how its secrets are taken out of what others say of it.
+//! The real URI, and how its secrets are removed from messages.
 
 use std::{cmp::Reverse, collections::BTreeMap, fmt, fmt::Write as _};
 
@@ -9,11 +9,11 @@ use super::{
     names::{Fragment, fragments},
 };
 
-/// Secrets shorter than this are taken out only together with what is around them: the text would
-/// be unreadable, and show them by what it lacks.
+/// Secrets shorter than this are replaced only together with their surroundings. Otherwise the text
+/// would be unreadable, and its gaps would reveal them.
 const SHORTEST: usize = 3;
 
-/// The real URI of a stream. It shows nothing of itself but by [`Revealed::as_str`].
+/// The real URI of a stream. Only [`Revealed::as_str`] gives it.
 #[derive(Clone)]
 pub(crate) struct Revealed {
     uri: String,
@@ -71,12 +71,12 @@ impl Revealed {
         Ok(Self { uri, secrets: secrets.longest_first() })
     }
 
-    /// The real URI, and what is replaced by what in texts about it.
+    /// The real URI, and what is replaced by what in messages about it.
     pub(crate) fn into_parts(self) -> (String, Vec<(String, String)>) {
         (self.uri, self.secrets)
     }
 
-    /// The opposite of [`Revealed::into_parts`].
+    /// The inverse of [`Revealed::into_parts`].
     pub(crate) fn from_parts(uri: String, secrets: Vec<(String, String)>) -> Self {
         Self { uri, secrets }
     }
@@ -85,8 +85,8 @@ impl Revealed {
         &self.uri
     }
 
-    /// A text without the secrets: not as they are, not percent-encoded, not in base64. What a
-    /// server has put into other addresses, as into that of a redirection, is hidden too.
+    /// A text without the secrets, whether they are plain, percent-encoded or in base64. Secrets in
+    /// other URIs, as in that of a redirection, are removed too.
     pub(crate) fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (secret, shown) in &self.secrets {
@@ -97,7 +97,7 @@ impl Revealed {
     }
 }
 
-/// A word that holds a URI, perhaps in quotes.
+/// Removes secrets from a word that holds a URI, perhaps in quotes.
 fn without_secrets(word: &str) -> String {
     let inside = |it: char| it.is_ascii_alphanumeric() || "+-.".contains(it);
     let colon = word.find("://").unwrap_or(0);
@@ -113,7 +113,7 @@ fn without_secrets(word: &str) -> String {
 struct Secrets(BTreeMap<String, String>);
 
 impl Secrets {
-    /// A secret in all of its forms.
+    /// Adds a secret in all of its forms.
     fn add(&mut self, secret: &str, shown: &str) {
         let plain = decoded(secret);
         for text in [secret, &plain] {
@@ -126,7 +126,7 @@ impl Secrets {
         }
     }
 
-    /// User and password, both percent-encoded.
+    /// Adds user and password, both percent-encoded.
     fn add_user_info(&mut self, user: &str, password: &str) {
         self.add(user, HIDDEN);
         self.add(password, HIDDEN);
@@ -138,7 +138,7 @@ impl Secrets {
         self.0.insert(format!("{user}:{password}@"), String::new());
     }
 
-    /// User and password as they stand in the address, before they were encoded.
+    /// Adds user and password as they stand in the URI, before they were encoded.
     fn add_as_written(&mut self, text: &str, parts: &UriParts<'_>) {
         let literal = |it: &&str| !it.contains("${");
         for part in [parts.user, parts.password].into_iter().flatten().filter(literal) {
@@ -158,8 +158,8 @@ impl Secrets {
     }
 }
 
-/// User or password, percent-encoded: all of a value, and of what is written in the URI the
-/// characters that must not stand there.
+/// Percent-encodes a user or password: all of a value, and of literal text only what must be
+/// encoded.
 fn encoded(text: &str, sources: &SecretSources<'_>) -> Result<String, String> {
     let mut encoded = String::new();
     for fragment in fragments(text)? {
@@ -174,7 +174,7 @@ fn encoded(text: &str, sources: &SecretSources<'_>) -> Result<String, String> {
     Ok(encoded)
 }
 
-/// Percent-encodes all but letters, digits, `-._~` and what begins with something that is `kept`.
+/// Percent-encodes everything except letters, digits, `-._~` and where `kept` returns true.
 fn encode(text: &str, kept: impl Fn(&str) -> bool) -> String {
     let mut encoded = String::new();
     for (at, letter) in text.char_indices() {
@@ -189,7 +189,7 @@ fn encode(text: &str, kept: impl Fn(&str) -> bool) -> String {
     encoded
 }
 
-/// What may stand in a user or password as it is.
+/// Characters that may stand unencoded in a user or password.
 fn is_delimiter(rest: &str) -> bool {
     rest.starts_with(|it: char| "!$&'()*+,;=:".contains(it))
 }
@@ -211,7 +211,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
-/// The same with small digits in its escapes.
+/// The same with lower-case digits in its escapes.
 fn lower(encoded: &str) -> String {
     let mut pieces = encoded.split('%');
     let mut text = pieces.next().unwrap_or_default().to_owned();

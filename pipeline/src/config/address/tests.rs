@@ -16,13 +16,13 @@ fn variable(name: &str) -> Option<OsString> {
     Some(value.into())
 }
 
-fn reveal_beside(text: &str, credentials: Option<&Path>) -> Result<Revealed, String> {
+fn reveal_with(text: &str, credentials: Option<&Path>) -> Result<Revealed, String> {
     let credentials = credentials.map(Path::to_owned);
     Address::from(text).reveal_from(&SecretSources { variable: &variable, credentials })
 }
 
 fn reveal(text: &str) -> Revealed {
-    reveal_beside(text, None).unwrap_or_else(|err| panic!("{text}: {err}"))
+    reveal_with(text, None).unwrap_or_else(|err| panic!("{text}: {err}"))
 }
 
 fn template(text: &str) -> String {
@@ -31,7 +31,7 @@ fn template(text: &str) -> String {
 }
 
 #[test]
-fn what_is_printed_holds_no_secret() {
+fn printed_forms_hold_no_secret() {
     for (text, printed) in [
         ("rtsp://me:hush@host/x", "rtsp://host/x"),
         ("rtsp://me:se%40cret@host:554/x", "rtsp://host:554/x"),
@@ -60,7 +60,7 @@ fn what_is_printed_holds_no_secret() {
             "rtsp://h/user=me&password=hush&channel=1?x",
             "rtsp://h/user=***&password=***&channel=1?x",
         ),
-        // Not to be opened, and still printed now and then.
+        // These cannot be opened, but may be printed.
         ("rtsp://me:hu/sh@host/x", "rtsp://host/x"),
         ("rtsp://me:12/sh@host/x", "rtsp://host/x"),
         ("rtsp://me:hu?sh@host/x", "rtsp://host/x"),
@@ -77,7 +77,7 @@ fn what_is_printed_holds_no_secret() {
 }
 
 #[test]
-fn what_is_written_keeps_names_and_drops_secrets() {
+fn written_forms_keep_names_and_drop_secrets() {
     for (text, written) in [
         ("rtsp://me:hush@host/x", "rtsp://host/x"),
         ("rtsp://me@host/x", "rtsp://host/x"),
@@ -98,7 +98,7 @@ fn what_is_written_keeps_names_and_drops_secrets() {
 }
 
 #[test]
-fn a_revealed_uri_is_one_that_gstreamer_reads() {
+fn a_revealed_uri_is_readable_by_gstreamer() {
     let encoded = "p%40s%2Fs%2541%3A%3F%23";
     for (text, uri) in [
         ("rtsp://me:hush@host/x", "rtsp://me:hush@host/x".to_owned()),
@@ -127,14 +127,14 @@ fn a_value_comes_from_the_environment_before_a_file() {
     for (name, value) in [("TOKEN", "file"), ("door.key", "from file\n\n"), ("DOS", "line\r\n")] {
         fs::write(folder.path().join(name), value).unwrap();
     }
-    let found = reveal_beside("a://${TOKEN}:${DOS}@${HOST}/", Some(folder.path())).unwrap();
+    let found = reveal_with("a://${TOKEN}:${DOS}@${HOST}/", Some(folder.path())).unwrap();
     assert_eq!(found.as_str(), "a://s3cr3t:line@door.example/");
-    let found = reveal_beside("a://u:${door.key}@h/", Some(folder.path())).unwrap();
+    let found = reveal_with("a://u:${door.key}@h/", Some(folder.path())).unwrap();
     assert_eq!(found.as_str(), "a://u:from%20file%0A@h/", "one line break is not the secret's");
 }
 
 #[test]
-fn what_cannot_be_revealed_says_why_and_not_what() {
+fn errors_say_why_and_hold_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("FOLDER")).unwrap();
     let (path, absent) = (folder.path().display(), "has no value");
@@ -156,16 +156,16 @@ fn what_cannot_be_revealed_says_why_and_not_what() {
         ("rtsp://hush/\n", &["control characters"]),
         ("rtsp://h/?token=${LINES}", &["control characters"]),
     ] {
-        let said = reveal_beside(text, Some(folder.path())).unwrap_err();
-        parts.iter().for_each(|it| assert!(said.contains(it), "no {it:?} in {said}"));
-        assert!(!said.contains("hush"), "{said}");
+        let message = reveal_with(text, Some(folder.path())).unwrap_err();
+        parts.iter().for_each(|it| assert!(message.contains(it), "no {it:?} in {message}"));
+        assert!(!message.contains("hush"), "{message}");
     }
-    let said = reveal_beside("rtsp://${NOWHERE}/", None).unwrap_err();
-    assert!(said.contains("variable NOWHERE") && said.contains("no $CREDENTIALS_DIRECTORY"));
+    let message = reveal_with("rtsp://${NOWHERE}/", None).unwrap_err();
+    assert!(message.contains("variable NOWHERE") && message.contains("no $CREDENTIALS_DIRECTORY"));
 }
 
 #[test]
-fn secrets_are_taken_out_of_any_text() {
+fn secrets_are_removed_from_any_text() {
     let named = reveal("rtsp://${CAMERA_USER}:${CAMERA_PASSWORD}@${HOST}/x?token=${TOKEN}");
     let literal = reveal("rtsp://me:p@s%2fs%41@host/x?key=hu%2Fsh");
     for (address, text, redacted) in [

@@ -5,7 +5,7 @@ use gstreamer::{self as gst, prelude::*};
 use super::pipeline::NO_VIDEO;
 use crate::{Problem, config::Revealed};
 
-/// What earlier messages told.
+/// What is known from earlier messages.
 #[derive(Debug, Default)]
 pub(super) struct BusListener {
     /// Name of the first decoder that is missing.

@@ -37,7 +37,7 @@ fn is_hardware(factory: &gst::ElementFactory) -> bool {
     factory.metadata("klass").is_some_and(|it| it.contains("Hardware"))
 }
 
-/// Whether decodebin must skip this decoder in a stream that asks for `wanted`.
+/// Whether decodebin must skip this decoder, given the kind that the stream asks for.
 pub(super) fn is_unwanted(factory: &gst::ElementFactory, wanted: Decoder) -> bool {
     wanted == Decoder::Software && is_decoder(factory) && is_hardware(factory)
 }

@@ -159,7 +159,7 @@ fn use_one_thread_per_decoder(pipeline: &gst::Pipeline) {
     });
 }
 
-/// Skips decoders that the stream does not want.
+/// Skips decoders of a kind that the stream does not ask for.
 fn skip_unwanted_decoders(decode: &gst::Element, wanted: Decoder) {
     let Some(kind) = gst::glib::Type::from_name("GstAutoplugSelectResult") else { return };
     let Some(class) = gst::glib::EnumClass::with_type(kind) else { return };

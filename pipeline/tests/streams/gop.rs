@@ -1,4 +1,4 @@
-//! Streams of which only the beginning of each group of pictures is decoded.
+//! Streams of which only GOP prefixes are decoded.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -6,7 +6,7 @@ use pipeline::{Batch, ClipConfig, Sample, StreamEnd, StreamReport};
 
 use crate::media::{config, files, make, real, train};
 
-/// Pictures that move, 25 a second.
+/// Moving frames, 25 per second.
 fn moving(frames: usize) -> String {
     format!(
         "videotestsrc num-buffers={frames} pattern=zone-plate kx2=10 ky2=10 kt=3 ! \
@@ -14,7 +14,7 @@ fn moving(frames: usize) -> String {
     )
 }
 
-/// One clip a batch, and what became of all pictures.
+/// One clip per batch, and the report of the stream.
 fn read(path: &str, clip: ClipConfig, sample: Sample) -> (Vec<Batch>, StreamReport) {
     let mut config = config(vec![files("it", path)]);
     config.clip = clip;
@@ -30,32 +30,32 @@ fn micros(seconds: f64) -> i64 {
     (seconds * 1e6).round() as i64
 }
 
-/// Every picture of a file, scaled, by its time.
-fn pictures(path: &str, gap: f64) -> HashMap<i64, Vec<u8>> {
+/// Every frame of a file, scaled, by its time.
+fn frames_of(path: &str, gap: f64) -> HashMap<i64, Vec<u8>> {
     let clip = ClipConfig { hop: gap, ..ClipConfig::new(2, gap) };
-    let mut pictures = HashMap::new();
+    let mut frames = HashMap::new();
     for batch in read(path, clip, Sample::Dense).0 {
         for (time, pixels) in batch.times.iter().zip(batch.pixels.chunks(32 * 32 * 3)) {
-            pictures.insert(micros(*time), pixels.to_vec());
+            frames.insert(micros(*time), pixels.to_vec());
         }
     }
-    pictures
+    frames
 }
 
 fn starts(batches: &[Batch]) -> Vec<i64> {
     batches.iter().map(|it| micros(it.times[0])).collect()
 }
 
-/// Reads `path`, whose groups are `group` pictures long, and compares it with a full decode.
-fn assert_prefixes_are_exact(path: &str, group: usize, frames: usize) {
-    let all = pictures(path, 0.04);
+/// Reads `path`, whose GOPs are `gop` frames long, and compares it with a full decode.
+fn assert_prefixes_are_exact(path: &str, gop: usize, frames: usize) {
+    let all = frames_of(path, 0.04);
     assert_eq!(all.len(), frames, "{path}");
     for clip in [ClipConfig::new(2, 0.2), ClipConfig::new(4, 0.08), ClipConfig::new(2, 0.04)] {
-        let hop = group as f64 * 0.04;
+        let hop = gop as f64 * 0.04;
         let clip = ClipConfig { hop, ..clip };
         let (dense, _) = read(path, clip.clone(), Sample::Dense);
         let (batches, report) = read(path, clip, Sample::GopStart);
-        // Dense clips with a hop of a group are anchored at keys, as the file begins with one.
+        // Dense clips with a hop of one GOP start at keyframes, because the file does.
         assert_eq!(starts(&batches), starts(&dense), "{path}");
         for (batch, dense) in batches.iter().zip(&dense) {
             assert_eq!((&batch.times, &batch.pixels), (&dense.times, &dense.pixels), "{path}");
@@ -64,7 +64,7 @@ fn assert_prefixes_are_exact(path: &str, group: usize, frames: usize) {
             }
         }
         let counts = report.counts;
-        assert_eq!(counts.clips as usize, frames / group, "{path}: {counts:?}");
+        assert_eq!(counts.clips as usize, frames / gop, "{path}: {counts:?}");
         assert_eq!(counts.decoded + counts.skipped_gop, frames as u64, "{path}: {counts:?}");
         assert!(counts.skipped_gop > frames as u64 / 2, "{path}: {counts:?}");
         let broken = (counts.discontinuity, counts.irregular, counts.unfinished);
@@ -114,7 +114,7 @@ fn prefixes_of_vp8_are_exact() {
     assert_prefixes_are_exact(path.to_str().unwrap(), 50, 300);
 }
 
-/// Reads a file whose pictures are all decoded whatever `sample` says.
+/// Reads a file that is decoded whole whatever `sample` says.
 fn assert_is_dense(path: PathBuf, clip: ClipConfig, frames: u64) {
     let path = path.to_str().unwrap();
     let (dense, _) = read(path, clip.clone(), Sample::Dense);
@@ -126,7 +126,7 @@ fn assert_is_dense(path: PathBuf, clip: ClipConfig, frames: u64) {
 }
 
 #[test]
-fn open_groups_are_decoded_whole() {
+fn open_gops_are_decoded_whole() {
     let folder = tempfile::tempdir().unwrap();
     for (name, encoder) in [
         ("open.mp4", "x264enc key-int-max=50 option-string=open-gop=1:scenecut=0 ! h264parse"),
@@ -143,7 +143,7 @@ fn open_groups_are_decoded_whole() {
 }
 
 #[test]
-fn an_endless_group_is_decoded_whole() {
+fn an_endless_gop_is_decoded_whole() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = "x264enc speed-preset=veryfast key-int-max=10000 option-string=scenecut=0";
     let launch = format!("{} ! {encoder} ! h264parse ! mp4mux ! OUT", moving(400));
@@ -152,7 +152,7 @@ fn an_endless_group_is_decoded_whole() {
 }
 
 #[test]
-fn keys_without_time_stamps_are_decoded_whole() {
+fn keyframes_without_time_stamps_are_decoded_whole() {
     let folder = tempfile::tempdir().unwrap();
     let launch = format!(
         "{} ! x264enc speed-preset=veryfast tune=zerolatency key-int-max=50 \
@@ -164,7 +164,7 @@ fn keys_without_time_stamps_are_decoded_whole() {
 }
 
 #[test]
-fn groups_shorter_than_a_clip_are_decoded_whole() {
+fn gops_shorter_than_a_clip_are_decoded_whole() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = "x264enc speed-preset=veryfast key-int-max=10 option-string=scenecut=0";
     let launch = format!("{} ! {encoder} ! h264parse ! mp4mux ! OUT", moving(100));
@@ -173,7 +173,7 @@ fn groups_shorter_than_a_clip_are_decoded_whole() {
 }
 
 #[test]
-fn pictures_that_are_all_keys_are_decoded_whole() {
+fn streams_of_keyframes_alone_are_decoded_whole() {
     let folder = tempfile::tempdir().unwrap();
     let launch = format!("{} ! jpegenc ! matroskamux ! OUT", moving(100));
     let path = make(&launch, &folder.path().join("jpeg.mkv"));
@@ -181,10 +181,10 @@ fn pictures_that_are_all_keys_are_decoded_whole() {
 }
 
 #[test]
-fn real_videos_give_pictures_of_a_full_decode() {
+fn real_videos_give_frames_of_a_full_decode() {
     for (name, gap) in [("street.mp4", 0.1), ("tree.mp4", 0.066_667), ("cup.mp4", 0.037_345)] {
         let path = real(name);
-        let all = pictures(&path, gap);
+        let all = frames_of(&path, gap);
         let clip = ClipConfig::new(2, gap * 2.0);
         let (batches, report) = read(&path, clip, Sample::GopStart);
         assert!(!batches.is_empty(), "{name}");
@@ -199,7 +199,7 @@ fn real_videos_give_pictures_of_a_full_decode() {
 }
 
 #[test]
-fn a_loop_begins_its_clips_at_the_same_keys_again() {
+fn a_loop_starts_its_clips_at_the_same_keyframes_again() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = "x264enc speed-preset=veryfast key-int-max=50 option-string=scenecut=0";
     let launch = format!("{} ! {encoder} ! h264parse ! mp4mux ! OUT", moving(200));
@@ -208,7 +208,7 @@ fn a_loop_begins_its_clips_at_the_same_keys_again() {
     config.stream[0].sample = Sample::GopStart;
     config.stream[0].repeat = true;
     let (batches, reports) = train(&config, 0, 40);
-    // The first group is decoded whole, and its clips begin where the loop's phase says.
+    // The first GOP is decoded whole, and its clips start at the loop's phase.
     for batch in batches.iter().filter(|it| it.times[0] >= 2.0) {
         assert_eq!(micros(batch.times[0]) % 2_000_000, 0, "{:?}", batch.times);
     }
