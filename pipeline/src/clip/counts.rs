@@ -135,7 +135,8 @@ lists! {
     }
     counters {
         Epochs, epochs, "epochs", "epochs in which the source was read to its end";
-        Errors, errors, "errors", "errors: files that failed or ended early, and lost or failed connections";
+        Errors, errors, "errors",
+            "errors: files that failed or ended early, and lost or failed connections";
         Reconnects, reconnects, "reconnects", "reconnects of a live stream that was lost";
         Stalls, stalls, "stalls", "stalls of a live stream, without a frame for too long";
         DroppedBacklog, dropped_backlog, "dropped_backlog",
