@@ -76,7 +76,7 @@ fn encode(launch: &str, to: &Path, frames: u32) {
     gst::init().expect("GStreamer");
     let pipeline = gst::parse::launch(launch).expect("elements of GStreamer");
     let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
-    let street = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/media/street.mp4");
+    let street = Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/street.mp4");
     for (element, location) in [("street", street.as_path()), ("file", to)] {
         let element = pipeline.by_name(element).expect("an element with a location");
         element.set_property("location", location);
