@@ -1,11 +1,11 @@
-//! Test equipment: cameras that break on command.
+//! Test equipment: RTSP cameras that break on command.
 //!
 //! ```text
-//! media::h264(..) ─▶ file ─▶ Camera (a process of its own) ─▶ rtsp://127.0.0.1:PORT/cam
+//! media::h264(..) ─▶ file ─▶ Camera (its own process) ─▶ rtsp://127.0.0.1:PORT/cam
 //!                              kill, freeze, thaw, restart, lose
 //! ```
 //!
-//! What goes wrong here is a test that fails, so everything panics instead of giving errors.
+//! A problem here fails a test, so functions panic instead of returning errors.
 
 mod camera;
 pub mod media;
