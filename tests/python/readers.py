@@ -1,14 +1,16 @@
-"""Opens the tables of a run with every reader that we promise, and compares what they find.
+"""Opens the tables of a run with every reader that the documents promise, and compares what they
+find.
 
-    pip install -r tests/requirements.txt
-    python tests/readers.py runs/quickstart
+    cd tests/python
+    pip install -r requirements.txt -r requirements-readers.txt
+    python readers.py ../../runs/quickstart
 
-DuckDB, Polars, pandas (PyArrow), ClickHouse, DataFusion and Hugging Face datasets; and Spark where
-`pip install pyspark` was done and there is a Java: it is half a gigabyte, so the requirements leave
-it out. Each must find the same columns of the same
-types, the same number of rows, and the same neighbours of the first embedding.
+The readers are DuckDB, Polars, pandas (PyArrow), ClickHouse, DataFusion and Hugging Face datasets;
+and Spark, if pyspark and Java are installed (half a gigabyte, so not in the requirements). Each
+must find the same columns of the same types, the same number of rows, and the same neighbours of
+the first embedding.
 
-Exits with 1 and one sentence a reader that says what is wrong.
+Exits with status 1 and one sentence per reader that finds something else.
 """
 
 import importlib.util
@@ -36,7 +38,7 @@ def require(so, message):
 
 
 def kind(arrow):
-    """The type of an Arrow column in the word that all readers are compared by."""
+    """The type of an Arrow column, in the words in which readers are compared."""
     if pa.types.is_fixed_size_list(arrow) or pa.types.is_list(arrow):
         require(arrow.value_type == pa.float32(), f"a vector of {arrow.value_type}")
         return "vector"
@@ -48,7 +50,7 @@ def kind(arrow):
 
 
 def check_metadata(run):
-    """Every part names its run, and tells Hugging Face datasets what its columns are."""
+    """Every part names its run, and describes its columns for Hugging Face datasets."""
     for path in sorted(run.glob("*/part-*.parquet")):
         said = {key.decode(): it.decode() for key, it in (pq.read_schema(path).metadata or {}).items()}
         for key in ("schema_version", "run", "run_id", "config_hash"):
@@ -59,7 +61,7 @@ def check_metadata(run):
 
 
 class Truth:
-    """The tables as their writer declares them."""
+    """The tables as PyArrow reads them, which the other readers are compared with."""
 
     def __init__(self, run):
         self.run = run
@@ -79,7 +81,7 @@ class Truth:
 
 
 def nearest(vectors, query):
-    """The cosine similarities of the nearest neighbours, from the nearest on."""
+    """The cosine similarities of the nearest neighbours, nearest first."""
     vectors = np.asarray(vectors, np.float64)
     similarity = vectors @ query / (np.linalg.norm(vectors, axis=1) * np.linalg.norm(query))
     return sorted(similarity.tolist(), reverse=True)[:NEIGHBOURS]
@@ -238,7 +240,7 @@ def check(name, read, truth):
 
 def main():
     if len(sys.argv) != 2:
-        sys.exit("usage: python tests/readers.py RUN_FOLDER")
+        sys.exit("usage: python readers.py RUN_FOLDER")
     readers = [duckdb, polars, pandas, clickhouse, datafusion, datasets]
     if importlib.util.find_spec("pyspark") and shutil.which("java"):
         readers.append(spark)

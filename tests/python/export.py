@@ -1,11 +1,12 @@
-"""Compares encoders that `onward` wrote or read with what timm and DINOv2's own code make of them.
+"""Compares the tokens of encoders that `onward` exported or imported with those of timm and of
+DINOv2's own code.
 
-    export.py make WEIGHTS              a ViT of timm, for images of 48 x 48, with LayerScale
-    export.py timm FOLDER FRAMES        an export, loaded as its card says
-    export.py dinov2 FOLDER FRAMES      the same, by DINOv2's own code
-    export.py resampled WEIGHTS FRAMES  the ViT that was made, for images of 32 x 32
+    export.py make WEIGHTS              writes a ViT of timm for images of 48 x 48, with LayerScale
+    export.py timm FOLDER FRAMES        loads an export as its card says, and compares
+    export.py dinov2 FOLDER FRAMES      loads an export with DINOv2's own code, and compares
+    export.py resampled WEIGHTS FRAMES  compares the ViT of `make`, resampled to 32 x 32
 
-FRAMES holds real frames as bytes, [n, h, w, 3], and the tokens of ours, [n, tokens, d].
+FRAMES holds real frames as bytes, [n, h, w, 3], and onward's tokens, [n, tokens, d].
 """
 
 import json
@@ -78,7 +79,7 @@ def main():
     assert theirs.shape == ours.shape, f"{theirs.shape} and {ours.shape}"
     apart, spread = (theirs - ours).abs().max().item(), ours.std().item()
     print(f"{what}: tokens of shape {list(ours.shape)}, deviation {spread:.3f}, {apart:.2e} apart")
-    assert spread > 0.1, "tokens that hardly differ show nothing"
+    assert spread > 0.1, "tokens that hardly differ prove nothing"
     assert apart < TOLERANCE, f"{apart} apart"
 
 

@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 
-/// What arrives.
+/// How long a test waits before it fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a client received.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Arrival {
     Packet(Packet),
-    /// The server said that there is no more, or what GStreamer says of the error.
+    /// The end of the stream, or an error in GStreamer's words.
     End(String),
+    /// Nothing came in time.
     Nothing,
 }
 
@@ -21,19 +25,19 @@ pub(crate) struct Packet {
     pub(crate) timestamp: u32,
 }
 
-/// A client that is stopped when dropped.
+/// A client; dropping it disconnects.
 pub(crate) struct Client {
     pipeline: gst::Pipeline,
     sink: AppSink,
 }
 
 impl Client {
-    /// Takes RTP packets as they come.
+    /// Connects for RTP packets.
     pub(crate) fn of_packets(url: &str) -> Self {
         Self::new(url, "tcp", "identity")
     }
 
-    /// Takes decoded frames.
+    /// Connects for decoded frames.
     pub(crate) fn of_frames(url: &str, codec: &str, transport: &str) -> Self {
         let decode = format!("rtp{codec}depay ! {codec}parse ! avdec_{codec} max-threads=1");
         Self::new(url, transport, &decode)
@@ -52,10 +56,10 @@ impl Client {
         Self { pipeline, sink }
     }
 
-    /// The next sample, the end, or neither in this time.
+    /// The next sample, or the end as an error; `None` when neither comes in this time.
     fn sample(&self, patience: Duration) -> Result<Option<gst::Sample>, String> {
         let (start, bus) = (Instant::now(), self.pipeline.bus().unwrap());
-        while start.elapsed() < patience {
+        loop {
             if let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::from_mseconds(20)) {
                 return Ok(Some(sample));
             }
@@ -66,8 +70,10 @@ impl Client {
             if self.sink.is_eos() {
                 return Err("end of stream".into());
             }
+            if start.elapsed() >= patience {
+                return Ok(None);
+            }
         }
-        Ok(None)
     }
 
     /// The next RTP packet.
@@ -84,17 +90,17 @@ impl Client {
         })
     }
 
-    /// The next RTP packet, which must come within 10 s.
+    /// The next RTP packet, which must come.
     pub(crate) fn packet(&self) -> Packet {
-        match self.arrival(Duration::from_secs(10)) {
+        match self.arrival(PATIENCE) {
             Arrival::Packet(packet) => packet,
             other => panic!("{other:?} instead of a packet"),
         }
     }
 
-    /// Takes packets until none come, and gives what came instead.
+    /// Receives packets until none comes for so long, and returns what came instead.
     pub(crate) fn after_packets(&self, patience: Duration) -> Arrival {
-        let deadline = Instant::now() + Duration::from_secs(15);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             assert!(Instant::now() < deadline, "packets do not stop");
             match self.arrival(patience) {
@@ -104,9 +110,9 @@ impl Client {
         }
     }
 
-    /// Width, height and presentation time of the next frame, which must come within 10 s.
+    /// Width, height and presentation time of the next frame, which must come.
     pub(crate) fn frame(&self) -> ([i32; 2], gst::ClockTime) {
-        let sample = self.sample(Duration::from_secs(10)).unwrap().expect("a frame within 10 s");
+        let sample = self.sample(PATIENCE).unwrap().expect("a frame");
         let format = sample.caps().unwrap().structure(0).unwrap();
         let size = ["width", "height"].map(|it| format.get(it).unwrap());
         (size, sample.buffer().unwrap().pts().unwrap())

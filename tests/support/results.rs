@@ -1,4 +1,4 @@
-//! What a run leaves, down to the last bit, but for what a clock measured.
+//! The results of a run, bit for bit, without what a clock measured.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,19 +8,20 @@ use safetensors::SafeTensors;
 
 use super::Table;
 
-/// What is measured with a clock.
+/// Metrics that are measured with a clock.
 const TIMED: [&str; 4] = ["clips_per_second", "waiting_share", "clip_age_seconds", "step_seconds"];
 
-/// All that a run leaves that does not depend on a clock.
+/// Everything that a run writes and that does not depend on a clock.
 #[derive(PartialEq)]
-pub(crate) struct Left {
+pub(crate) struct Results {
     pub(crate) metrics: Vec<(i64, String, u64)>,
     pub(crate) embeddings: Vec<(i64, String, Vec<u32>)>,
     pub(crate) streams: Vec<(i64, String, Vec<i64>)>,
     pub(crate) tensors: BTreeMap<String, Vec<u8>>,
 }
 
-pub(crate) fn left(run: &Path) -> Left {
+/// Reads the tables and the last checkpoint of a run.
+pub(crate) fn results(run: &Path) -> Results {
     let metrics = Table::read(run, "metrics");
     let rows = metrics.counts("step").into_iter().zip(metrics.text("name"));
     let rows = rows.zip(metrics.reals("value"));
@@ -30,11 +31,11 @@ pub(crate) fn left(run: &Path) -> Left {
     let rows = table.counts("step").into_iter().zip(table.text("item")).zip(table.vectors());
     let bits = |it: Vec<f32>| it.into_iter().map(f32::to_bits).collect();
     let embeddings = rows.map(|((step, item), it)| (step, item, bits(it))).collect();
-    Left { metrics, embeddings, streams: ledger(run), tensors: tensors(&newest(run)) }
+    Results { metrics, embeddings, streams: ledger(run), tensors: tensors(&newest(run)) }
 }
 
-/// The counts of the ledger, without the row that a stream's end adds: how much is then still
-/// on its way depends on the threads.
+/// The counts of the ledger, without the row that the end of a stream adds: how many frames are
+/// unfinished then depends on the threads.
 fn ledger(run: &Path) -> Vec<(i64, String, Vec<i64>)> {
     let table = Table::read(run, "streams");
     let names =
@@ -54,7 +55,7 @@ pub(crate) fn newest(run: &Path) -> PathBuf {
     listed.max().unwrap()
 }
 
-/// Every tensor of a checkpoint, as bytes by name.
+/// The bytes of every tensor of a checkpoint, by file and name.
 fn tensors(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut all = BTreeMap::new();
     for file in ["encoder", "student", "teacher", "optimizer", "method"] {
@@ -67,8 +68,8 @@ fn tensors(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
-/// Nobody can tell two runs from what they left.
-pub(crate) fn assert_same(seen: &Left, wanted: &Left, what: &str) {
+/// Two runs have the same results.
+pub(crate) fn assert_same(seen: &Results, wanted: &Results, what: &str) {
     let unequal = seen.metrics.iter().zip(&wanted.metrics).find(|(a, b)| a != b);
     assert!(unequal.is_none(), "{what}: a metric differs: {unequal:?}");
     assert_eq!(seen.metrics.len(), wanted.metrics.len(), "{what}: rows of metrics");

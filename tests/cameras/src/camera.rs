@@ -1,4 +1,4 @@
-//! The handle of one camera's process.
+//! A camera: a process that a test starts and breaks.
 
 use std::{
     env,
@@ -12,35 +12,35 @@ use std::{
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-/// How long a camera may take to read its media and listen.
-const START: Duration = Duration::from_secs(20);
+/// How long a test waits for a camera to read its media and to listen.
+const START: Duration = Duration::from_secs(60);
 
-/// What a camera plays, and how badly.
+/// What a camera plays, and its faults.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// File to play, .h264 or .h265.
     pub media: PathBuf,
     /// Path of the URL, without a slash before it.
     pub path: String,
-    /// Frames a second.
+    /// Frames per second.
     pub fps: u32,
-    /// User and password that it asks for.
+    /// User and password that a client must give.
     pub login: Option<[String; 2]>,
-    /// Share of RTP packets that it loses, 0 to 1.
+    /// Share of RTP packets that are lost, 0 to 1.
     pub lose: f64,
-    /// Whether it ends the stream at the end of the file instead of starting over.
+    /// Whether the stream ends with the file, instead of starting the file again.
     pub once: bool,
 }
 
 impl Options {
-    /// A camera without faults: `/cam`, 25 frames a second, open to everybody, for ever.
+    /// A camera without faults: `/cam` at 25 frames per second, without a password, in a loop.
     pub fn playing(media: &Path) -> Self {
         let path = "cam".into();
         Self { media: media.into(), path, fps: 25, login: None, lose: 0.0, once: false }
     }
 }
 
-/// A camera in a process of its own, killed when dropped.
+/// A camera in its own process; dropping it kills the process.
 #[derive(Debug)]
 pub struct Camera {
     child: Child,
@@ -49,11 +49,11 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Starts one on a free port of the loopback interface and waits until it listens.
+    /// Starts a camera on a free port of the loopback interface and waits until it listens.
     ///
     /// # Panics
     ///
-    /// When it does not listen within 20 s, or was not built.
+    /// When it does not listen within 60 s, or its binary is not built.
     pub fn start(options: &Options) -> Self {
         Self::start_on(0, options)
     }
@@ -70,12 +70,12 @@ impl Camera {
         Self { child, url, port }
     }
 
-    /// Where it plays, as in `rtsp://127.0.0.1:40123/cam`.
+    /// Its URL, as in `rtsp://127.0.0.1:40123/cam`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The same with `user:password@`; both must be fit for a URL.
+    /// Its URL with `user:password@`, which must be percent-encoded already.
     pub fn url_with(&self, user: &str, password: &str) -> String {
         self.url.replacen("://", &format!("://{user}:{password}@"), 1)
     }
@@ -85,26 +85,27 @@ impl Camera {
         self.port
     }
 
-    /// Ends the process without a word to its clients, as when its plug is pulled and the
-    /// network tells. Nobody listens on the port when this returns.
+    /// Kills the process, so that the kernel closes its connections. The port is closed when this
+    /// returns.
     pub fn kill(&mut self) {
         self.child.kill().expect("a camera to kill");
         self.child.wait().expect("a camera that ends");
     }
 
-    /// Stops the process: its connections stay open, new ones are accepted, nothing is said.
+    /// Stops the process: its connections stay open and the kernel accepts new ones, but nothing is
+    /// sent.
     pub fn freeze(&self) {
         kill_process(self.pid(), Signal::STOP).expect("a camera to freeze");
-        // A signal takes effect some time after it is sent.
+        // A signal takes effect some time after it was sent.
         waitpid(Some(self.pid()), WaitOptions::UNTRACED).expect("a camera that freezes");
     }
 
-    /// Lets a frozen process go on.
+    /// Lets a frozen process continue.
     pub fn thaw(&self) {
         kill_process(self.pid(), Signal::CONT).expect("a camera to thaw");
     }
 
-    /// Kills it, and starts one with these options on the same port.
+    /// Kills the process, and starts another with these options on the same port.
     pub fn restart(&mut self, options: &Options) {
         self.kill();
         *self = Self::start_on(self.port, options);
@@ -117,7 +118,7 @@ impl Camera {
 
 impl Drop for Camera {
     fn drop(&mut self) {
-        // It may have ended before.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -130,7 +131,7 @@ fn command(port: u16, options: &Options) -> Command {
     let binary = folder.join("camera");
     assert!(binary.exists(), "{}: run cargo build -p cameras first", binary.display());
     let mut command = Command::new(binary);
-    // The other end of its standard input is in the handle.
+    // The camera ends with its standard input, whose other end is in the handle.
     command.arg("--leashed").stdin(Stdio::piped()).stdout(Stdio::piped());
     command.args(["--port", &port.to_string(), "--path", &options.path]);
     command.args(["--fps", &options.fps.to_string(), "--lose", &options.lose.to_string()]);
@@ -150,7 +151,7 @@ fn first_line(stdout: ChildStdout) -> Option<String> {
         let mut line = String::new();
         let read = BufReader::new(stdout).read_line(&mut line);
         if read.is_ok_and(|it| it > 0) {
-            // The other end is gone when it came too late.
+            // The receiver is gone if the line came too late.
             let _ = said.send(line.trim_end().to_owned());
         }
     };

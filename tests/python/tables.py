@@ -1,9 +1,9 @@
-"""Opens the tables of a finished run with DuckDB and Polars, and asks them real questions.
+"""Opens the tables of a finished run with DuckDB and Polars, and compares their answers.
 
-    pip install duckdb polars numpy
-    python tests/tables.py runs/quickstart
+    pip install -r tests/python/requirements.txt
+    python tests/python/tables.py runs/quickstart
 
-Exits with 1 and one sentence that says what is wrong with them.
+Exits with status 1 and one sentence that says what is wrong with the tables.
 """
 
 import sys
@@ -63,18 +63,18 @@ def open_duckdb(run):
 
 
 def open_polars(run):
-    leftovers = sorted(run.rglob("*.tmp"))
-    require(not leftovers, f"unfinished files are left: {[str(it) for it in leftovers]}")
+    leftovers = sorted({*run.rglob("*.tmp"), *run.rglob(".*")})
+    require(not leftovers, f"something unfinished is left: {[str(it) for it in leftovers]}")
     return {table: read(run / table) for table in TABLES}
 
 
 def read(folder):
-    """All parts of a table. Listed here, because Polars takes a [ in the path for a pattern."""
+    """All parts of a table, listed here because Polars reads a [ in a path as a pattern."""
     return pl.read_parquet(sorted(folder.glob("*.parquet")), glob=False)
 
 
 def check_types(db, frames):
-    """The same columns in both, of the documented types; a method may add vectors."""
+    """Both find the same columns of the documented types; a method may add vectors."""
     widths = {name: it.size for name, it in frames["embeddings"].schema.items()
               if isinstance(it, pl.Array)}
     require("embedding" in widths,
@@ -95,7 +95,7 @@ def check_types(db, frames):
 
 
 def check_rows(db, frames):
-    """Rows in every table, as many in both, without nulls where none belong."""
+    """Every table has rows, both find the same number, and required columns have no nulls."""
     for table in TABLES:
         (rows,) = db.execute(f"SELECT count(*) FROM {table}").fetchone()
         require(rows > 0, f"{table} has no rows")
@@ -114,7 +114,7 @@ def check_rows(db, frames):
 
 
 def neighbours(db, frames):
-    """The nearest neighbours of the first embedding by cosine, which both must agree on."""
+    """Both find the same nearest neighbours of the first embedding, by cosine similarity."""
     query = frames["embeddings"].row(0, named=True)["embedding"]
     width = len(query)
     found = db.execute(
@@ -146,7 +146,7 @@ def loss_name(frames):
 
 
 def join_metrics(db, frames):
-    """The loss at the step of each embedding."""
+    """Every embedding has one loss, that of its step."""
     name = loss_name(frames)
     rows, mean = db.execute(
         """SELECT count(*), avg(m.value) FROM embeddings e
@@ -163,7 +163,7 @@ def join_metrics(db, frames):
 
 
 def join_streams(db, frames):
-    """The embeddings beside the ledger of their stream."""
+    """Every stream with embeddings is in the ledger."""
     found = db.execute(
         """SELECT stream, embeddings, clips, trained FROM
              (SELECT run, stream, count(*) AS embeddings FROM embeddings GROUP BY ALL)
@@ -185,7 +185,7 @@ def join_streams(db, frames):
 
 
 def balance(db, frames):
-    """Every decoded frame is accounted for."""
+    """Every decoded frame has exactly one outcome."""
     skipped = " + ".join(SKIPPED)
     found = db.execute(
         f"""SELECT run, stream, sum(decoded)::BIGINT, sum({skipped})::BIGINT
@@ -206,7 +206,7 @@ def balance(db, frames):
 
 def main():
     if len(sys.argv) != 2:
-        sys.exit("usage: python tests/tables.py RUN_FOLDER")
+        sys.exit("usage: python tables.py RUN_FOLDER")
     run = Path(sys.argv[1])
     try:
         db, frames = open_duckdb(run), open_polars(run)

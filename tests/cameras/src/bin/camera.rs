@@ -1,7 +1,7 @@
-//! An RTSP server that plays one elementary stream for ever, at the pace of a camera.
+//! An RTSP server that plays one elementary stream in a loop and in real time, as a camera does.
 //!
 //! ```text
-//! file ─▶ access units in memory ─▶ appsrc (live) ─▶ payloader ─▶ (drop some) ─▶ clients
+//! file ─▶ access units in memory ─▶ appsrc (live) ─▶ payloader ─▶ (lose packets) ─▶ clients
 //! ```
 
 use std::{
@@ -21,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 /// Plays an elementary stream over RTSP, on the loopback interface only.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Port to listen on; 0 takes any that is free.
+    /// Port to listen on; 0 chooses a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// Path of the URL.
@@ -30,37 +30,37 @@ struct Arguments {
     /// File to play, .h264 or .h265, without B-frames.
     #[arg(long)]
     media: PathBuf,
-    /// Frames a second.
+    /// Frames per second.
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=240))]
     fps: u32,
-    /// Name to ask for.
+    /// User that a client must give.
     #[arg(long, requires = "password")]
     user: Option<String>,
-    /// Password to ask for.
+    /// Password that a client must give.
     #[arg(long, requires = "user")]
     password: Option<String>,
-    /// Share of RTP packets that are dropped, 0 to 1.
+    /// Share of RTP packets that are lost, 0 to 1.
     #[arg(long, default_value_t = 0.0)]
     lose: f64,
-    /// Seed of the choice of dropped packets.
+    /// Seed of the choice of lost packets.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Ends the stream at the end of the file.
     #[arg(long)]
     once: bool,
-    /// Ends when standard input ends, so that it does not outlive a test that was killed.
+    /// Ends with standard input, so that it does not outlive a test that is killed.
     #[arg(long)]
     leashed: bool,
 }
 
-/// Names of the elements and of the file's codec.
+/// A codec, and its elements of GStreamer.
 struct Codec {
     name: &'static str,
     parser: &'static str,
     payloader: &'static str,
 }
 
-/// What is played, in order.
+/// The access units of a file, in order.
 #[derive(Clone)]
 struct Media {
     caps: gst::Caps,
@@ -104,7 +104,7 @@ fn end_with_input() -> io::Result<()> {
     Ok(())
 }
 
-/// Whoever knows the password has the role that the factory's permissions name.
+/// Gives clients with this password the role that the factory's permissions name.
 fn only_for(user: &str, password: &str) -> gst_rtsp_server::RTSPAuth {
     let role = gst_rtsp_server::RTSP_TOKEN_MEDIA_FACTORY_ROLE;
     let token = gst_rtsp_server::RTSPToken::builder().field(role, "viewer").build();
@@ -123,7 +123,7 @@ impl Codec {
         }
     }
 
-    /// Cuts a file into access units.
+    /// Reads a file as access units.
     fn read(&self, path: &Path) -> anyhow::Result<Media> {
         let Self { name, parser, .. } = self;
         let launch = format!(
@@ -156,7 +156,7 @@ impl Codec {
             "( appsrc name=feed ! {payloader} name=pay0 pt=96 config-interval=-1 )"
         ));
         factory.set_shared(true);
-        // Without a pool, the sockets of UDP would be open to the network.
+        // Without a pool of addresses, UDP sockets would be open to the network.
         let pool = gst_rtsp_server::RTSPAddressPool::new();
         pool.add_range("127.0.0.1", "127.0.0.1", 20_000, 29_999, 0)?;
         factory.set_address_pool(Some(&pool));
@@ -176,14 +176,14 @@ impl Codec {
                 play(&feed, media.clone(), fps, once);
             }
             if let Some(pad) = part("pay0").and_then(|it| it.static_pad("src")) {
-                drop_some(&pad, lose, seed);
+                lose_some(&pad, lose, seed);
             }
         });
         Ok(factory)
     }
 }
 
-/// Pushes one access unit whenever one is wanted; the sinks of the server keep the pace.
+/// Pushes one access unit whenever one is asked for; the server's sinks send in real time.
 fn play(feed: &AppSrc, media: Media, fps: u64, once: bool) {
     feed.set_caps(Some(&media.caps));
     feed.set_format(gst::Format::Time);
@@ -203,14 +203,14 @@ fn play(feed: &AppSrc, media: Media, fps: u64, once: bool) {
         stamped.set_dts(start);
         stamped.set_duration(start.zip(end).map(|(start, end)| end - start));
         number += 1;
-        // A refusal means that the last client has left.
+        // The push fails when the last client has left.
         let _ = feed.push_buffer(buffer);
     };
     feed.set_callbacks(AppSrcCallbacks::builder().need_data(push).build());
 }
 
-/// Loses RTP packets after they are numbered, so that a client sees the holes.
-fn drop_some(pad: &gst::Pad, share: f64, seed: u64) {
+/// Loses RTP packets after they got their sequence numbers, so that a client sees gaps.
+fn lose_some(pad: &gst::Pad, share: f64, seed: u64) {
     let random = std::sync::Mutex::new(ChaCha8Rng::seed_from_u64(seed));
     let lost = move || random.lock().is_ok_and(|mut it| it.random_bool(share));
     let kind = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;

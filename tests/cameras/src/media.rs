@@ -1,4 +1,4 @@
-//! Elementary streams of real frames: a street, 25 frames a second, up to a minute of it.
+//! Elementary streams of real frames: up to a minute of a street at 25 frames per second.
 
 use std::{
     fs,
@@ -8,11 +8,11 @@ use std::{
 
 use gstreamer::{self as gst, prelude::*};
 
-/// Frames a second of all media.
+/// Frames per second of all media.
 pub const FPS: u32 = 25;
 
 /// H.264 of this `[width, height]` with an IDR frame, and a closed group of pictures, every
-/// `key_interval` frames; no B-frames. It is made once, and found in `folder` after that.
+/// `key_interval` frames; no B-frames. The file is made once and kept in `folder`.
 ///
 /// # Panics
 ///
@@ -25,7 +25,7 @@ pub fn h264(folder: &Path, size: [u32; 2], seconds: u32, key_interval: u32) -> P
     made(folder, "h264", &encoder, size, seconds, key_interval)
 }
 
-/// H.265 of the same form as that of [`h264`].
+/// The same as [`h264`] in H.265.
 ///
 /// # Panics
 ///
@@ -52,7 +52,7 @@ fn made(
     }
     assert!((1..=60).contains(&seconds), "the street is a minute long, not {seconds} s");
     fs::create_dir_all(folder).expect("a folder for media");
-    // Tests that want the same file at once each make their own; the last one stays.
+    // Tests that need the same file at the same time each make it, and the last one stays.
     let unfinished = tempfile::NamedTempFile::new_in(folder).expect("a file for media");
     let frames = seconds * FPS;
     encode(
@@ -71,17 +71,17 @@ fn made(
     path
 }
 
-/// Runs a pipeline until this many frames are encoded.
+/// Runs a pipeline that encodes this many frames to a file.
 fn encode(launch: &str, to: &Path, frames: u32) {
     gst::init().expect("GStreamer");
     let pipeline = gst::parse::launch(launch).expect("elements of GStreamer");
     let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
-    let street = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/media/street.mp4");
+    let street = Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/street.mp4");
     for (element, location) in [("street", street.as_path()), ("file", to)] {
         let element = pipeline.by_name(element).expect("an element with a location");
         element.set_property("location", location);
     }
-    // After it has told the demuxer to stop, identity lets through what the decoder still holds.
+    // When `identity` ends the stream, the decoder still holds frames, which it would pass on.
     let cut = pipeline.by_name("cut").and_then(|it| it.static_pad("src")).expect("a cut");
     let passed = AtomicU32::new(0);
     cut.add_probe(gst::PadProbeType::BUFFER, move |_, _| {

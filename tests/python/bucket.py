@@ -1,8 +1,8 @@
-"""An S3 server on the loopback interface, and what other programs find in it.
+"""An S3 server on the loopback interface (moto), and a client of it (PyArrow).
 
-    bucket.py serve                        prints its port, and serves until its input ends
-    bucket.py copy PORT PREFIX FOLDER      copies all objects by PyArrow's own S3 client
-    bucket.py rows PORT PREFIX             counts the rows of every table, read in the bucket
+    bucket.py serve                        prints its port, and serves until standard input ends
+    bucket.py copy PORT PREFIX FOLDER      copies all objects to a folder
+    bucket.py rows PORT PREFIX             counts the rows of every table
     bucket.py put PORT KEY FILE            writes a file as an object
     bucket.py damage PORT KEY              changes a bit of an object
 """
