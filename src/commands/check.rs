@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use model::{Clips, Device, Trainer};
-use pipeline::{Found, StreamConfig};
+use pipeline::{MediaInfo, StreamConfig};
 
 use crate::Config;
 use crate::run::clips;
@@ -145,8 +145,8 @@ fn describe_telemetry(path: &Path, found: &storage::Telemetry) -> String {
     text + &format!("; {}\n", columns.join(", "))
 }
 
-fn describe_stream(stream: &str, found: &Found) -> String {
-    let Found { item, codec, width, height, fps, duration, rotation, mirrored, live } = found;
+fn describe_stream(stream: &str, media: &MediaInfo) -> String {
+    let MediaInfo { item, codec, width, height, fps, duration, rotation, mirrored, live } = media;
     let mut text = format!("  {stream}: {item}\n    {codec}");
     if *width > 0 {
         write!(text, ", {width} x {height}").ok();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use crossbeam_channel::select;
 use model::{Device, Embedder, Input, Tokens, Vectors};
-use pipeline::{Batch, Ingest, Outcome, StreamReport};
+use pipeline::{Batch, Ingest, StreamEnd, StreamReport};
 use storage::{Record, Seal, Store};
 use tracing::{info, warn};
 
@@ -196,7 +196,7 @@ impl<'a> Embedding<'a> {
             run_id: &self.identity,
             step: self.batches,
             config: self.config.resolve()?,
-            streams: &self.ingest.standing(),
+            streams: &self.ingest.resume_state(),
             totals: Default::default(),
             watermark: self.store.seal()?,
             trainer: None,
@@ -269,7 +269,7 @@ fn open(
 }
 
 fn has_failed(report: &&StreamReport) -> bool {
-    matches!(report.outcome, Outcome::Failed(_))
+    matches!(report.end, StreamEnd::Failed(_))
 }
 
 impl EmbeddingResult {

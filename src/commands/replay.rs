@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use model::NotFinite;
-use pipeline::{Batch, ClipInfo, Ingest, Outcome};
+use pipeline::{Batch, ClipInfo, Ingest, StreamEnd};
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
@@ -123,9 +123,9 @@ impl BatchSource {
     /// A stream failed, so that the steps after `last` could not be repeated.
     fn finish(self, first: u64, last: u64) -> anyhow::Result<()> {
         let Self::Archives(ingest) = self else { return Ok(()) };
-        let failed = ingest.finish().into_iter().find_map(|report| match report.outcome {
-            Outcome::Failed(reason) => Some(reason),
-            Outcome::Ended | Outcome::Stopped => None,
+        let failed = ingest.finish().into_iter().find_map(|report| match report.end {
+            StreamEnd::Failed(reason) => Some(reason),
+            StreamEnd::Ended | StreamEnd::Stopped => None,
         });
         match failed {
             Some(reason) => bail!(
@@ -198,8 +198,8 @@ fn read_batch(path: &Path) -> anyhow::Result<Option<Batch>> {
         times,
         clips,
         motion,
-        cut: Vec::new(),
-        mark: Default::default(),
+        cut_at: Vec::new(),
+        state: Default::default(),
     }))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use pipeline::{ClipInfo, Counts, Outcome, State, StreamReport};
+use pipeline::{ClipInfo, Counts, StreamEnd, StreamReport, StreamState};
 use serde::{Deserialize, Serialize};
 use storage::StreamRow;
 
@@ -20,8 +20,6 @@ pub(crate) struct Ledger {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct StreamTotals {
     counts: Counts,
-    trained: u64,
-    untrained: u64,
     /// Clips that were trained on since the previous row.
     clips: u64,
 }
@@ -62,13 +60,13 @@ impl Ledger {
         &mut self,
         step: u64,
         streams: &Streams,
-        snapshot: &[(Counts, u64)],
+        snapshot: &[Counts],
     ) -> storage::Streams {
         let all = self.trained_clips();
         let streams = streams.all().iter().zip(snapshot).enumerate();
-        let rows = streams.map(|(idx, (stream, (counts, trained)))| {
+        let rows = streams.map(|(idx, (stream, counts))| {
             let before = *self.totals_of(idx);
-            let now = StreamTotals { counts: *counts, trained: *trained, clips: 0, ..before };
+            let now = StreamTotals { counts: *counts, clips: 0 };
             *self.totals_of(idx) = now;
             let (state, message) = state_and_reason(stream);
             row(stream.name(), (before, now, all), state, message)
@@ -82,12 +80,11 @@ impl Ledger {
     pub(crate) fn last_rows(mut self, step: u64, reports: &[StreamReport]) -> storage::Streams {
         let all = self.trained_clips();
         let rows = reports.iter().enumerate().map(|(idx, report)| {
-            let StreamReport { counts, trained, untrained, .. } = *report;
-            let now = StreamTotals { counts, trained, untrained, clips: 0 };
-            let (state, message) = match &report.outcome {
-                Outcome::Ended => ("ended", None),
-                Outcome::Stopped => ("stopped", None),
-                Outcome::Failed(reason) => ("failed", Some(reason.clone())),
+            let now = StreamTotals { counts: report.counts, clips: 0 };
+            let (state, message) = match &report.end {
+                StreamEnd::Ended => ("ended", None),
+                StreamEnd::Stopped => ("stopped", None),
+                StreamEnd::Failed(reason) => ("failed", Some(reason.clone())),
             };
             let message = message.or_else(|| report.problems.first().cloned());
             row(&report.name, (*self.totals_of(idx), now, all), state, message)
@@ -115,7 +112,7 @@ fn state_and_reason(stream: &Stream) -> (&'static str, Option<String>) {
     if !stream.is_live() {
         return ("running", None);
     }
-    let is_away = stream.state != State::Playing;
+    let is_away = stream.state != StreamState::Playing;
     (stream.state.name(), is_away.then(|| stream.reason.clone()))
 }
 
@@ -125,29 +122,11 @@ fn row(
     state: &str,
     message: Option<String>,
 ) -> StreamRow {
-    let since = |field: fn(&Counts) -> u64| field(&now.counts) - field(&before.counts);
+    let counts = now.counts.named().into_iter().zip(before.counts.named());
     StreamRow {
         stream: stream.into(),
         state: state.into(),
-        decoded: since(|it| it.decoded),
-        trained: now.trained - before.trained,
-        untrained: now.untrained - before.untrained,
-        off_grid: since(|it| it.off_grid),
-        cut: since(|it| it.cut),
-        discontinuity: since(|it| it.discontinuity),
-        uneven: since(|it| it.uneven),
-        light: since(|it| it.light),
-        still: since(|it| it.still),
-        dropped: since(|it| it.dropped),
-        unfinished: since(|it| it.unfinished),
-        passes: since(|it| it.passes),
-        errors: since(|it| it.errors),
-        reconnects: since(|it| it.reconnects),
-        stalls: since(|it| it.stalls),
-        late: since(|it| it.late),
-        unneeded: since(|it| it.unneeded),
-        abandoned: since(|it| it.abandoned),
-        clips: since(|it| it.clips),
+        counts: counts.map(|((name, now), (_, before))| (name, now - before)).collect(),
         share: before.clips as f64 / all.max(1) as f64,
         message,
     }

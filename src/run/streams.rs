@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use pipeline::{Event, Ingest, State, StreamConfig};
+use pipeline::{Ingest, StreamConfig, StreamEvent, StreamState};
 use storage::EventRow;
 use tracing::{info, warn};
 
@@ -15,7 +15,7 @@ pub(crate) struct Streams(Vec<Stream>);
 pub(crate) struct Stream {
     config: StreamConfig,
     removed: bool,
-    pub(crate) state: State,
+    pub(crate) state: StreamState,
     /// When it entered that state.
     pub(crate) since: SystemTime,
     pub(crate) epoch: u64,
@@ -28,7 +28,7 @@ impl Stream {
         Self {
             config: config.clone(),
             removed: false,
-            state: State::Connecting,
+            state: StreamState::Connecting,
             since: SystemTime::now(),
             epoch: 0,
             reason: String::new(),
@@ -60,8 +60,8 @@ impl Streams {
     }
 
     /// Enters the state of an event, and gives the event's row.
-    pub(crate) fn apply(&mut self, event: Event) -> EventRow {
-        let Event { stream, time, state, epoch, reason, .. } = event;
+    pub(crate) fn apply(&mut self, event: StreamEvent) -> EventRow {
+        let StreamEvent { stream, time, state, epoch, reason, .. } = event;
         let stream = &mut self.0[stream];
         (stream.state, stream.since, stream.epoch) = (state, time, epoch);
         stream.reason.clone_from(&reason);

@@ -58,7 +58,7 @@ impl ThroughputMeter {
     pub(crate) fn add_step(&mut self, batch: &Batch, data_wait: Duration) {
         self.data_wait += data_wait;
         self.clips += batch.clips.len();
-        self.clip_age += batch.cut.iter().map(|cut| cut.elapsed().as_secs_f64()).sum::<f64>();
+        self.clip_age += batch.cut_at.iter().map(|cut| cut.elapsed().as_secs_f64()).sum::<f64>();
         self.reused += batch.clips.iter().filter(|clip| clip.uses > 0).count();
         self.steps += 1;
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use model::Report;
-use pipeline::{Batch, Counts, Ingest};
+use pipeline::{Batch, Counts, Ingest, StreamEvent};
 use tracing::{debug, info};
 
 use super::{Event, Publisher, Queue, Snapshot, Stream, start, thumbnail};
@@ -67,8 +67,8 @@ impl View {
     }
 
     /// Adds an event of a stream.
-    pub(crate) fn add_event(&mut self, stream: &str, event: &pipeline::Event) {
-        let pipeline::Event { time, state, epoch, reason, .. } = event;
+    pub(crate) fn add_event(&mut self, stream: &str, event: &StreamEvent) {
+        let StreamEvent { time, state, epoch, reason, .. } = event;
         let (time, state, epoch) = (*time, *state, *epoch);
         let stream = stream.to_owned();
         let event = Event { time, stream, state, epoch, reason: reason.clone() };
@@ -104,12 +104,12 @@ impl View {
     }
 
     /// Shows the states and the counters of the streams.
-    pub(crate) fn update_streams(&mut self, streams: &Streams, totals: &[(Counts, u64)]) {
+    pub(crate) fn update_streams(&mut self, streams: &Streams, totals: &[Counts]) {
         let seconds = self.streams_read.elapsed().as_secs_f64().max(1e-9);
         self.streams_read = Instant::now();
-        let all: u64 = totals.iter().map(|(_, trained)| trained).sum();
+        let all: u64 = totals.iter().map(|counts| counts.trained).sum();
         let before = std::mem::take(&mut self.snapshot.streams);
-        for (idx, (stream, (counts, trained))) in streams.all().iter().zip(totals).enumerate() {
+        for (idx, (stream, counts)) in streams.all().iter().zip(totals).enumerate() {
             let last = before.get(idx).map(|stream| stream.counts).unwrap_or_default();
             let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
             self.snapshot.streams.push(Stream {
@@ -119,11 +119,9 @@ impl View {
                 epoch: stream.epoch,
                 reason: stream.reason.clone(),
                 counts: *counts,
-                trained: *trained,
-                untrained: 0,
                 decoded_per_second: rate(counts.decoded, last.decoded),
                 clips_per_second: rate(counts.clips, last.clips),
-                share: *trained as f64 / all.max(1) as f64,
+                share: counts.trained as f64 / all.max(1) as f64,
                 thumbnail: self.thumbnails.get(idx).cloned().flatten(),
             });
         }

@@ -25,7 +25,7 @@ impl Training<'_> {
             run_id: &self.run_id,
             step: self.step,
             config: self.config.resolve()?,
-            streams: &self.ingest.standing(),
+            streams: &self.ingest.resume_state(),
             totals: self.ledger.totals(&self.streams),
             watermark: self.store.seal()?,
             trainer: Some(self.trainer.as_ref()),

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use pipeline::Event;
+use pipeline::StreamEvent;
 use storage::{EventRow, Events, Record};
 use tracing::{info, warn};
 
@@ -42,7 +42,7 @@ impl Training<'_> {
     }
 
     pub(super) fn store_stream_events(&mut self) -> anyhow::Result<()> {
-        let events: Vec<Event> = self.ingest.events().try_iter().collect();
+        let events: Vec<StreamEvent> = self.ingest.events().try_iter().collect();
         let rows = events.into_iter().map(|event| self.apply(event)).collect();
         self.store_events(rows)
     }
@@ -56,7 +56,7 @@ impl Training<'_> {
     }
 
     /// Applies the event of a stream, and gives its row.
-    pub(super) fn apply(&mut self, event: Event) -> EventRow {
+    pub(super) fn apply(&mut self, event: StreamEvent) -> EventRow {
         if let Some(view) = &mut self.view {
             view.add_event(self.streams.name(event.stream), &event);
         }

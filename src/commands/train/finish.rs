@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use pipeline::{Outcome, StreamReport};
+use pipeline::{StreamEnd, StreamReport};
 use storage::{Events, Mirror, Record, TableSummary};
 use tracing::{error, info, warn};
 
@@ -84,11 +84,11 @@ fn is_stopped(err: &anyhow::Error) -> bool {
 impl TrainingResult {
     /// An error when nothing was learned, or when all streams failed.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let has_failed = |report: &StreamReport| matches!(report.outcome, Outcome::Failed(_));
+        let has_failed = |report: &StreamReport| matches!(report.end, StreamEnd::Failed(_));
         if self.streams.iter().all(has_failed) {
             bail!("no stream is left: all {} failed, see above", self.streams.len());
         }
-        let is_stopped = self.streams.iter().any(|report| report.outcome == Outcome::Stopped);
+        let is_stopped = self.streams.iter().any(|report| report.end == StreamEnd::Stopped);
         if self.steps == 0 && !is_stopped {
             bail!("the streams ended before they filled one batch; lower pipeline.batch.clips");
         }

@@ -133,7 +133,7 @@ impl Training<'_> {
             step.clips.iter().zip(times).map(|(clip, times)| {
                 serde_json::json!({
                     "step": step.step, "stream": self.streams.name(clip.stream),
-                    "item": &*clip.item, "pass": clip.pass, "times": times,
+                    "item": &*clip.item, "epoch": clip.epoch, "times": times,
                 })
             })
         });

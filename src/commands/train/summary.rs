@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use pipeline::{Outcome, StreamReport};
+use pipeline::{FrameOutcome, StreamCounter, StreamEnd, StreamReport};
 
 use super::finish::TrainingResult;
 use crate::Config;
@@ -42,50 +42,37 @@ pub(crate) fn text(config: &Config, result: &TrainingResult, duration: Duration)
 }
 
 fn stream(text: &mut String, report: &StreamReport) {
-    let StreamReport { name, outcome, counts, trained, untrained, problems } = report;
-    let outcome = match outcome {
-        Outcome::Ended => "ended".into(),
-        Outcome::Stopped => "stopped".into(),
-        Outcome::Failed(reason) => {
+    let StreamReport { name, end, counts, problems } = report;
+    let end = match end {
+        StreamEnd::Ended => "ended".into(),
+        StreamEnd::Stopped => "stopped".into(),
+        StreamEnd::Failed(reason) => {
             let prefix = format!("stream {name:?}: ");
             format!("FAILED: {}", reason.strip_prefix(&prefix).unwrap_or(reason))
         }
     };
     let (decoded, clips) = (count(counts.decoded), count(counts.clips));
-    writeln!(text, "  {name}: {outcome}; {decoded} frames decoded, {clips} clips cut").ok();
-    let parts = [
-        ("trained on", *trained),
-        ("left over", *untrained),
-        ("off the time grid", counts.off_grid),
-        ("at scene cuts", counts.cut),
-        ("at discontinuities", counts.discontinuity),
-        ("at missing frames", counts.uneven),
-        ("where the light changed", counts.light),
-        ("where nothing moves", counts.still),
-        ("dropped for newer ones", counts.dropped),
-        ("unfinished", counts.unfinished),
-    ];
-    let parts = parts.iter().filter(|it| it.1 > 0);
-    let parts: Vec<_> = parts.map(|(what, frames)| format!("{} {what}", count(*frames))).collect();
-    if !parts.is_empty() {
-        writeln!(text, "    frames: {}", parts.join(", ")).ok();
+    writeln!(text, "  {name}: {end}; {decoded} frames decoded, {clips} clips cut").ok();
+    let outcomes = FrameOutcome::ALL.iter();
+    let outcomes = outcomes.map(|outcome| (outcome.description(), counts.frames(*outcome)));
+    if let Some(outcomes) = list(outcomes) {
+        writeln!(text, "    frames: {outcomes}").ok();
     }
-    let beside = [
-        ("reconnects", counts.reconnects),
-        ("stalls", counts.stalls),
-        ("coded pictures not decoded in time", counts.late),
-        ("coded pictures that no clip needs", counts.unneeded),
-        ("pipelines left behind", counts.abandoned),
-    ];
-    let beside = beside.iter().filter(|it| it.1 > 0);
-    let beside: Vec<_> =
-        beside.map(|(what, number)| format!("{} {what}", count(*number))).collect();
-    if !beside.is_empty() {
-        writeln!(text, "    {}", beside.join(", ")).ok();
+    let counters = StreamCounter::ALL.iter().filter(|counter| **counter != StreamCounter::Clips);
+    let counters = counters.map(|counter| (counter.description(), counts.counter(*counter)));
+    if let Some(counters) = list(counters) {
+        writeln!(text, "    {counters}").ok();
     }
     for problem in problems {
         writeln!(text, "    {problem}").ok();
     }
+}
+
+/// The numbers above 0, each with its description; none when all are 0.
+fn list(numbers: impl Iterator<Item = (&'static str, u64)>) -> Option<String> {
+    let numbers = numbers.filter(|(_, number)| *number > 0);
+    let parts: Vec<_> = numbers.map(|(what, number)| format!("{} {what}", count(number))).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// The latest losses and copy ratios.

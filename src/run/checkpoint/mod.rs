@@ -26,7 +26,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use model::Trainer;
-use pipeline::{Packed, Standing};
+use pipeline::{ResumeState, SavedState};
 use serde::{Deserialize, Serialize};
 use storage::Seal;
 use tracing::warn;
@@ -65,7 +65,7 @@ pub(crate) struct CheckpointState {
     pub(crate) watermark: Seal,
     /// The sums of all rows of the table `streams`, by stream.
     pub(crate) totals: BTreeMap<String, StreamTotals>,
-    pub(crate) pipeline: Packed,
+    pub(crate) pipeline: SavedState,
     /// Effective rank of recent embeddings, where there were enough.
     pub(crate) rankme: Option<f64>,
 }
@@ -77,7 +77,7 @@ pub(crate) struct Contents<'a> {
     pub(crate) config: ResolvedConfig,
     /// None for a command that does not train.
     pub(crate) trainer: Option<&'a dyn Trainer>,
-    pub(crate) streams: &'a Standing,
+    pub(crate) streams: &'a ResumeState,
     pub(crate) totals: BTreeMap<String, StreamTotals>,
     pub(crate) watermark: Seal,
     pub(crate) rankme: Option<f64>,
@@ -101,7 +101,7 @@ pub(crate) fn write(run: &Path, contents: Contents<'_>) -> anyhow::Result<PathBu
     let folder = path(run, contents.step);
     folder::create(&folder, |folder| {
         contents.trainer.map_or(Ok(()), |trainer| trainer.save(folder))?;
-        let (pipeline, frames) = contents.streams.pack();
+        let (pipeline, frames) = contents.streams.save();
         folder::write_file(&folder.join(POOL), |file| {
             frames.iter().try_for_each(|frame| file.write_all(frame))
         })?;
@@ -185,11 +185,11 @@ impl CheckpointState {
         &self,
         folder: &Path,
         size: [usize; 2],
-    ) -> anyhow::Result<Standing> {
+    ) -> anyhow::Result<ResumeState> {
         let path = folder.join(POOL);
         let frames =
             fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
-        let streams = self.pipeline.clone().unpack(&frames, size);
+        let streams = self.pipeline.clone().restore(&frames, size);
         streams.with_context(|| format!("could not use {}", path.display()))
     }
 }

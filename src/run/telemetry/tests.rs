@@ -1,6 +1,6 @@
 use std::fs;
 
-use pipeline::{ClipInfo, Counts, Mark};
+use pipeline::{BatcherState, ClipInfo, Counts};
 use tempfile::TempDir;
 
 use super::*;
@@ -37,9 +37,9 @@ fn batch(folder: &TempDir, clips: &[(usize, &str, [f64; 2])]) -> Batch {
         stream,
         number: 0,
         item: folder.path().join(item).display().to_string().into(),
-        pass: 0,
+        epoch: 0,
         captured: None,
-        owned: 2,
+        new_frames: 2,
         uses: 0,
         counts: Counts::default(),
     };
@@ -48,9 +48,9 @@ fn batch(folder: &TempDir, clips: &[(usize, &str, [f64; 2])]) -> Batch {
         shape: [clips.len(), 2, 8, 8, 3],
         times: clips.iter().flat_map(|it| it.2).collect(),
         clips: clips.iter().map(|it| info(it.0, it.1)).collect(),
-        cut: Vec::new(),
+        cut_at: Vec::new(),
         motion: None,
-        mark: Mark::default(),
+        state: BatcherState::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
-use pipeline::{Counts, State};
+use pipeline::{Counts, StreamState};
 
 use super::snapshot::{Event, Queue, Snapshot, Stream};
 use super::state::{ServerState, StuckAfter};
@@ -26,14 +26,19 @@ fn snapshot(step: u64) -> Snapshot {
     let now = SystemTime::now();
     let ago = |seconds| now - Duration::from_secs(seconds);
     let reasons = [
-        ("front door", State::Playing, "frames came again after 12 s", 4_000),
-        ("loading bay", State::Stalled, "no frame for 5 s", 9),
-        ("car park", State::Waiting, "Could not connect to server (try 4, next in 3.6 s)", 31),
-        (NASTY, State::Connecting, "the config was read again", 2),
-        ("roof", State::GivenUp, "Unauthorized: check the user and password", 5_100),
-        ("archive of 2024", State::Playing, "", 7_150),
-        ("demo.mp4", State::Ended, "read to its end", 2_000),
-        ("lift", State::Failed, "this plugin is missing: gst-plugins-ugly", 7_190),
+        ("front door", StreamState::Playing, "frames came again after 12 s", 4_000),
+        ("loading bay", StreamState::Stalled, "no frame for 5 s", 9),
+        (
+            "car park",
+            StreamState::Waiting,
+            "Could not connect to server (try 4, next in 3.6 s)",
+            31,
+        ),
+        (NASTY, StreamState::Connecting, "the config was read again", 2),
+        ("roof", StreamState::GivenUp, "Unauthorized: check the user and password", 5_100),
+        ("archive of 2024", StreamState::Playing, "", 7_150),
+        ("demo.mp4", StreamState::Ended, "read to its end", 2_000),
+        ("lift", StreamState::Failed, "this plugin is missing: gst-plugins-ugly", 7_190),
     ];
     let streams: Vec<_> = (0..)
         .zip(reasons)
@@ -84,26 +89,27 @@ fn losses(step: u64) -> Vec<(String, f64)> {
     .into()
 }
 
-fn stream(idx: u64, name: &str, state: State, reason: &str, since: SystemTime) -> Stream {
-    let playing = state == State::Playing;
+fn stream(idx: u64, name: &str, state: StreamState, reason: &str, since: SystemTime) -> Stream {
+    let playing = state == StreamState::Playing;
     let counts = Counts {
         decoded: 25_000 * idx + 100_000,
         off_grid: 9_000 * idx + 30_000,
-        cut: 400 * idx,
+        scene_cut: 400 * idx,
         discontinuity: 900 * (idx % 3),
-        uneven: 1_200,
-        light: 350 * (idx % 2),
-        still: 7_000 * (idx % 4),
+        irregular: 1_200,
+        light_change: 350 * (idx % 2),
+        r#static: 7_000 * (idx % 4),
         dropped: 2_500,
         unfinished: 3,
+        trained: 40_000 + 2_000 * idx,
         clips: 20_000 + idx,
         errors: idx / 2,
         reconnects: 3 * idx,
         stalls: idx,
-        late: 5_788 * (idx % 2),
+        dropped_backlog: 5_788 * (idx % 2),
         ..Counts::default()
     };
-    let connecting = state == State::Connecting;
+    let connecting = state == StreamState::Connecting;
     Stream {
         name: name.into(),
         state,
@@ -111,8 +117,6 @@ fn stream(idx: u64, name: &str, state: State, reason: &str, since: SystemTime) -
         epoch: 3 * idx,
         reason: reason.into(),
         counts: if connecting { Counts::default() } else { counts },
-        trained: if connecting { 0 } else { 40_000 + 2_000 * idx },
-        untrained: 0,
         decoded_per_second: if playing { 24.97 } else { 0.0 },
         clips_per_second: if playing { 6.2 } else { 0.0 },
         share: if connecting { 0.0 } else { 0.14 },
@@ -162,12 +166,12 @@ fn get(address: SocketAddr, path: &str) -> Reply {
 
 /// Asks until the answer is as wanted: what is published is shown within moments, not at once.
 fn get_until(address: SocketAddr, path: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
-    let begun = Instant::now();
+    let start = Instant::now();
     loop {
         let reply = get(address, path);
         if wanted(&reply) {
             return reply;
         }
-        assert!(begun.elapsed() < DEADLINE, "{path} stayed {}: {}", reply.status, reply.body);
+        assert!(start.elapsed() < DEADLINE, "{path} stayed {}: {}", reply.status, reply.body);
     }
 }

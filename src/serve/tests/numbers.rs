@@ -61,8 +61,8 @@ fn the_metrics_say_what_the_snapshot_says() {
     assert_eq!(value("onward_loss", &[("name", "loss")]), snapshot.losses[0].1);
     for stream in &snapshot.streams {
         let name = ("stream", stream.name.as_str());
-        for (fate, frames) in stream.fates() {
-            assert_eq!(value("onward_frames_total", &[name, ("fate", fate)]), frames as f64);
+        for (outcome, frames, _) in stream.outcomes() {
+            assert_eq!(value("onward_frames_total", &[name, ("outcome", outcome)]), frames as f64);
         }
         let clips = value("onward_clips_total", &[name]);
         assert_eq!(clips, stream.counts.clips as f64);
@@ -96,7 +96,7 @@ fn a_long_history_is_thinned_evenly_and_keeps_its_ends() {
 }
 
 #[test]
-fn a_metric_that_comes_late_or_goes_stays_beside_its_steps() {
+fn a_metric_that_appears_late_or_disappears_keeps_its_steps() {
     let mut history = History::default();
     history.add(1, &[("loss".into(), 1.0)]);
     history.add(2, &[("loss".into(), 2.0), ("probe".into(), 0.5)]);

@@ -120,9 +120,9 @@ fn a_browser_shows_a_thumbnail() {
         shape: [1, 1, height, width, 3],
         times: vec![0.0],
         clips: Vec::new(),
-        cut: Vec::new(),
+        cut_at: Vec::new(),
         motion: None,
-        mark: Default::default(),
+        state: Default::default(),
     };
     let picture = super::super::thumbnail::first_frame(&batch, 0).unwrap();
     assert!(picture.starts_with("data:image/jpeg;base64,"), "{picture:.40}");

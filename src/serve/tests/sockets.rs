@@ -39,7 +39,7 @@ fn only_a_get_of_a_known_path_is_answered() {
 }
 
 #[test]
-fn the_state_has_streams_fates_losses_and_curves() {
+fn the_state_has_streams_outcomes_losses_and_curves() {
     let server = server(1);
     server.publish(snapshot(11));
     server.publish(snapshot(21));
@@ -52,9 +52,9 @@ fn the_state_has_streams_fates_losses_and_curves() {
     assert_eq!(state["queue"]["batches"], 1);
     let stream = &state["streams"][3];
     assert_eq!((&stream["name"], &stream["state"]), (&NASTY.into(), &"connecting".into()));
-    let fates = state["streams"][0]["fates"].as_array().unwrap();
-    let frames: u64 = fates.iter().map(|it| it[1].as_u64().unwrap()).sum();
-    assert_eq!(state["streams"][0]["counts"]["decoded"], frames, "the fates do not add up");
+    let outcomes = state["streams"][0]["outcomes"].as_array().unwrap();
+    let frames: u64 = outcomes.iter().map(|it| it[1].as_u64().unwrap()).sum();
+    assert_eq!(state["streams"][0]["decoded"], frames, "the outcomes do not add up");
     assert!(state["process"]["threads"].as_u64().unwrap() > 1);
     assert!(state["process"]["resident_bytes"].as_u64().unwrap() > 1 << 20);
 }
@@ -68,7 +68,7 @@ fn a_run_is_ready_once_a_step_is_done_and_a_stream_plays() {
     get_until(server.address(), "/readyz", |it| it.status == 200);
     let mut silent = snapshot(2);
     silent.streams.truncate(2);
-    silent.streams[0].state = State::Waiting;
+    silent.streams[0].state = StreamState::Waiting;
     server.publish(silent);
     let reply = get_until(server.address(), "/readyz", |it| it.status == 503);
     let why = "no stream plays: \"front door\" is waiting, \"loading bay\" is stalled\n";
@@ -105,7 +105,7 @@ fn a_publisher_that_is_dropped_frees_its_port_and_ends_its_thread() {
     get(address, "/healthz");
     // Joins the thread: it would hang here if a client could hold it.
     drop(server);
-    assert!(TcpStream::connect(address).is_err(), "somebody still listens");
+    assert!(TcpStream::connect(address).is_err(), "the port is still in use");
     drop(idle);
     drop(start(address, snapshot(1), || 0).unwrap());
 }
@@ -117,17 +117,17 @@ fn clients_that_send_nothing_do_not_hold_up_others() {
     let silent: Vec<_> = (0..100).map(|_| connect(server.address())).collect();
     let mut halfway = connect(server.address());
     halfway.write_all(b"GET /metrics HTTP/1.1\r\nHost: ").unwrap();
-    let begun = Instant::now();
+    let start = Instant::now();
     for _ in 0..20 {
         assert_eq!(get(server.address(), "/healthz").status, 200);
     }
-    assert!(begun.elapsed() < Duration::from_secs(3), "others took {:?}", begun.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(3), "others took {:?}", start.elapsed());
     // The oldest made room, and the rest are hung up on when their time is over.
     for mut socket in silent.into_iter().chain([halfway]) {
         let end = socket.read(&mut [0; 16]);
         assert!(end.is_err() || end.is_ok_and(|it| it == 0), "an answer to no question");
     }
-    assert!(begun.elapsed() < DEADLINE);
+    assert!(start.elapsed() < DEADLINE);
 }
 
 #[test]
@@ -138,13 +138,13 @@ fn clients_that_read_nothing_hold_up_neither_others_nor_the_trainer() {
     let ask = b"GET /state.json HTTP/1.1\r\n\r\n";
     let mut deaf: Vec<_> = (0..8).map(|_| connect(server.address())).collect();
     deaf.iter_mut().for_each(|it| it.write_all(ask).unwrap());
-    let begun = Instant::now();
+    let start = Instant::now();
     assert_eq!(get(server.address(), "/readyz").status, 200);
     for step in 2..500 {
         server.mark_active(step);
         server.publish(snapshot(step));
     }
-    assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(3), "it took {:?}", start.elapsed());
     let reached = |it: &Reply| it.body.contains("onward_step 499.0\n");
     get_until(server.address(), "/metrics", reached);
 }
@@ -156,7 +156,7 @@ fn a_slow_request_is_put_together() {
     socket.set_nodelay(true).unwrap();
     for part in ["GE", "T /hea", "lthz HTTP/1.1\r", "\nHost: x\r\n", "\r\n"] {
         socket.write_all(part.as_bytes()).unwrap();
-        // A whole exchange of another client lies between two parts.
+        // A complete exchange of another client lies between two parts.
         assert_eq!(get(server.address(), "/readyz").status, 200);
     }
     let mut text = String::new();
