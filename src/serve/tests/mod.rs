@@ -2,6 +2,9 @@
 
 mod numbers;
 mod page;
+#[allow(dead_code, reason = "shared with the tests of the program")]
+#[path = "../../../tests/support/scope.rs"]
+mod scope;
 mod sockets;
 
 use std::io::{Read as _, Write as _};
@@ -153,6 +156,11 @@ fn connect(address: SocketAddr) -> TcpStream {
 fn exchange(address: SocketAddr, request: &str) -> Reply {
     let mut socket = connect(address);
     socket.write_all(request.as_bytes()).unwrap();
+    read(&mut socket)
+}
+
+/// Reads until the server hangs up.
+fn read(socket: &mut TcpStream) -> Reply {
     let mut text = String::new();
     socket.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
