@@ -1,0 +1,198 @@
+//! `onward export`: the frame encoder of a checkpoint as a folder that timm or DINOv2's code
+//! loads, with a model card.
+
+mod card;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use clap::ValueEnum;
+use model::{EncoderChoice, Layout};
+use serde::Deserialize;
+use storage::Reading;
+use tracing::warn;
+
+use crate::run::checkpoint::{self, step_of};
+use crate::terminal::print;
+
+use card::Card;
+
+/// What to export, and where to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A checkpoint (runs/NAME/checkpoints/step-N), or a run, whose newest checkpoint is used.
+    from: PathBuf,
+    /// The folder to write model.safetensors, config.json and README.md into.
+    #[arg(long)]
+    out: PathBuf,
+    /// Which encoder; by default the teacher's, or the student's if the method has no teacher.
+    #[arg(long)]
+    encoder: Option<Encoder>,
+    /// The names of the weights.
+    #[arg(long, default_value = "timm")]
+    layout: LayoutName,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Encoder {
+    Student,
+    Teacher,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LayoutName {
+    Timm,
+    Dinov2,
+}
+
+/// What an export needs of a run's `config.toml`. The streams, the device and the secrets are left
+/// out: they may be those of another machine.
+#[derive(Debug, Deserialize)]
+struct ExportConfig {
+    pipeline: FrameConfig,
+    model: model::Config,
+}
+
+#[derive(Debug, Deserialize)]
+struct FrameConfig {
+    size: [usize; 2],
+    fit: pipeline::Fit,
+}
+
+/// Writes the three files and prints their paths.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let checkpoint = &newest(&arguments.from)?;
+    let (text, ExportConfig { pipeline, model }) = read_config(checkpoint)?;
+    let image = model.method.view(pipeline.size);
+    let shape = model.encoder.shape(image, model.precision)?;
+    let layout = match arguments.layout {
+        LayoutName::Timm => Layout::Timm,
+        LayoutName::Dinov2 => Layout::Dinov2,
+    };
+    let choice = choose(arguments.encoder, &model)?;
+    let files @ [weights, config, card] = &new_files(&arguments.out)?;
+    model::export(&shape, layout, &checkpoint.join(weights_file(choice, &model)), weights)?;
+    let crop = pipeline.fit == pipeline::Fit::Crop;
+    let timm = model::timm_config(&shape, layout, image, crop);
+    write_file(config, &serde_json::to_string_pretty(&timm)?)?;
+    let (run, step) = (&run_name(checkpoint), step_of(checkpoint));
+    let (shape, timm, config) = (&shape, &timm, &text[..]);
+    let metrics = metrics(checkpoint);
+    let content = Card { run, step, choice, shape, layout, image, crop, timm, metrics, config };
+    write_file(card, &content.text()?)?;
+    let paths = files.each_ref().map(|path| format!("{}\n", path.display()));
+    print::out(&(paths.concat() + "choose a licence for the weights and fill it in\n"))
+}
+
+/// The run's config, as text and parsed.
+fn read_config(checkpoint: &Path) -> anyhow::Result<(String, ExportConfig)> {
+    let path = config_of(checkpoint)?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
+    let config = toml::from_str(&text)
+        .with_context(|| format!("{} is not the config of a run", path.display()))?;
+    Ok((text, config))
+}
+
+/// The paths to write. Existing files are not overwritten: they may have been edited by hand.
+fn new_files(out: &Path) -> anyhow::Result<[PathBuf; 3]> {
+    let files = ["model.safetensors", "config.json", "README.md"].map(|name| out.join(name));
+    if let Some(path) = files.iter().find(|path| path.exists()) {
+        anyhow::bail!("{} exists; give --out another folder, or remove it", path.display());
+    }
+    fs::create_dir_all(out).with_context(|| format!("could not create {}", out.display()))?;
+    Ok(files)
+}
+
+fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
+}
+
+/// `from` itself if it is a checkpoint, or else the checkpoint in it with the most steps.
+fn newest(from: &Path) -> anyhow::Result<PathBuf> {
+    if from.join("encoder.safetensors").is_file() {
+        return Ok(from.into());
+    }
+    let newest = checkpoint::list(from)?.pop_last().map(|(_, folder)| folder);
+    newest.with_context(|| {
+        format!(
+            "{} is neither a checkpoint nor a run that has one: no encoder.safetensors and no \
+             checkpoints/step-* in it",
+            from.display()
+        )
+    })
+}
+
+/// Path of the run's config: in the folder of the weights, or two folders above.
+fn config_of(checkpoint: &Path) -> anyhow::Result<PathBuf> {
+    let folders = [checkpoint.to_owned(), checkpoint.join("../..")];
+    let found = folders.iter().map(|folder| folder.join("config.toml")).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("no config.toml in {}, and none in the run around it", checkpoint.display())
+    })
+}
+
+/// The metrics of the run at a checkpoint; none for a checkpoint that was moved out of its run.
+fn metrics(checkpoint: &Path) -> Option<Reading> {
+    let step = step_of(checkpoint)?;
+    let reading = storage::reading(&checkpoint.join("../.."), step).unwrap_or_else(|err| {
+        warn!("the card has no metrics: {:#}", anyhow::Error::new(err));
+        None
+    });
+    let rankme = checkpoint::read(checkpoint).ok().and_then(|state| state.rankme);
+    reading.map(|mut reading| {
+        reading.values.extend(rankme.map(|rank| ("rankme".to_owned(), rank)));
+        reading
+    })
+}
+
+/// The name of the run that a checkpoint is in.
+fn run_name(checkpoint: &Path) -> String {
+    let absolute = fs::canonicalize(checkpoint).unwrap_or_else(|_| checkpoint.into());
+    let run = absolute.ancestors().nth(2).and_then(Path::file_name);
+    run.map_or_else(|| "encoder".into(), |name| name.to_string_lossy().into_owned())
+}
+
+fn choose(requested: Option<Encoder>, model: &model::Config) -> anyhow::Result<EncoderChoice> {
+    let has_teacher = model.method.has_teacher();
+    match requested {
+        Some(Encoder::Student) => Ok(EncoderChoice::Student),
+        Some(Encoder::Teacher) => {
+            ensure!(has_teacher, "this method has no teacher; use --encoder student");
+            Ok(EncoderChoice::Teacher)
+        }
+        None if has_teacher => Ok(EncoderChoice::Teacher),
+        None => Ok(EncoderChoice::Student),
+    }
+}
+
+/// The file of a checkpoint that holds an encoder. `encoder.safetensors` holds the teacher's, if
+/// there is one.
+fn weights_file(choice: EncoderChoice, model: &model::Config) -> &'static str {
+    match choice {
+        EncoderChoice::Student if model.method.has_teacher() => "student.safetensors",
+        _ => "encoder.safetensors",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_checkpoint_is_the_one_of_the_most_steps() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path();
+        let message = newest(run).unwrap_err().to_string();
+        assert!(message.contains("checkpoints/step-*"), "{message}");
+        for name in ["step-00000900", "step-00001000", "step-100000000", "step-2.tmp", "other"] {
+            fs::create_dir_all(run.join("checkpoints").join(name)).unwrap();
+        }
+        assert_eq!(newest(run).unwrap(), run.join("checkpoints/step-100000000"));
+        let one = run.join("checkpoints/step-00000900");
+        fs::write(one.join("encoder.safetensors"), "").unwrap();
+        assert_eq!(newest(&one).unwrap(), one);
+        assert_eq!(step_of(&one), Some(900));
+    }
+}
