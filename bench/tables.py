@@ -44,7 +44,7 @@ def tables(records, rows, width):
         yield pa.table({
             "run": ["bench"] * n, "step": index // rows, "encoder": ["teacher"] * n,
             "stream": ["door"] * n, "item": ["rtsp://camera/door"] * n,
-            "pass": np.zeros(n, np.int64), "pts": index / 25,
+            "epoch": np.zeros(n, np.int64), "pts": index / 25,
             "captured": pa.array(1_700_000_000_000_000 + 40_000 * (index // rows), utc),
             "captured_by": ["camera"] * n,
             "loss_total": random.random(n, dtype=np.float32), "embedding": vectors,

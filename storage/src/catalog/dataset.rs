@@ -1,23 +1,22 @@
-//! `dataset.json`: what the tables' columns are, for people and for programs.
+//! `dataset.json`: the description of every table and column, for people and programs.
 
 use arrow::datatypes::{DataType, Field};
 use serde_json::{Map, Value, json};
 
-use crate::catalog::Listed;
+use crate::SCHEMA_VERSION;
 use crate::catalog::features::dtype;
-use crate::identity::SCHEMA_VERSION;
-use crate::table::columns::width;
+use crate::table::columns::{TableSchema, width};
 
-/// What a table is.
+/// The descriptions of the tables.
 const ABOUT: [(&str, &str); 4] = [
-    ("metrics", "Named numbers of the training, one row a number."),
-    ("embeddings", "Embeddings of frames while the encoder trains, one row a frame."),
-    ("streams", "The ledger: what became of each stream's frames since the row before."),
-    ("events", "What happened to streams and to the run, one row an event."),
+    ("metrics", "Named values that the training measured, one row per value."),
+    ("embeddings", "Embeddings of frames while the encoder trains, one row per frame."),
+    ("streams", "The ledger: the outcomes of each stream's frames since the previous row."),
+    ("events", "Events of streams and of the run, one row per event."),
 ];
 
-/// Column, unit (empty where there is none) and description, a table each. `*` stands for the
-/// columns that every table has.
+/// The columns of each table: name, unit (empty if there is none) and description. `*` stands for
+/// the columns that every table has.
 const COLUMNS: [(&str, &[[&str; 3]]); 5] = [
     (
         "*",
@@ -29,21 +28,21 @@ const COLUMNS: [(&str, &[[&str; 3]]); 5] = [
     (
         "metrics",
         &[
-            ["time", "UTC", "When the number was read."],
+            ["time", "UTC", "When the value was measured."],
             ["name", "", "What was measured."],
-            ["value", "", "The number."],
+            ["value", "", "The value."],
         ],
     ),
     (
         "embeddings",
         &[
-            ["encoder", "", "Which encoder made the embedding."],
+            ["encoder", "", "Which encoder computed the embedding."],
             ["stream", "", "The stream that the frame came from."],
             ["item", "", "The file or URI that the frame came from."],
-            ["pass", "", "How often the stream had been read to its end before."],
+            ["epoch", "", "How often the stream had been connected, or read to its end, before."],
             ["pts", "s", "Stream time of the frame."],
-            ["captured", "UTC", "When the frame was captured, where that is known."],
-            ["captured_by", "", "Whose clock `captured` is of: `camera` or `arrival`."],
+            ["captured", "UTC", "When the frame was captured, where this is known."],
+            ["captured_by", "", "Which clock `captured` is from: `camera` or `arrival`."],
             ["embedding", "", "The embedding."],
         ],
     ),
@@ -52,27 +51,39 @@ const COLUMNS: [(&str, &[[&str; 3]]); 5] = [
         &[
             ["time", "UTC", "When the ledger was read."],
             ["stream", "", "The stream."],
-            ["state", "", "What the stream was doing."],
-            ["decoded", "frames", "Frames that came out of the decoder: the sum of the next ten."],
-            ["trained", "frames", "In clips that were trained on."],
-            ["untrained", "frames", "In clips that were cut but never trained on."],
-            ["off_grid", "frames", "Between two points of the time grid."],
-            ["cut", "frames", "In clips that ended at a scene cut."],
-            ["discontinuity", "frames", "In clips that ended at a jump in time or of format."],
-            ["uneven", "frames", "Skipped because a wanted time has no frame near enough."],
-            ["light", "frames", "In clips in which the light changed at once."],
-            ["still", "frames", "In clips in which nothing moved."],
-            ["dropped", "frames", "In clips that nobody took before newer ones came."],
-            ["unfinished", "frames", "In a clip that the stream's end left unfinished."],
-            ["passes", "", "Times that the stream was read to its end."],
-            ["errors", "", "Errors that the stream recovered from, or failed with."],
-            ["reconnects", "", "Times that the stream played again after it had gone."],
-            ["stalls", "", "Times that the stream gave no frame for too long."],
-            ["late", "frames", "Never decoded because decoding could not keep up."],
-            ["unneeded", "frames", "Never decoded because no clip needs them."],
-            ["abandoned", "", "Pipelines that could not be brought down in time."],
-            ["clips", "clips", "Clips that the stream gave."],
-            ["share", "0..1", "Its clips among those trained on since the row before."],
+            ["state", "", "The stream's state."],
+            ["decoded", "frames", "Frames that the decoder gave: the sum of the next ten columns."],
+            ["trained", "frames", "Trained on."],
+            ["untrained", "frames", "Cut into clips but not trained on."],
+            ["off_grid", "frames", "Between the times that clips need."],
+            ["scene_cut", "frames", "In clips with a scene cut."],
+            [
+                "discontinuity",
+                "frames",
+                "In clips across a jump in time, lost data or a change of format.",
+            ],
+            ["irregular", "frames", "In clips with missing or irregularly spaced frames."],
+            ["light_change", "frames", "In clips in which the light changed."],
+            ["static", "frames", "In clips in which nothing moves."],
+            ["dropped", "frames", "In clips that were dropped for newer ones."],
+            [
+                "unfinished",
+                "frames",
+                "In clips that the end of a file, of a GOP prefix or of the run left incomplete.",
+            ],
+            ["epochs", "", "Epochs in which the source was read to its end."],
+            ["errors", "", "Files that failed or ended early, and lost or failed connections."],
+            ["reconnects", "", "Reconnects of a live stream that was lost."],
+            ["stalls", "", "Stalls of a live stream, without a frame for too long."],
+            [
+                "dropped_backlog",
+                "frames",
+                "Dropped before decoding, because decoding was too slow.",
+            ],
+            ["skipped_gop", "frames", "Not decoded, because no clip needs them."],
+            ["abandoned_pipelines", "", "GStreamer pipelines that did not stop in time."],
+            ["clips", "clips", "Clips cut from the stream."],
+            ["share", "0..1", "The stream's part of the clips trained on since the previous row."],
             ["message", "", "The newest error in words."],
         ],
     ),
@@ -80,32 +91,42 @@ const COLUMNS: [(&str, &[[&str; 3]]); 5] = [
         "events",
         &[
             ["time", "UTC", "When it happened."],
-            ["kind", "", "`state`, `streams`, `warning` or `checkpoint`."],
+            ["kind", "", "`state`, `streams`, `warning`, `checkpoint` or `resume`."],
             ["stream", "", "The stream that it happened to."],
-            ["state", "", "The stream's state from then on."],
-            ["epoch", "", "How often the stream had been connected, or read, before."],
-            ["message", "", "Why, in words."],
+            ["state", "", "The stream's state after the event."],
+            ["epoch", "", "How often the stream had been connected, or read to its end, before."],
+            ["message", "", "What happened and why, in words."],
         ],
     ),
 ];
 
+/// The names of a table's columns, without the loss terms and vectors that a method adds.
+pub fn column_names(table: &str) -> impl Iterator<Item = &'static str> {
+    described(table).map(|[name, ..]| name)
+}
+
+fn described(table: &str) -> impl Iterator<Item = [&'static str; 3]> {
+    let tables = COLUMNS.iter().filter(move |(name, _)| *name == "*" || *name == table);
+    tables.flat_map(|(_, columns)| columns.iter().copied())
+}
+
 /// The text of `dataset.json`.
-pub(crate) fn json(tables: &[Listed]) -> String {
+pub(crate) fn json(tables: &[TableSchema]) -> String {
     let tables: Map<String, Value> =
-        tables.iter().map(|it| (it.table.to_owned(), table(it))).collect();
+        tables.iter().map(|schema| (schema.table.to_owned(), table(schema))).collect();
     let text = json!({ "schema_version": SCHEMA_VERSION, "tables": tables });
     format!("{text:#}\n")
 }
 
-fn table(listed: &Listed) -> Value {
-    let Listed { table, schema } = listed;
-    let about = ABOUT.iter().find(|it| it.0 == *table).map_or("", |it| it.1);
-    let columns: Vec<Value> = schema.fields().iter().map(|it| column(table, it)).collect();
+fn table(table: &TableSchema) -> Value {
+    let TableSchema { table, schema } = table;
+    let about = ABOUT.iter().find(|(name, _)| name == table).map_or("", |(_, about)| about);
+    let columns: Vec<Value> = schema.fields().iter().map(|field| column(table, field)).collect();
     json!({ "description": about, "files": format!("{table}/*.parquet"), "columns": columns })
 }
 
 fn column(table: &str, field: &Field) -> Value {
-    let [unit, about] = words(table, field.name());
+    let [unit, about] = unit_and_description(table, field.name());
     let mut column = json!({
         "name": field.name(),
         "type": match field.data_type() {
@@ -124,14 +145,12 @@ fn column(table: &str, field: &Field) -> Value {
     column
 }
 
-/// Unit and description. A method adds loss terms and vectors of its own.
-fn words(table: &str, column: &str) -> [&'static str; 2] {
-    let tables = COLUMNS.iter().filter(|it| it.0 == "*" || it.0 == table);
-    let mut columns = tables.flat_map(|it| it.1);
-    match columns.find(|it| it[0] == column) {
+/// A method adds columns of its own: loss terms and vectors.
+fn unit_and_description(table: &str, column: &str) -> [&'static str; 2] {
+    match described(table).find(|[name, ..]| *name == column) {
         Some([_, unit, about]) => [unit, about],
         None if column.starts_with("loss_") => ["", "A term of the loss of the frame's clip."],
-        None => ["", "A vector that the method makes of the frame or its clip."],
+        None => ["", "A vector that the method computes for the frame or its clip."],
     }
 }
 
@@ -141,11 +160,16 @@ mod tests {
 
     use super::*;
     use crate::table::columns::batch;
-    use crate::{Embeddings, Events, Metrics, Record, Streams, Vectors};
+    use crate::{Embeddings, Events, Metrics, Record, StreamRow, Streams, VectorColumn};
 
     fn records() -> [Record; 4] {
         let (step, time) = (1, UNIX_EPOCH);
-        let vectors = vec![Vectors { name: "aggregate".to_owned(), dim: 2, values: Vec::new() }];
+        // A test of the program compares these with the counts of the pipeline.
+        let own = ["run", "step", "time", "stream", "state", "share", "message"];
+        let counts = column_names("streams").filter(|name| !own.contains(name));
+        let counts = counts.map(|name| (name, 0)).collect();
+        let vectors =
+            vec![VectorColumn { name: "aggregate".to_owned(), dim: 2, values: Vec::new() }];
         [
             Record::Metrics(Metrics { step, time, values: Vec::new() }),
             Record::Embeddings(Embeddings {
@@ -153,7 +177,7 @@ mod tests {
                 encoder: String::new(),
                 stream: Vec::new(),
                 item: Vec::new(),
-                pass: Vec::new(),
+                epoch: Vec::new(),
                 pts: Vec::new(),
                 captured: Vec::new(),
                 captured_by: Vec::new(),
@@ -162,7 +186,11 @@ mod tests {
                 values: Vec::new(),
                 vectors,
             }),
-            Record::Streams(Streams { step, time, rows: Vec::new() }),
+            Record::Streams(Streams {
+                step,
+                time,
+                rows: vec![StreamRow { counts, ..Default::default() }],
+            }),
             Record::Events(Events { step, rows: Vec::new() }),
         ]
     }
@@ -172,11 +200,10 @@ mod tests {
         for (record, (table, _)) in records().into_iter().zip(ABOUT) {
             let schema = batch("", record).unwrap().schema();
             let mut found: Vec<&str> =
-                schema.fields().iter().map(|it| it.name().as_str()).collect();
-            found.retain(|it| !["loss_total", "aggregate"].contains(it));
+                schema.fields().iter().map(|field| field.name().as_str()).collect();
+            found.retain(|name| !["loss_total", "aggregate"].contains(name));
             found.sort_unstable();
-            let described = COLUMNS.iter().filter(|it| it.0 == "*" || it.0 == table);
-            let mut described: Vec<&str> = described.flat_map(|it| it.1).map(|it| it[0]).collect();
+            let mut described: Vec<&str> = column_names(table).collect();
             described.sort_unstable();
             assert_eq!(found, described, "{table}");
         }
@@ -186,10 +213,10 @@ mod tests {
     fn a_vector_has_a_width_and_a_time_its_unit() {
         let [_, embeddings, ..] = records();
         let schema = batch("", embeddings).unwrap().schema();
-        let text = json(&[Listed { table: "embeddings", schema }]);
+        let text = json(&[TableSchema { table: "embeddings", schema }]);
         let json: Value = serde_json::from_str(&text).unwrap();
         let columns = json["tables"]["embeddings"]["columns"].as_array().unwrap();
-        let column = |name: &str| columns.iter().find(|it| it["name"] == name).unwrap();
+        let column = |name: &str| columns.iter().find(|column| column["name"] == name).unwrap();
         let embedding = column("embedding");
         assert_eq!(
             (&embedding["type"], &embedding["width"]),

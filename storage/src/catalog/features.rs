@@ -1,18 +1,21 @@
-//! The columns in the words of Hugging Face datasets, which a part's metadata carries.
+//! The description of the columns that Hugging Face datasets reads from a part's metadata.
 
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use serde_json::{Map, Value, json};
 
-/// `{"info": {"features": {...}}}`, what `datasets` looks for under the key `huggingface`.
+/// `{"info": {"features": {...}}}`, which `datasets` reads from the key `huggingface`.
 pub(crate) fn json(schema: &Schema) -> String {
-    let features: Map<String, Value> =
-        schema.fields().iter().map(|it| (it.name().clone(), feature(it.data_type()))).collect();
+    let features: Map<String, Value> = schema
+        .fields()
+        .iter()
+        .map(|field| (field.name().clone(), feature(field.data_type())))
+        .collect();
     json!({ "info": { "features": features } }).to_string()
 }
 
 fn feature(data_type: &DataType) -> Value {
     match data_type {
-        // `Sequence` is understood by every version; newer ones write `List`.
+        // Every version reads `Sequence`; newer versions write `List`.
         DataType::FixedSizeList(item, length) => {
             json!({ "feature": feature(item.data_type()), "length": length, "_type": "Sequence" })
         }
@@ -20,7 +23,7 @@ fn feature(data_type: &DataType) -> Value {
     }
 }
 
-/// The name of a column's type, in Arrow's words.
+/// The name of a column's type in Hugging Face datasets.
 pub(crate) fn dtype(data_type: &DataType) -> String {
     match data_type {
         DataType::Utf8 => "string".to_owned(),

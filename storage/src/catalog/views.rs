@@ -1,23 +1,23 @@
 //! `views.sql`: the tables as DuckDB views.
 //!
-//! DuckDB reads a fixed-size list as a list of any length, and its vector functions want an array:
-//! the cast in the view is what makes `array_cosine_similarity` work.
+//! DuckDB reads a fixed-size list as a list of any length, and its vector functions need an array.
+//! The view casts the list, so that `array_cosine_similarity` works.
 
 use std::fmt::Write;
 
-use crate::catalog::Listed;
-use crate::table::columns::width;
+use crate::table::columns::{TableSchema, width};
 
-/// The text of `views.sql`. The tables have parts: DuckDB refuses a view over no files. `place` is
-/// an absolute path, because DuckDB resolves paths against its working directory, or a URL.
-pub(crate) fn sql(place: &str, tables: &[Listed]) -> String {
+/// The text of `views.sql`, for tables that have parts: DuckDB refuses a view without files. `place`
+/// is a URL or an absolute path, because DuckDB resolves paths against its working directory.
+pub(crate) fn sql(place: &str, tables: &[TableSchema]) -> String {
     let mut sql = String::from(
         "-- DuckDB views over the parts of this run; a view appears with its table's first part.\n\
          -- From this run's folder: duckdb -init views.sql\n",
     );
     let place = pattern(place);
-    for Listed { table, schema } in tables {
-        let vectors = schema.fields().iter().filter_map(|it| Some((it.name(), width(it)?)));
+    for TableSchema { table, schema } in tables {
+        let vectors =
+            schema.fields().iter().filter_map(|field| Some((field.name(), width(field)?)));
         let casts: Vec<String> = vectors
             .map(|(name, width)| format!("\"{name}\"::FLOAT[{width}] AS \"{name}\""))
             .collect();
@@ -35,7 +35,7 @@ pub(crate) fn sql(place: &str, tables: &[Listed]) -> String {
     sql
 }
 
-/// A path as the inside of an SQL string that DuckDB takes for a glob.
+/// A path, escaped for an SQL string that DuckDB reads as a glob.
 fn pattern(path: &str) -> String {
     let mut pattern = String::with_capacity(path.len());
     for letter in path.chars() {
@@ -57,19 +57,19 @@ mod tests {
 
     use super::*;
 
-    fn listed(table: &'static str, vectors: &[(&str, i32)]) -> Listed {
+    fn schema(table: &'static str, vectors: &[(&str, i32)]) -> TableSchema {
         let item = Arc::new(Field::new("item", DataType::Float32, false));
         let vectors = vectors.iter().map(|(name, width)| {
             Field::new(*name, DataType::FixedSizeList(item.clone(), *width), false)
         });
         let step = Field::new("step", DataType::Int64, false);
-        Listed {
+        TableSchema {
             table,
             schema: Arc::new(Schema::new(once(step).chain(vectors).collect::<Vec<_>>())),
         }
     }
 
-    fn statements(dir: &str, tables: &[Listed]) -> Vec<String> {
+    fn statements(dir: &str, tables: &[TableSchema]) -> Vec<String> {
         let sql = sql(dir, tables);
         sql.lines().filter(|line| !line.starts_with("--")).map(str::to_owned).collect()
     }
@@ -78,7 +78,7 @@ mod tests {
     fn only_tables_with_parts_are_listed() {
         assert!(statements("/r", &[]).is_empty());
         assert_eq!(
-            statements("/r", &[listed("metrics", &[])]),
+            statements("/r", &[schema("metrics", &[])]),
             ["CREATE OR REPLACE VIEW metrics AS SELECT * FROM \
               read_parquet('/r/metrics/*.parquet');"]
         );
@@ -87,15 +87,15 @@ mod tests {
     #[test]
     fn vectors_are_cast_to_an_array() {
         let vectors = [("embedding", 384), ("aggregate", 640)];
-        let lines = statements("/r", &[listed("embeddings", &vectors)]);
+        let lines = statements("/r", &[schema("embeddings", &vectors)]);
         let columns = "* REPLACE (\"embedding\"::FLOAT[384] AS \"embedding\", \
                        \"aggregate\"::FLOAT[640] AS \"aggregate\") FROM";
         assert!(lines[0].contains(columns), "{lines:?}");
     }
 
     #[test]
-    fn a_path_is_neither_sql_nor_a_glob() {
-        let lines = statements("/o'hare/[1]*", &[listed("metrics", &[])]);
+    fn a_path_is_escaped_for_sql_and_globs() {
+        let lines = statements("/o'hare/[1]*", &[schema("metrics", &[])]);
         assert!(lines[0].contains("('/o''hare/[[]1][*]/metrics/*.parquet')"), "{lines:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Which parts become one, and the one that they become.
+//! Which parts are merged into one, and how.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,20 +9,20 @@ use arrow::datatypes::SchemaRef;
 use crate::identity::Metadata;
 use crate::table::footer::Footer;
 use crate::table::part::Part;
-use crate::table::part_names::{self as parts, Closed};
+use crate::table::part_names::{self, ClosedPart};
 use crate::{Error, Result};
 
-/// Rows at which a merged part is full: what a part of the default configuration holds, so that a
-/// table of such parts is left alone.
-const ROWS: u64 = 65_536;
+/// The most rows in a merged part: as many as in a part of the default configuration, so that a
+/// table of such parts does not change.
+const MAX_ROWS: u64 = 65_536;
 
-/// Bytes at which it is full: what Spark reads as one piece (`maxPartitionBytes`).
-const BYTES: u64 = 128 << 20;
+/// The most bytes in a merged part: as many as Spark reads at once (`maxPartitionBytes`).
+const MAX_BYTES: u64 = 128 << 20;
 
-/// Neighbouring parts that become one.
-pub(crate) struct Group {
-    /// One or more.
-    pub(crate) parts: Vec<Closed>,
+/// Neighbouring parts that are merged into one.
+pub(crate) struct MergeGroup {
+    /// At least one part.
+    pub(crate) parts: Vec<ClosedPart>,
     /// Rows in all of them.
     pub(crate) rows: u64,
     bytes: u64,
@@ -30,19 +30,22 @@ pub(crate) struct Group {
     metadata: Metadata,
 }
 
-/// Divides the parts of a table. A group begins at every boundary, and where another run or
-/// another configuration goes on.
-pub(crate) fn groups(parts: Vec<Closed>, boundaries: &BTreeSet<u64>) -> Result<Vec<Group>> {
-    let mut groups: Vec<Group> = Vec::new();
+/// Divides the parts of a table into groups. A new group starts at every boundary, and where the
+/// run or its configuration changes.
+pub(crate) fn groups(
+    parts: Vec<ClosedPart>,
+    boundaries: &BTreeSet<u64>,
+) -> Result<Vec<MergeGroup>> {
+    let mut groups: Vec<MergeGroup> = Vec::new();
     for part in parts {
         let footer = Footer::read(&part.path)?;
         match groups.last_mut() {
-            Some(last) if !boundaries.contains(&part.first) && last.takes(&footer) => {
+            Some(last) if !boundaries.contains(&part.first) && last.has_room_for(&footer) => {
                 last.parts.push(part);
                 last.rows += footer.rows;
                 last.bytes += footer.bytes;
             }
-            _ => groups.push(Group {
+            _ => groups.push(MergeGroup {
                 parts: vec![part],
                 rows: footer.rows,
                 bytes: footer.bytes,
@@ -54,64 +57,64 @@ pub(crate) fn groups(parts: Vec<Closed>, boundaries: &BTreeSet<u64>) -> Result<V
     Ok(groups)
 }
 
-impl Group {
-    fn takes(&self, footer: &Footer) -> bool {
-        self.rows + footer.rows <= ROWS
-            && self.bytes + footer.bytes <= BYTES
+impl MergeGroup {
+    fn has_room_for(&self, footer: &Footer) -> bool {
+        self.rows + footer.rows <= MAX_ROWS
+            && self.bytes + footer.bytes <= MAX_BYTES
             && self.schema == footer.schema
             && self.metadata == footer.metadata
     }
 
-    /// Writes the merged part into a folder, and reads it again to compare.
+    /// Writes the merged part into a folder, reads it back and compares the rows.
     pub(crate) fn merge_into(&self, folder: &Path) -> Result<()> {
         let (first, last) = (&self.parts[0], &self.parts[self.parts.len() - 1]);
-        let path = parts::path(folder, first.first, last.last);
+        let path = part_names::path(folder, first.first, last.last);
         let mut part = Part::create(path.clone(), self.schema.clone(), &self.metadata)?;
-        self.batches().try_for_each(|it| part.write(&it?))?;
+        self.batches().try_for_each(|batch| part.write(&batch?))?;
         part.publish()?;
         let merged = Footer::read(&path)?;
-        if merged.metadata != self.metadata || !same(self.batches(), batches(&path))? {
-            return Err(Error::Differs { path });
+        if merged.metadata != self.metadata || !equal_rows(self.batches(), batches(&path))? {
+            return Err(Error::MergeMismatch { path });
         }
         Ok(())
     }
 
     fn batches(&self) -> impl Iterator<Item = Result<RecordBatch>> {
-        self.parts.iter().flat_map(|it| batches(&it.path))
+        self.parts.iter().flat_map(|part| batches(&part.path))
     }
 }
 
-/// The rows of a part, or why they cannot be read.
+/// The rows of a part, or the error that prevents reading them.
 fn batches(path: &Path) -> Box<dyn Iterator<Item = Result<RecordBatch>> + '_> {
-    match Footer::read(path).and_then(|it| it.batches(path)) {
+    match Footer::read(path).and_then(|footer| footer.batches(path)) {
         Ok(batches) => Box::new(batches),
         Err(error) => Box::new(std::iter::once(Err(error))),
     }
 }
 
-/// Whether both are the same rows, however they are divided. A NaN is the same as itself.
-fn same(
+/// Whether both hold the same rows, however these are divided into batches. A NaN equals itself.
+fn equal_rows(
     mut left: impl Iterator<Item = Result<RecordBatch>>,
     mut right: impl Iterator<Item = Result<RecordBatch>>,
 ) -> Result<bool> {
+    // Rows of a batch that were not compared yet.
     let (mut left_rest, mut right_rest) = (None, None);
     loop {
-        let one = left_rest.take().map_or_else(|| left.next().transpose(), |it| Ok(Some(it)))?;
-        let other =
-            right_rest.take().map_or_else(|| right.next().transpose(), |it| Ok(Some(it)))?;
-        let (one, other): (RecordBatch, RecordBatch) = match (one, other) {
-            (Some(one), Some(other)) => (one, other),
-            (one, other) => return Ok(one.is_none() && other.is_none()),
+        let next_left = left_rest.take().map(Ok).or_else(|| left.next()).transpose()?;
+        let next_right = right_rest.take().map(Ok).or_else(|| right.next()).transpose()?;
+        let (left_batch, right_batch): (RecordBatch, RecordBatch) = match (next_left, next_right) {
+            (Some(left), Some(right)) => (left, right),
+            (left, right) => return Ok(left.is_none() && right.is_none()),
         };
-        let rows = one.num_rows().min(other.num_rows());
-        if one.slice(0, rows) != other.slice(0, rows) {
+        let rows = left_batch.num_rows().min(right_batch.num_rows());
+        if left_batch.slice(0, rows) != right_batch.slice(0, rows) {
             return Ok(false);
         }
-        let rest = |it: RecordBatch| match it.num_rows() - rows {
+        let rest = |batch: RecordBatch| match batch.num_rows() - rows {
             0 => None,
-            more => Some(it.slice(rows, more)),
+            left => Some(batch.slice(rows, left)),
         };
-        (left_rest, right_rest) = (rest(one), rest(other));
+        (left_rest, right_rest) = (rest(left_batch), rest(right_batch));
     }
 }
 
@@ -127,13 +130,13 @@ mod tests {
     fn same_rows(left: &[&[f64]], right: &[&[f64]]) -> bool {
         let schema = Arc::new(Schema::new(vec![Field::new("value", DataType::Float64, false)]));
         let batches = |values: &[&[f64]]| {
-            let batch = |it: &&[f64]| {
-                let column = Arc::new(Float64Array::from(it.to_vec()));
+            let batch = |values: &&[f64]| {
+                let column = Arc::new(Float64Array::from(values.to_vec()));
                 Ok(RecordBatch::try_new(schema.clone(), vec![column]).unwrap())
             };
             values.iter().map(batch).collect::<Vec<_>>().into_iter()
         };
-        same(batches(left), batches(right)).unwrap()
+        equal_rows(batches(left), batches(right)).unwrap()
     }
 
     #[test]

@@ -1,17 +1,18 @@
-//! How much may still be written.
+//! How much can still be written to a file system.
 
 use std::path::Path;
 
 use rustix::fs::statvfs;
 
 use crate::Result;
-use crate::disk::publish::failed;
+use crate::error::failed;
 
-/// Bytes that this user may still write to the file system of `dir`, which must be there.
+/// Bytes that this user can still write to the file system of the existing folder `dir`.
 ///
 /// # Errors
 /// [`Error::File`](crate::Error::File) when the system does not say.
-pub fn room(dir: &Path) -> Result<u64> {
-    let found = statvfs(dir).map_err(|error| failed("ask for the room of", dir)(error.into()))?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+pub fn free_space(dir: &Path) -> Result<u64> {
+    let file_system =
+        statvfs(dir).map_err(|error| failed("read the free space of", dir)(error.into()))?;
+    Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
 }

@@ -1,21 +1,17 @@
-//! A file appears whole or not at all, also after a power cut.
+//! A file appears whole or not at all, even after a power cut.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::Result;
 use crate::disk::fault::point;
-use crate::{Error, Result};
+use crate::disk::folder::sync_parent;
+use crate::error::failed;
 
-/// Turns the system's reason into an error that says what was tried on what.
-pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::File { action, path, source }
-}
-
-/// The name of a file that is not whole yet: no reader's `*.parquet` or `*.sql` matches it, and
-/// Spark, which reads all of a folder, leaves out what begins with a dot.
+/// The name of an unfinished file. No reader's `*.parquet` or `*.sql` matches it. Spark reads every
+/// file in a folder except those whose names begin with a dot.
 pub(crate) fn temporary(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -23,35 +19,49 @@ pub(crate) fn temporary(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Gives a written file its own name. The order matters: a rename may reach the disk before the
-/// bytes do, and a name is only there to stay once its folder is on disk too.
+/// Renames a file, written under its temporary name, to its final name. The order matters: a rename
+/// may reach the disk before the file's bytes do, and a new name lasts only once its folder is
+/// synced too.
 pub(crate) fn publish(file: &File, path: &Path) -> Result<()> {
-    let written = temporary(path);
+    let unfinished = temporary(path);
     point("publish.save");
-    file.sync_all().map_err(failed("save", &written))?;
+    file.sync_all().map_err(failed("sync", &unfinished))?;
     point("publish.saved");
-    rename(&written, path)?;
+    rename_unsynced(&unfinished, path)?;
     sync_parent(path)
 }
 
-/// Replaces a small file at once.
-pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
-    let written = temporary(path);
-    let mut file = File::create(&written).map_err(failed("create", &written))?;
+/// Writes a small file, or replaces it: readers find the old bytes or the new ones, even after a
+/// power cut.
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File) when the file cannot be written.
+pub fn write_atomically(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let unfinished = temporary(path);
+    let mut file = File::create(&unfinished).map_err(failed("create", &unfinished))?;
     point("replace.write");
-    file.write_all(text.as_bytes()).map_err(failed("write", &written))?;
+    file.write_all(bytes.as_ref()).map_err(failed("write", &unfinished))?;
     publish(&file, path)
 }
 
-/// Gives a file or a folder another name.
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+/// Renames a file or a folder, and waits until its new name is on disk.
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File) when it cannot be renamed or synced.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    rename_unsynced(from, to)?;
+    sync_parent(to)
+}
+
+/// Renames a file or a folder. The caller syncs the folders.
+pub(crate) fn rename_unsynced(from: &Path, to: &Path) -> Result<()> {
     point("publish.rename");
-    fs::rename(from, to).map_err(failed("name", to))?;
+    fs::rename(from, to).map_err(failed("rename a file to", to))?;
     point("publish.renamed");
     Ok(())
 }
 
-/// Removes a file. One that is not there counts as removed.
+/// Removes a file. A missing file counts as removed.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     point("publish.remove");
     match fs::remove_file(path) {
@@ -61,26 +71,4 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
             Ok(())
         }
     }
-}
-
-/// Makes the names in a folder last.
-pub(crate) fn sync_folder(dir: &Path) -> Result<()> {
-    point("publish.sync");
-    File::open(dir).and_then(|it| it.sync_all()).map_err(failed("save the folder", dir))?;
-    point("publish.synced");
-    Ok(())
-}
-
-/// Makes the name of a file or a folder last.
-pub(crate) fn sync_parent(path: &Path) -> Result<()> {
-    path.parent().map_or(Ok(()), sync_folder)
-}
-
-/// Makes a folder and the ones above it, to last. One that is there already is left as it is.
-pub(crate) fn make_folder(dir: &Path) -> Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(dir).map_err(failed("create the folder", dir))?;
-    sync_parent(dir)
 }

@@ -1,4 +1,4 @@
-//! Copies what the store lacks.
+//! Uploads what the store lacks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,75 +6,78 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Remote;
-use super::fetch::{CHECKPOINTS, SUMS, step};
-use super::lease::There;
+use super::lease::RemoteState;
 use super::requests::Source;
-use crate::catalog::views;
-use crate::disk::publish::failed;
+use crate::catalog::{self, views};
+use crate::checkpoint_names::{CHECKPOINTS, CHECKSUMS, parse_step};
+use crate::disk::folder::list_names;
+use crate::error::failed;
 use crate::table::columns::TABLES;
-use crate::table::part_names as parts;
-use crate::{Error, Result, Seal, catalog};
+use crate::table::part_names;
+use crate::{Error, Result, Watermark};
 
-/// Small files that are copied whenever they change. `views.sql` names folders, so that the store
-/// has one of its own.
-const BESIDE: [&str; 4] = ["config.toml", "environment.json", "dataset.json", VIEWS];
+/// Small files that are uploaded whenever they change. `views.sql` contains paths, so the store gets
+/// a version with its own URL.
+const SMALL_FILES: [&str; 4] = ["config.toml", "environment.json", "dataset.json", VIEWS];
 const VIEWS: &str = "views.sql";
 
-/// A run's folder, and what of it is in the store.
-pub(super) struct Shipper {
+/// A run's folder, and what the store has of it.
+pub(super) struct Uploader {
     remote: Remote,
     dir: PathBuf,
-    there: There,
-    /// The small files as they were copied last.
-    beside: BTreeMap<&'static str, Vec<u8>>,
+    state: RemoteState,
+    /// The bytes of each small file at its last upload.
+    small_files: BTreeMap<&'static str, Vec<u8>>,
 }
 
-impl Shipper {
-    /// Takes the store's folder.
-    pub(super) fn begin(
+impl Uploader {
+    /// Acquires the store's folder for the run in `dir`, which continues after a watermark and a
+    /// step.
+    pub(super) fn start(
         remote: Remote,
         dir: &Path,
         run_id: &str,
-        seal: &Seal,
+        watermark: &Watermark,
         step: u64,
     ) -> Result<Self> {
-        let there = remote.claim(dir, run_id, seal, step)?;
-        let dir = dir.to_owned();
-        Ok(Self { remote, dir, there, beside: BTreeMap::new() })
+        let state = remote.acquire(dir, run_id, watermark, step)?;
+        Ok(Self { remote, dir: dir.to_owned(), state, small_files: BTreeMap::new() })
     }
 
-    /// The store's folder.
+    /// The URL of the store's folder.
     pub(super) fn url(&self) -> &str {
         self.remote.url()
     }
 
-    /// Copies all that the store lacks, as long as it is this process's. Checkpoints are looked at
-    /// first: the parts that they count on are closed already, and so are there before a checkpoint
-    /// is whole.
-    pub(super) fn pass(&mut self) -> Result<()> {
-        let checkpoints = checkpoints(&self.dir)?;
+    /// Uploads everything that the store lacks, while this process holds the lease. Checkpoints are
+    /// listed before parts: all parts that a listed checkpoint depends on are then closed, and are
+    /// uploaded before it.
+    pub(super) fn upload_missing(&mut self) -> Result<()> {
+        let checkpoints = local_checkpoints(&self.dir)?;
         let parts = self.missing_parts()?;
-        let beside = self.changed_beside()?;
-        let whole = |it: &String| self.there.checkpoints.get(it) == Some(&true);
-        let missing: Vec<String> = checkpoints.iter().filter(|it| !whole(it)).cloned().collect();
-        let known = self.there.checkpoints.keys();
-        let gone: Vec<String> = known.filter(|it| !checkpoints.contains(it)).cloned().collect();
-        if parts.is_empty() && beside.is_empty() && missing.is_empty() && gone.is_empty() {
+        let small_files = self.changed_small_files()?;
+        let is_uploaded = |name: &String| self.state.checkpoints.get(name) == Some(&true);
+        let missing: Vec<String> =
+            checkpoints.iter().filter(|name| !is_uploaded(name)).cloned().collect();
+        let uploaded = self.state.checkpoints.keys();
+        let removed: Vec<String> =
+            uploaded.filter(|name| !checkpoints.contains(name)).cloned().collect();
+        if parts.is_empty() && small_files.is_empty() && missing.is_empty() && removed.is_empty() {
             return Ok(());
         }
-        self.check()?;
+        self.check_lease()?;
         for (name, path) in parts {
             self.create(&name, &mut Source::open(&path)?)?;
-            self.there.parts.insert(name);
+            self.state.parts.insert(name);
         }
-        for (name, bytes) in beside {
-            self.ship_beside(name, bytes)?;
+        for (name, bytes) in small_files {
+            self.upload_small_file(name, bytes)?;
         }
-        // The newest first: it is the one that a lost machine would be missed for.
-        missing.iter().rev().try_for_each(|it| self.ship_checkpoint(it))?;
-        // One that the run has removed stays until there is another one to go on from.
-        if checkpoints.iter().any(|it| self.there.checkpoints.get(it) == Some(&true)) {
-            gone.iter().try_for_each(|it| self.remove_checkpoint(it))?;
+        // The newest first: it is the most valuable one if this machine is lost.
+        missing.iter().rev().try_for_each(|name| self.upload_checkpoint(name))?;
+        // A checkpoint that the run removed stays until the store has another one to resume from.
+        if checkpoints.iter().any(|name| self.state.checkpoints.get(name) == Some(&true)) {
+            removed.iter().try_for_each(|name| self.remove_checkpoint(name))?;
         }
         Ok(())
     }
@@ -83,10 +86,10 @@ impl Shipper {
     fn missing_parts(&self) -> Result<Vec<(String, PathBuf)>> {
         let mut missing = Vec::new();
         for table in TABLES {
-            for part in parts::list(&self.dir.join(table))? {
+            for part in part_names::list(&self.dir.join(table))? {
                 let file = part.path.file_name().unwrap_or_default().to_string_lossy();
                 let name = format!("{table}/{file}");
-                if !self.there.parts.contains(&name) {
+                if !self.state.parts.contains(&name) {
                     missing.push((name, part.path));
                 }
             }
@@ -94,90 +97,91 @@ impl Shipper {
         Ok(missing)
     }
 
-    /// Copies a checkpoint. All its files are opened first, so that it comes whole also when the run
-    /// removes it meanwhile.
-    fn ship_checkpoint(&mut self, name: &str) -> Result<()> {
+    /// Uploads a checkpoint. All its files are opened first, so that the upload is complete even if
+    /// the run removes the checkpoint in the meantime.
+    fn upload_checkpoint(&mut self, name: &str) -> Result<()> {
         let folder = self.dir.join(CHECKPOINTS).join(name);
-        let mut files: Vec<String> = parts::names(&folder)?;
-        files.sort_by_key(|it| it == SUMS);
-        let sources = files.into_iter().map(|it| Ok((Source::open(&folder.join(&it))?, it)));
+        let mut files: Vec<String> = list_names(&folder)?;
+        files.sort_by_key(|file| file == CHECKSUMS);
+        let sources = files.into_iter().map(|file| Ok((Source::open(&folder.join(&file))?, file)));
         let sources = match sources.collect::<Result<Vec<_>>>() {
-            Err(error) if is_gone(&error) => return Ok(()),
-            other => other?,
+            Err(error) if is_not_found(&error) => return Ok(()),
+            sources => sources?,
         };
-        if sources.last().is_none_or(|it| it.1 != SUMS) {
-            // It is being removed.
+        if sources.last().is_none_or(|(_, file)| file != CHECKSUMS) {
+            // The run is removing it.
             return Ok(());
         }
-        self.there.checkpoints.insert(name.to_owned(), false);
+        self.state.checkpoints.insert(name.to_owned(), false);
         for (mut source, file) in sources {
             let object = format!("{CHECKPOINTS}/{name}/{file}");
-            match file == SUMS {
+            match file == CHECKSUMS {
                 true => self.create(&object, &mut source)?,
                 false => self.remote.write_file(&object, &mut source)?,
             }
         }
-        self.there.checkpoints.insert(name.to_owned(), true);
+        self.state.checkpoints.insert(name.to_owned(), true);
         Ok(())
     }
 
-    /// Creates what makes rows or a checkpoint seen. A pass may take long, so that it looks first.
+    /// Creates an object that makes rows or a checkpoint visible. Earlier uploads may have taken
+    /// long, so the lease is checked again.
     fn create(&self, name: &str, source: &mut Source) -> Result<()> {
-        self.check()?;
+        self.check_lease()?;
         self.remote.create_file(name, source)
     }
 
-    /// Whether the store's folder is still this process's.
-    fn check(&self) -> Result<()> {
-        self.remote.check(&self.there.claim)
+    /// Checks that this process still holds the lease.
+    fn check_lease(&self) -> Result<()> {
+        self.remote.check_lease(&self.state.lease)
     }
 
-    /// Removes a checkpoint, which is not whole from the first moment on.
+    /// Removes a checkpoint. Its checksums go first, so that it is incomplete at once.
     fn remove_checkpoint(&mut self, name: &str) -> Result<()> {
-        self.check()?;
+        self.check_lease()?;
         let folder = format!("{CHECKPOINTS}/{name}");
-        self.remote.delete(&format!("{folder}/{SUMS}"))?;
+        self.remote.delete(&format!("{folder}/{CHECKSUMS}"))?;
         let files = self.remote.list(&folder)?;
-        files.keys().try_for_each(|it| self.remote.delete(it))?;
-        self.there.checkpoints.remove(name);
+        files.keys().try_for_each(|file| self.remote.delete(file))?;
+        self.state.checkpoints.remove(name);
         Ok(())
     }
 
-    /// The small files that are not as they were copied.
-    fn changed_beside(&self) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    /// The small files that changed since their last upload.
+    fn changed_small_files(&self) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let mut changed = Vec::new();
-        for name in BESIDE {
+        for name in SMALL_FILES {
             let path = self.dir.join(name);
             let bytes = match fs::read(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                other => other.map_err(failed("read", &path))?,
+                bytes => bytes.map_err(failed("read", &path))?,
             };
-            if self.beside.get(name) != Some(&bytes) {
+            if self.small_files.get(name) != Some(&bytes) {
                 changed.push((name, bytes));
             }
         }
         Ok(changed)
     }
 
-    fn ship_beside(&mut self, name: &'static str, bytes: Vec<u8>) -> Result<()> {
-        let shipped = match name {
+    fn upload_small_file(&mut self, name: &'static str, bytes: Vec<u8>) -> Result<()> {
+        let object = match name {
             VIEWS => views::sql(self.remote.url(), &catalog::tables(&self.dir)?).into_bytes(),
             _ => bytes.clone(),
         };
-        self.remote.write(name, shipped)?;
-        self.beside.insert(name, bytes);
+        self.remote.write(name, object)?;
+        self.small_files.insert(name, bytes);
         Ok(())
     }
 }
 
-/// The checkpoints of a run's folder, by name. Each is whole.
-fn checkpoints(dir: &Path) -> Result<Vec<String>> {
-    let mut names = parts::names(&dir.join(CHECKPOINTS))?;
-    names.retain(|it| step(it).is_some());
-    names.sort_by_key(|it| step(it));
+/// The checkpoints in a run's folder, by name, from the oldest to the newest. All are complete.
+fn local_checkpoints(dir: &Path) -> Result<Vec<String>> {
+    let mut names = list_names(&dir.join(CHECKPOINTS))?;
+    names.retain(|name| parse_step(name).is_some());
+    names.sort_by_key(|name| parse_step(name));
     Ok(names)
 }
 
-fn is_gone(error: &Error) -> bool {
+fn is_not_found(error: &Error) -> bool {
     matches!(error, Error::File { source, .. } if source.kind() == ErrorKind::NotFound)
 }

@@ -1,4 +1,4 @@
-//! A run goes on after a checkpoint: what belongs to it stays, what came later is set aside.
+//! Continues a run after a checkpoint: earlier parts stay, later ones are superseded.
 
 pub(crate) mod recover;
 pub(crate) mod superseded;
@@ -9,48 +9,52 @@ use std::path::Path;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::resume::recover::Leftover;
-use crate::resume::superseded::Aside;
+use crate::resume::recover::OrphanedWal;
+use crate::resume::superseded::Superseded;
 use crate::table::columns::{TABLES, describe};
 use crate::table::footer::Footer;
-use crate::table::part_names::{self as parts, Closed};
-use crate::{Error, Result, Seal, TableSummary};
+use crate::table::part_names::{self, ClosedPart};
+use crate::{Error, Result, TableSummary, Watermark};
 
-/// What stays of a table.
-pub(crate) struct Kept {
+/// The parts of a table that belong to the checkpoint.
+pub(crate) struct KeptParts {
     pub(crate) summary: TableSummary,
-    /// Number of the part that comes next.
+    /// Number of the next part.
     pub(crate) next: u64,
-    /// The columns of its parts, if it has any.
+    /// The columns of the parts, if there are any.
     pub(crate) schema: Option<SchemaRef>,
 }
 
-impl Kept {
-    /// Of a table without parts.
-    pub(crate) fn nothing(table: &'static str) -> Self {
+impl KeptParts {
+    /// No parts of a table.
+    pub(crate) fn none(table: &'static str) -> Self {
         Self { summary: TableSummary { table, rows: 0, bytes: 0, parts: 0 }, next: 0, schema: None }
     }
 }
 
-/// What stays of each table. Only reads: an error leaves everything as it is.
-pub(crate) fn kept(dir: &Path, seal: &Seal) -> Result<Vec<Kept>> {
-    TABLES.iter().map(|table| kept_of(dir, table, seal.next(table))).collect()
+/// The parts of each table that belong to the checkpoint. This only reads: an error leaves
+/// everything as it was.
+pub(crate) fn kept_parts(dir: &Path, watermark: &Watermark) -> Result<Vec<KeptParts>> {
+    TABLES.iter().map(|table| kept_parts_of(dir, table, watermark.next(table))).collect()
 }
 
-fn kept_of(dir: &Path, table: &'static str, next: u64) -> Result<Kept> {
+fn kept_parts_of(dir: &Path, table: &'static str, next: u64) -> Result<KeptParts> {
     let folder = dir.join(table);
-    let parts = parts::list(&folder)?;
-    parts::check(&folder, &parts, next)?;
-    let mut kept = Kept { next, ..Kept::nothing(table) };
-    for part in parts.iter().take_while(|it| it.first < next) {
-        let Footer { rows, bytes, schema, .. } = Footer::read(&part.path)?;
+    let parts = part_names::list(&folder)?;
+    part_names::check(&folder, &parts, next)?;
+    let mut kept = KeptParts { next, ..KeptParts::none(table) };
+    for part in parts.iter().take_while(|part| part.first < next) {
+        let Footer { rows, bytes, schema, metadata, .. } = Footer::read(&part.path)?;
+        if let Some(version) = metadata.other_version() {
+            return Err(Error::OtherVersion { path: part.path.clone(), version });
+        }
         kept.summary.rows += rows;
         kept.summary.bytes += bytes;
         kept.summary.parts += 1;
         match &kept.schema {
             Some(first) if *first != schema => {
                 let (before, now) = (describe(first), describe(&schema));
-                return Err(Error::Changed { table, before, now });
+                return Err(Error::ColumnsChanged { table, before, now });
             }
             _ => kept.schema = Some(schema),
         }
@@ -58,40 +62,37 @@ fn kept_of(dir: &Path, table: &'static str, next: u64) -> Result<Kept> {
     Ok(kept)
 }
 
-/// Moves what came after the seal. Killed at any point and called again with the same seal, it
-/// ends with the same files in the same places.
-pub(crate) fn set_aside(dir: &Path, seal: &Seal) -> Result<()> {
+/// Moves everything after the watermark to `superseded/`. If it is killed at any point and called
+/// again with the same watermark, the same files end up in the same places.
+pub(crate) fn supersede(dir: &Path, watermark: &Watermark) -> Result<()> {
     for table in TABLES {
-        set_aside_table(dir, table, seal.next(table))?;
+        supersede_table(dir, table, watermark.next(table))?;
     }
-    match Aside::pending(dir)? {
-        Some(aside) => {
-            let path = aside.done()?;
-            tracing::info!(path = %path.display(), "what came after the checkpoint is set aside");
-            Ok(())
-        }
-        None => Ok(()),
+    if let Some(superseded) = Superseded::pending(dir)? {
+        let path = superseded.finish()?;
+        tracing::info!(path = %path.display(), "moved the rows after the checkpoint");
     }
+    Ok(())
 }
 
-/// The order matters. The rows of the write-ahead file come first, while the parts still say
-/// whether they hold them. The parts go last and backwards: a reader that comes in between finds
-/// the run's rows up to some moment, without a hole.
-fn set_aside_table(dir: &Path, table: &'static str, next: u64) -> Result<()> {
+/// The order matters. Write-ahead files come first, while the parts still show whether they hold
+/// the same rows. Parts come last, from the newest to the oldest: a reader that lists the folder in
+/// between finds the run's rows up to some moment, without a gap.
+fn supersede_table(dir: &Path, table: &'static str, next: u64) -> Result<()> {
     let folder = dir.join(table);
-    let closed = parts::list(&folder)?;
+    let closed = part_names::list(&folder)?;
     for (number, path) in wal::list(dir, table)? {
-        let leftover = Leftover { dir, table, number, path: &path };
-        match closed.iter().any(|it| it.holds(number)) {
-            true => leftover.forget()?,
-            false => leftover.settle(&Aside::open(dir)?.table(table)?)?,
+        let orphan = OrphanedWal { dir, table, number, path: &path };
+        match closed.iter().any(|part| part.holds(number)) {
+            true => orphan.discard()?,
+            false => orphan.make_part(&Superseded::open(dir)?.table_folder(table)?)?,
         };
     }
-    for path in parts::unfinished(&folder)? {
-        Aside::open(dir)?.take(table, &path)?;
+    for path in part_names::unfinished(&folder)? {
+        Superseded::open(dir)?.add_file(table, &path)?;
     }
-    for Closed { path, .. } in closed.iter().rev().take_while(|it| it.first >= next) {
-        Aside::open(dir)?.take(table, path)?;
+    for ClosedPart { path, .. } in closed.iter().rev().take_while(|part| part.first >= next) {
+        Superseded::open(dir)?.add_file(table, path)?;
     }
     Ok(())
 }

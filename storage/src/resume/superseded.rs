@@ -1,83 +1,78 @@
-//! What no longer counts is set aside, not deleted.
+//! Superseded files are moved to a folder and never deleted.
 //!
-//! Everything that is set aside at once goes to `<dir>/superseded/<n>.moving`, which becomes
-//! `<dir>/superseded/<n>` when all is there. A crash in between leaves the folder for the next
-//! start to fill, so that both ways end in the same place. No reader's `<dir>/<table>/*.parquet`
-//! finds any of it.
+//! Files that are superseded together are moved to `<dir>/superseded/<n>.moving`, which is renamed
+//! to `<dir>/superseded/<n>` when all are there. After a crash in between, the next start fills the
+//! same folder, so the files end up in the same place. No reader's `<dir>/<table>/*.parquet` matches
+//! them.
 
 use std::path::{Path, PathBuf};
 
 use crate::Result;
-use crate::disk::publish::{make_folder, rename, sync_folder, sync_parent};
-use crate::table::part_names::names;
+use crate::disk::folder::{create_folder, list_names, sync_parent};
+use crate::disk::rename;
 
 const MOVING: &str = ".moving";
 
-/// A folder that is being filled.
-pub(crate) struct Aside {
+/// A folder of superseded files that is being filled.
+pub(crate) struct Superseded {
     moving: PathBuf,
-    done: PathBuf,
+    finished: PathBuf,
 }
 
-impl Aside {
-    /// Goes on with the folder that a crash left in a run's folder; begins the next one if there
-    /// is none.
+impl Superseded {
+    /// The folder that a crash left unfinished in the run's folder `dir`, or a new one.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         if let Some(pending) = Self::pending(dir)? {
             return Ok(pending);
         }
-        let taken = names(&folder(dir))?;
-        let next =
-            taken.iter().filter_map(|it| it.parse::<u64>().ok()).max().map_or(0, |it| it + 1);
-        let aside = Self::number(dir, next);
-        make_folder(&aside.moving)?;
-        Ok(aside)
+        let names = list_names(&folder(dir))?;
+        let last = names.iter().filter_map(|name| name.parse::<u64>().ok()).max();
+        let superseded = Self::new(dir, last.map_or(0, |last| last + 1));
+        create_folder(&superseded.moving)?;
+        Ok(superseded)
     }
 
-    /// The folder that a crash left.
+    /// The folder that is being filled, or that a crash left unfinished.
     pub(crate) fn pending(dir: &Path) -> Result<Option<Self>> {
-        let names = names(&folder(dir))?;
-        let mut numbers = names.iter().filter_map(|it| it.strip_suffix(MOVING)?.parse().ok());
-        Ok(numbers.next().map(|it| Self::number(dir, it)))
+        let names = list_names(&folder(dir))?;
+        let mut numbers = names.iter().filter_map(|name| name.strip_suffix(MOVING)?.parse().ok());
+        Ok(numbers.next().map(|number| Self::new(dir, number)))
     }
 
-    fn number(dir: &Path, number: u64) -> Self {
-        let done = folder(dir).join(number.to_string());
-        Self { moving: done.with_file_name(format!("{number}{MOVING}")), done }
+    fn new(dir: &Path, number: u64) -> Self {
+        let finished = folder(dir).join(number.to_string());
+        Self { moving: finished.with_file_name(format!("{number}{MOVING}")), finished }
     }
 
-    /// Where a table's files go.
-    pub(crate) fn table(&self, table: &str) -> Result<PathBuf> {
+    /// The folder for a table's files.
+    pub(crate) fn table_folder(&self, table: &str) -> Result<PathBuf> {
         let path = self.moving.join(table);
-        make_folder(&path)?;
+        create_folder(&path)?;
         Ok(path)
     }
 
-    /// Moves a file of a table.
-    pub(crate) fn take(&self, table: &str, file: &Path) -> Result<()> {
-        let to = self.table(table)?;
-        rename(file, &to.join(file.file_name().unwrap_or_default()))?;
-        sync_folder(&to)?;
+    /// Moves a file of a table here.
+    pub(crate) fn add_file(&self, table: &str, file: &Path) -> Result<()> {
+        let folder = self.table_folder(table)?;
+        rename(file, &folder.join(file.file_name().unwrap_or_default()))?;
         sync_parent(file)
     }
 
-    /// Whether something of a table is in it.
-    pub(crate) fn holds(&self, table: &str) -> bool {
+    /// Whether there are files of a table.
+    pub(crate) fn contains(&self, table: &str) -> bool {
         self.moving.join(table).exists()
     }
 
-    /// Moves the folder of a table, of which nothing is in it yet.
-    pub(crate) fn take_folder(&self, table: &str, from: &Path) -> Result<()> {
+    /// Moves a table's whole folder here. There must be no files of the table yet.
+    pub(crate) fn add_folder(&self, table: &str, from: &Path) -> Result<()> {
         rename(from, &self.moving.join(table))?;
-        sync_folder(&self.moving)?;
         sync_parent(from)
     }
 
-    /// All is there. Returns where.
-    pub(crate) fn done(self) -> Result<PathBuf> {
-        rename(&self.moving, &self.done)?;
-        sync_parent(&self.done)?;
-        Ok(self.done)
+    /// Gives the folder its final name, and returns it.
+    pub(crate) fn finish(self) -> Result<PathBuf> {
+        rename(&self.moving, &self.finished)?;
+        Ok(self.finished)
     }
 }
 

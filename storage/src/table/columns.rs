@@ -1,5 +1,5 @@
-//! Records to Arrow columns. The types are those that DuckDB, Polars, pandas, ClickHouse, Spark
-//! and Hugging Face datasets all read.
+//! Turns records into Arrow columns, with types that DuckDB, Polars, pandas, ClickHouse, Spark and
+//! Hugging Face datasets all read.
 
 use std::iter;
 use std::sync::Arc;
@@ -9,32 +9,37 @@ use arrow::array::{
     ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use crate::record::{Embeddings, EventRow, Events, Metrics, Record, Streams, Vectors};
+use crate::record::{Embeddings, EventRow, Events, Metrics, Record, Streams, VectorColumn};
 use crate::{Error, Result};
 
 /// The tables of a run, each a folder; [`Record::table`] is an index into them.
 pub(crate) const TABLES: [&str; 4] = ["metrics", "embeddings", "streams", "events"];
 
-/// The column that holds the embeddings of the table of that name.
-pub(crate) const EMBEDDING: &str = "embedding";
+/// A table and its columns.
+pub(crate) struct TableSchema {
+    /// The table's name.
+    pub(crate) table: &'static str,
+    /// Its columns.
+    pub(crate) schema: SchemaRef,
+}
 
-/// Bytes of one row of the table `embeddings` before compression, roughly: the numbers of its
-/// vectors, `dim` in all, and 64 bytes for the columns beside them.
+/// Approximate bytes of one row of the table `embeddings` before compression: `dim` floats, the
+/// widths of all its vectors together, and 64 bytes for the other columns.
 pub fn bytes_per_embedding(dim: usize) -> u64 {
     4 * dim as u64 + 64
 }
 
-/// The columns of a record, with `run` in front.
+/// The columns of a record. The first is `run`.
 pub(crate) fn batch(run: &str, record: Record) -> Result<RecordBatch> {
     let table = TABLES[record.table()];
     let columns = match record {
-        Record::Metrics(it) => Ok(metrics(run, it)),
-        Record::Embeddings(it) => embeddings(run, it),
-        Record::Streams(it) => Ok(streams(run, it)),
-        Record::Events(it) => Ok(events(run, it)),
+        Record::Metrics(record) => Ok(metrics(run, record)),
+        Record::Embeddings(record) => embeddings(run, record),
+        Record::Streams(record) => Ok(streams(run, record)),
+        Record::Events(record) => Ok(events(run, record)),
     };
     columns
         .and_then(|Columns { fields, arrays, .. }| {
@@ -43,7 +48,7 @@ pub(crate) fn batch(run: &str, record: Record) -> Result<RecordBatch> {
         .map_err(|source| Error::Columns { table, source })
 }
 
-/// Columns of `rows` rows in the making.
+/// A builder of the columns of `rows` rows.
 struct Columns {
     rows: usize,
     fields: Vec<Field>,
@@ -81,9 +86,9 @@ impl Columns {
         self.text(name, iter::repeat_n(value, rows))
     }
 
-    /// Int64, because several readers have no unsigned integers.
+    /// A column of Int64, because several readers have no unsigned integers.
     fn counts(self, name: &str, values: impl Iterator<Item = u64>) -> Self {
-        let values = values.map(|it| i64::try_from(it).unwrap_or(i64::MAX));
+        let values = values.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         self.required(name, Arc::new(Int64Array::from_iter_values(values)))
     }
 
@@ -93,29 +98,29 @@ impl Columns {
     }
 }
 
-fn metrics(run: &str, it: Metrics) -> Columns {
-    let (names, values): (Vec<String>, Vec<f64>) = it.values.into_iter().unzip();
-    Columns::new(run, it.step, values.len())
-        .time(it.time)
+fn metrics(run: &str, record: Metrics) -> Columns {
+    let (names, values): (Vec<String>, Vec<f64>) = record.values.into_iter().unzip();
+    Columns::new(run, record.step, values.len())
+        .time(record.time)
         .text("name", names.iter().map(String::as_str))
         .required("value", Arc::new(Float64Array::from(values)))
 }
 
-fn embeddings(run: &str, it: Embeddings) -> std::result::Result<Columns, ArrowError> {
-    let embeddings = vectors(it.dim, it.values)?;
-    let mut columns = Columns::new(run, it.step, it.stream.len())
-        .repeat("encoder", &it.encoder)
-        .text("stream", it.stream.iter().map(String::as_str))
-        .text("item", it.item.iter().map(String::as_str))
-        .counts("pass", it.pass.into_iter())
-        .required("pts", Arc::new(Float64Array::from(it.pts)))
-        .optional("captured", Arc::new(utc(it.captured.into_iter())))
-        .optional("captured_by", Arc::new(StringArray::from_iter(it.captured_by)));
-    for (name, values) in it.terms {
+fn embeddings(run: &str, record: Embeddings) -> std::result::Result<Columns, ArrowError> {
+    let mut columns = Columns::new(run, record.step, record.stream.len())
+        .repeat("encoder", &record.encoder)
+        .text("stream", record.stream.iter().map(String::as_str))
+        .text("item", record.item.iter().map(String::as_str))
+        .counts("epoch", record.epoch.into_iter())
+        .required("pts", Arc::new(Float64Array::from(record.pts)))
+        .optional("captured", Arc::new(utc(record.captured.into_iter())))
+        .optional("captured_by", Arc::new(StringArray::from_iter(record.captured_by)));
+    for (name, values) in record.terms {
         columns = columns.required(&format!("loss_{name}"), Arc::new(Float32Array::from(values)));
     }
-    columns = columns.required(EMBEDDING, Arc::new(embeddings));
-    for Vectors { name, dim, values } in it.vectors {
+    let values = vectors(record.dim, record.values)?;
+    columns = columns.required("embedding", Arc::new(values));
+    for VectorColumn { name, dim, values } in record.vectors {
         columns = columns.required(&name, Arc::new(vectors(dim, values)?));
     }
     Ok(columns)
@@ -135,13 +140,13 @@ fn streams(run: &str, it: Streams) -> Columns {
         .optional("message", Arc::new(StringArray::from_iter(rows.iter().map(|row| &row.message))))
 }
 
-fn events(run: &str, it: Events) -> Columns {
-    let rows = &it.rows;
+fn events(run: &str, record: Events) -> Columns {
+    let rows = &record.rows;
     let text = |of: fn(&EventRow) -> Option<&String>| -> ArrayRef {
         Arc::new(StringArray::from_iter(rows.iter().map(of)))
     };
-    let epochs = rows.iter().map(|row| row.epoch.and_then(|it| i64::try_from(it).ok()));
-    Columns::new(run, it.step, rows.len())
+    let epochs = rows.iter().map(|row| row.epoch.and_then(|epoch| i64::try_from(epoch).ok()));
+    Columns::new(run, record.step, rows.len())
         .required("time", Arc::new(utc(rows.iter().map(|row| Some(row.time)))))
         .text("kind", rows.iter().map(|row| row.kind.as_str()))
         .optional("stream", text(|row| row.stream.as_ref()))
@@ -150,16 +155,16 @@ fn events(run: &str, it: Events) -> Columns {
         .text("message", rows.iter().map(|row| row.message.as_str()))
 }
 
-/// `[n, d]` numbers as `n` lists. The item is not nullable: ClickHouse's vector functions fail on
-/// Arrow's default, which is.
+/// `[n, d]` floats as `n` lists. The item is not nullable, unlike Arrow's default, on which
+/// ClickHouse's vector functions fail.
 fn vectors(dim: usize, values: Vec<f32>) -> std::result::Result<FixedSizeListArray, ArrowError> {
     let dim = i32::try_from(dim)
-        .map_err(|_| ArrowError::InvalidArgumentError(format!("{dim} numbers a row")))?;
+        .map_err(|_| ArrowError::InvalidArgumentError(format!("{dim} numbers per row")))?;
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     FixedSizeListArray::try_new(item, dim, Arc::new(Float32Array::from(values)), None)
 }
 
-/// Numbers in a vector, of a column of vectors.
+/// The width of a column of vectors, or `None` for any other column.
 pub(crate) fn width(field: &Field) -> Option<i32> {
     match field.data_type() {
         DataType::FixedSizeList(_, width) => Some(*width),
@@ -167,7 +172,7 @@ pub(crate) fn width(field: &Field) -> Option<i32> {
     }
 }
 
-/// The columns in words, for an error.
+/// The names of the columns, and the widths of vectors, for an error.
 pub(crate) fn describe(schema: &Schema) -> String {
     let columns: Vec<String> = schema
         .fields()
@@ -182,14 +187,14 @@ pub(crate) fn describe(schema: &Schema) -> String {
 
 /// Microseconds, because Spark refuses nanoseconds.
 fn utc(times: impl Iterator<Item = Option<SystemTime>>) -> TimestampMicrosecondArray {
-    times.map(|it| it.map(micros)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")
+    times.map(|time| time.map(micros)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")
 }
 
 fn micros(time: SystemTime) -> i64 {
-    let after = |it: u128| i64::try_from(it).unwrap_or(i64::MAX);
+    let bounded = |micros: u128| i64::try_from(micros).unwrap_or(i64::MAX);
     match time.duration_since(UNIX_EPOCH) {
-        Ok(it) => after(it.as_micros()),
-        Err(before) => -after(before.duration().as_micros()),
+        Ok(after) => bounded(after.as_micros()),
+        Err(before) => -bounded(before.duration().as_micros()),
     }
 }
 

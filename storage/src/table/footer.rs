@@ -1,4 +1,4 @@
-//! What a closed part says of itself.
+//! What a closed part states about itself.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,13 +8,13 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::disk::publish::failed;
+use crate::error::failed;
 use crate::identity::Metadata;
 use crate::{Error, Result};
 
-/// A closed part, opened.
+/// A closed part that was opened, with its footer.
 pub(crate) struct Footer {
-    /// Rows in it.
+    /// Rows in the part.
     pub(crate) rows: u64,
     /// Its size on disk.
     pub(crate) bytes: u64,
@@ -41,16 +41,16 @@ impl Footer {
         })
     }
 
-    /// The rows.
+    /// Reads the rows. `path` is the part's path.
     pub(crate) fn batches(self, path: &Path) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
         let Self { schema, reader, .. } = self;
         let path = path.to_owned();
         let unreadable = move |source| Error::Unreadable { path: path.clone(), source };
         let reader = reader.build().map_err(&unreadable)?;
         Ok(reader.map(move |batch| {
-            let batch = batch.and_then(|it| {
-                // Without the metadata of the file, which is no part of the rows.
-                RecordBatch::try_new(schema.clone(), it.columns().to_vec())
+            let batch = batch.and_then(|batch| {
+                // Without the file's metadata, which the rows do not need.
+                RecordBatch::try_new(schema.clone(), batch.columns().to_vec())
             });
             batch.map_err(|error| unreadable(error.into()))
         }))

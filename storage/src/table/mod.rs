@@ -1,4 +1,4 @@
-//! One table: a folder of parts that are closed by rows and by age.
+//! A table: a folder of parts, each closed when it has enough rows or is old enough.
 
 pub(crate) mod columns;
 pub(crate) mod footer;
@@ -17,14 +17,13 @@ use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
 use crate::identity::Metadata;
-use crate::resume::Kept;
-use crate::resume::wal::{self, Wal};
+use crate::resume::KeptParts;
+use crate::resume::wal::{self, WalWriter};
 use crate::table::columns::describe;
 use crate::table::part::Part;
-use crate::table::part_names as parts;
 use crate::{Config, Error, Result};
 
-/// What a run left of one table, counting closed parts only.
+/// The size of a table, without its open part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TableSummary {
     /// `metrics`, `embeddings`, `streams` or `events`.
@@ -33,7 +32,7 @@ pub struct TableSummary {
     pub rows: u64,
     /// Bytes on disk.
     pub bytes: u64,
-    /// Files.
+    /// Number of files.
     pub parts: u64,
 }
 
@@ -42,28 +41,28 @@ pub(crate) struct Table {
     /// The run's folder.
     dir: PathBuf,
     rows_per_part: usize,
-    age: Duration,
+    max_age: Duration,
     metadata: Metadata,
     schema: Option<SchemaRef>,
-    open: Option<Open>,
+    open: Option<OpenPart>,
     /// Number of the part that is open, or comes next.
     next: u64,
     summary: TableSummary,
 }
 
-/// An open part, and its rows where they survive a crash.
-struct Open {
+/// An open part, and the file in which its rows survive a crash.
+struct OpenPart {
     part: Part,
-    wal: Wal,
+    wal: WalWriter,
 }
 
 impl Table {
-    /// A table under the run's folder `dir`, which goes on after what is kept of it.
-    pub(crate) fn new(dir: &Path, config: &Config, metadata: &Metadata, kept: Kept) -> Self {
+    /// A table in the run's folder `dir`, which continues after the parts that are kept.
+    pub(crate) fn new(dir: &Path, config: &Config, metadata: &Metadata, kept: KeptParts) -> Self {
         Self {
             dir: dir.to_owned(),
             rows_per_part: config.rows_per_part,
-            age: config.age(),
+            max_age: config.max_age(),
             metadata: metadata.clone(),
             schema: kept.schema,
             open: None,
@@ -86,56 +85,57 @@ impl Table {
         self.schema.as_ref()
     }
 
-    /// Appends rows, and closes the part when it holds enough of them.
+    /// Appends rows, and closes the part when it has enough of them.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        self.keep_schema(batch)?;
+        self.check_schema(batch)?;
         let mut open = match self.open.take() {
-            Some(it) => it,
-            None => self.begin(batch.schema())?,
+            Some(open) => open,
+            None => self.open_part(batch.schema())?,
         };
-        // Out of `open` while it is written: a part that failed once is never published, and what
-        // its write-ahead file holds stays there.
+        // Taken out of `self.open` while it is written: a part that failed is never published, and
+        // its write-ahead file stays.
         open.wal.write(batch)?;
         open.part.write(batch)?;
-        let full = open.part.rows() >= self.rows_per_part;
+        let is_full = open.part.rows() >= self.rows_per_part;
         self.open = Some(open);
-        if full { self.close() } else { Ok(()) }
+        if is_full { self.close() } else { Ok(()) }
     }
 
-    /// The write-ahead file comes first: an unfinished part without one has no rows.
-    fn begin(&self, schema: SchemaRef) -> Result<Open> {
+    /// The write-ahead file is created first: an unfinished part without one has no rows.
+    fn open_part(&self, schema: SchemaRef) -> Result<OpenPart> {
         let Self { dir, next, summary: TableSummary { table, .. }, .. } = self;
         let wal = wal::path(dir, table, *next);
-        let wal = Wal::create(wal, Arc::new(self.metadata.put_into(&schema)))?;
+        let wal = WalWriter::create(wal, Arc::new(self.metadata.put_into(&schema)))?;
         let metadata = self.metadata.clone().with_features(&schema);
-        let part = Part::create(parts::path(&dir.join(table), *next, *next), schema, &metadata)?;
-        Ok(Open { part, wal })
+        let path = part_names::path(&dir.join(table), *next, *next);
+        Ok(OpenPart { part: Part::create(path, schema, &metadata)?, wal })
     }
 
-    /// When something must be done: rows saved or the part closed. Nothing while none is open.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        let Open { part, wal } = self.open.as_ref()?;
-        part.opened().checked_add(self.age).into_iter().chain(wal.due()).min()
+    /// When [`Table::run_due_work`] is needed next: to sync rows, or to close the part. `None` while
+    /// no part is open.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let OpenPart { part, wal } = self.open.as_ref()?;
+        part.opened().checked_add(self.max_age).into_iter().chain(wal.next_sync()).min()
     }
 
-    /// Does what is due by `now`.
-    pub(crate) fn keep_up(&mut self, now: Instant) -> Result<()> {
-        let Some(Open { part, wal }) = &mut self.open else { return Ok(()) };
-        if part.opened().checked_add(self.age).is_some_and(|due| due <= now) {
+    /// Closes the part, or syncs its rows, if that is due by `now`.
+    pub(crate) fn run_due_work(&mut self, now: Instant) -> Result<()> {
+        let Some(OpenPart { part, wal }) = &mut self.open else { return Ok(()) };
+        if part.opened().checked_add(self.max_age).is_some_and(|deadline| deadline <= now) {
             return self.close();
         }
-        if wal.due().is_some_and(|due| due <= now) {
-            return wal.save();
+        if wal.next_sync().is_some_and(|deadline| deadline <= now) {
+            return wal.sync();
         }
         Ok(())
     }
 
     /// Publishes the open part, if there is one.
     pub(crate) fn close(&mut self) -> Result<()> {
-        let Some(Open { part, wal }) = self.open.take() else { return Ok(()) };
+        let Some(OpenPart { part, wal }) = self.open.take() else { return Ok(()) };
         let rows = part.rows() as u64;
         let bytes = part.publish()?;
         wal.remove()?;
@@ -147,11 +147,12 @@ impl Table {
         Ok(())
     }
 
-    /// Readers take the columns of one part for those of all.
-    fn keep_schema(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// All parts must have the same columns, because readers take the columns of one part for those
+    /// of all.
+    fn check_schema(&mut self, batch: &RecordBatch) -> Result<()> {
         match &self.schema {
             Some(first) if *first == batch.schema() => Ok(()),
-            Some(first) => Err(Error::Changed {
+            Some(first) => Err(Error::ColumnsChanged {
                 table: self.summary.table,
                 before: describe(first),
                 now: describe(&batch.schema()),

@@ -15,7 +15,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use crate::disk::fault::point;
-use crate::disk::publish::{failed, publish, temporary};
+use crate::disk::publish::{publish, temporary};
+use crate::error::failed;
 use crate::identity::Metadata;
 use crate::table::columns::width;
 use crate::{Error, Result};
@@ -54,7 +55,7 @@ impl Part {
         let schema = Arc::new(metadata.put_into(&schema));
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
         let writer = ArrowWriter::try_new(file, schema, Some(properties))
-            .map_err(|source| Error::Part { path: unfinished, source })?;
+            .map_err(|source| Error::WritePart { path: unfinished, source })?;
         Ok(Self { path, opened: Instant::now(), rows: 0, writer, published: false })
     }
 
@@ -94,7 +95,7 @@ impl Part {
     }
 
     fn write_error(&self, source: ParquetError) -> Error {
-        Error::Part { path: temporary(&self.path), source }
+        Error::WritePart { path: temporary(&self.path), source }
     }
 }
 

@@ -1,18 +1,16 @@
-//! The parts of a table, by their names.
+//! Parts by their names.
 //!
-//! `part-00007.parquet` is the part that was written as number 7, and `part-00000-00041.parquet`
-//! holds the rows of the parts 0 to 41, merged.
+//! `part-00007.parquet` was written as number 7. `part-00000-00041.parquet` holds the merged rows of
+//! the parts 0 to 41.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::disk::publish::failed;
+use crate::disk::folder::list_names;
 use crate::{Error, Result};
 
 /// A closed part.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Closed {
+pub(crate) struct ClosedPart {
     /// Number of the first part whose rows it holds.
     pub(crate) first: u64,
     /// Number of the last part whose rows it holds.
@@ -21,14 +19,14 @@ pub(crate) struct Closed {
     pub(crate) path: PathBuf,
 }
 
-impl Closed {
-    /// Whether it holds the rows of the part of that number.
+impl ClosedPart {
+    /// Whether it holds the rows of the part with this number.
     pub(crate) fn holds(&self, number: u64) -> bool {
         (self.first..=self.last).contains(&number)
     }
 }
 
-/// The file of the numbers `first` to `last` in the folder of a table.
+/// The path of the part with the numbers `first` to `last` in a table's folder.
 pub(crate) fn path(table: &Path, first: u64, last: u64) -> PathBuf {
     table.join(name(first, last))
 }
@@ -40,76 +38,68 @@ fn name(first: u64, last: u64) -> String {
     }
 }
 
-/// The numbers in a part's name; nothing in the name of any other file.
-pub(crate) fn parse(text: &str) -> Option<(u64, u64)> {
-    let numbers = text.strip_prefix("part-")?.strip_suffix(".parquet")?;
+/// The numbers in a part's name, or `None` for any other file.
+pub(crate) fn parse(file_name: &str) -> Option<(u64, u64)> {
+    let numbers = file_name.strip_prefix("part-")?.strip_suffix(".parquet")?;
     let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-    (first <= last && name(first, last) == text).then_some((first, last))
+    (first <= last && name(first, last) == file_name).then_some((first, last))
 }
 
-/// The closed parts in the folder of a table, by number. No folder, no parts.
-pub(crate) fn list(table: &Path) -> Result<Vec<Closed>> {
-    let mut parts: Vec<Closed> = names(table)?
+/// The closed parts in a table's folder, by number. A missing folder has none.
+pub(crate) fn list(table: &Path) -> Result<Vec<ClosedPart>> {
+    let mut parts: Vec<ClosedPart> = list_names(table)?
         .into_iter()
-        .filter_map(|it| {
-            let (first, last) = parse(&it)?;
-            Some(Closed { first, last, path: table.join(it) })
+        .filter_map(|name| {
+            let (first, last) = parse(&name)?;
+            Some(ClosedPart { first, last, path: table.join(name) })
         })
         .collect();
     parts.sort();
     Ok(parts)
 }
 
-/// Number of the part that comes after all of them.
-pub(crate) fn next(parts: &[Closed]) -> u64 {
-    parts.last().map_or(0, |it| it.last + 1)
+/// The number of the next part after all of these.
+pub(crate) fn next(parts: &[ClosedPart]) -> u64 {
+    parts.last().map_or(0, |part| part.last + 1)
 }
 
-/// Checks that the parts of the folder of a table hold every number below `next` once.
+/// Checks that the parts in a table's folder hold every number below `next` exactly once.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::Twice`], and [`Error::Merged`] when one also holds later numbers.
-pub(crate) fn check(table: &Path, parts: &[Closed], next: u64) -> Result<()> {
+/// [`Error::MissingPart`], [`Error::OverlappingParts`], and [`Error::PartAcrossCheckpoint`] when a
+/// part also holds later numbers.
+pub(crate) fn check(table: &Path, parts: &[ClosedPart], next: u64) -> Result<()> {
     let mut number = 0;
-    for part in parts.iter().take_while(|it| it.first < next) {
+    for part in parts.iter().take_while(|part| part.first < next) {
         if part.first > number {
             break;
         }
         if part.first < number {
-            return Err(Error::Twice { path: part.path.clone() });
+            return Err(Error::OverlappingParts { path: part.path.clone() });
         }
         if part.last >= next {
-            return Err(Error::Merged { path: part.path.clone() });
+            return Err(Error::PartAcrossCheckpoint { path: part.path.clone() });
         }
         number = part.last + 1;
     }
-    if number < next { Err(Error::Missing { path: path(table, number, number) }) } else { Ok(()) }
-}
-
-/// Parts that were never closed, in the folder of a table.
-pub(crate) fn unfinished(table: &Path) -> Result<Vec<PathBuf>> {
-    let names = names(table)?.into_iter();
-    let open = names.filter(|it| it.starts_with(".part-") && it.ends_with(".tmp"));
-    Ok(open.map(|it| table.join(it)).collect())
-}
-
-/// The names in a folder, without those that are not text: none of them is ours.
-pub(crate) fn names(dir: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(failed("list", dir))?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed("list", dir))?;
-        names.extend(entry.file_name().into_string());
+    match number < next {
+        true => Err(Error::MissingPart { path: path(table, number, number) }),
+        false => Ok(()),
     }
-    Ok(names)
+}
+
+/// The parts in a table's folder that were never closed.
+pub(crate) fn unfinished(table: &Path) -> Result<Vec<PathBuf>> {
+    let names = list_names(table)?.into_iter();
+    let open = names.filter(|name| name.starts_with(".part-") && name.ends_with(".tmp"));
+    Ok(open.map(|name| table.join(name)).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -143,17 +133,19 @@ mod tests {
         check(4).unwrap();
         let merged = check(2).unwrap_err();
         assert!(
-            matches!(&merged, Error::Merged { path } if path.ends_with("part-00000-00002.parquet"))
+            matches!(&merged, Error::PartAcrossCheckpoint { path } if path.ends_with("part-00000-00002.parquet"))
         );
         for next in [5, 6] {
             let gap = check(next).unwrap_err();
             assert!(
-                matches!(&gap, Error::Missing { path } if path.ends_with("part-00004.parquet"))
+                matches!(&gap, Error::MissingPart { path } if path.ends_with("part-00004.parquet"))
             );
         }
         touch("part-00002.parquet");
         let overlap = check(4).unwrap_err();
-        assert!(matches!(&overlap, Error::Twice { path } if path.ends_with("part-00002.parquet")));
+        assert!(
+            matches!(&overlap, Error::OverlappingParts { path } if path.ends_with("part-00002.parquet"))
+        );
     }
 
     #[test]

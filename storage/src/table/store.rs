@@ -1,4 +1,4 @@
-//! The end of the channel that feeds the writer.
+//! The handle of the writer thread.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,64 +6,71 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, bounded};
 
+use crate::disk::folder::{create_folder, list_names, sync_folder};
 use crate::disk::lock::{Lock, lock};
-use crate::disk::publish::{failed, make_folder, sync_folder};
-use crate::resume::wal;
-use crate::resume::{self, Kept};
+use crate::error::failed;
+use crate::resume::{self, KeptParts, wal};
 use crate::table::columns::TABLES;
-use crate::table::part_names as parts;
 use crate::table::writer::{Message, Writer};
 use crate::table::{Table, TableSummary};
-use crate::{Config, Error, Record, Result, Run, Seal, catalog};
+use crate::{Config, Error, Record, Result, RunIdentity, Watermark, catalog};
 
-/// Records that may wait for the disk before [`Store::write`] does.
+/// The number of records that wait for the disk before [`Store::write`] blocks.
 const QUEUE: usize = 64;
 
-/// The sending end of a run's tables. It holds the [`Lock`] of the run's folder.
+/// Writes a run's tables on a thread of its own. It holds the [`Lock`] of the run's folder.
 ///
-/// Dropped without [`Store::finish`], it still waits until all is on disk and logs what failed.
+/// A store that is dropped without [`Store::finish`] still waits until everything is on disk, and
+/// logs an error.
 pub struct Store {
     messages: Option<Sender<Message>>,
     thread: Option<JoinHandle<Result<Vec<TableSummary>>>>,
     _lock: Lock,
 }
 
-/// Makes the folders of a fresh run and starts the thread that writes to them.
+/// Starts a new run: creates its folders and starts the writer thread.
 ///
 /// # Errors
-/// When the configuration is not valid, when the folder holds rows of an earlier run or is being
-/// written ([`Error::Occupied`], [`Error::Busy`]), and when it cannot be written.
-pub fn start(config: &Config, run: &Run) -> Result<Store> {
+/// [`Error::Config`] when a value cannot be used, [`Error::FolderNotEmpty`] when the folder holds
+/// rows of an earlier run, [`Error::Locked`] when another process writes to it, and [`Error::File`]
+/// when it cannot be written.
+pub fn start(config: &Config, run: &RunIdentity) -> Result<Store> {
     config.validate()?;
-    make_folder(&config.dir)?;
+    create_folder(&config.dir)?;
     let lock = lock(&config.dir)?;
-    refuse_rows(&config.dir)?;
-    launch(config, run, lock, TABLES.map(Kept::nothing).into())
+    refuse_existing_rows(&config.dir)?;
+    start_writer(config, run, lock, TABLES.map(KeptParts::none).into())
 }
 
-/// Goes on after a checkpoint. Rows that came later are not deleted but set aside, in
-/// `<dir>/superseded/<n>/<table>`, also those that only a write-ahead file holds.
+/// Continues a run after a checkpoint. Later rows, also those in write-ahead files, are moved to
+/// `<dir>/superseded/<n>/<table>`.
 ///
 /// # Errors
-/// As [`start`], but parts are welcome; and before anything is moved, [`Error::Missing`] when a
-/// part of the checkpoint is not there, [`Error::Merged`] when one also holds later rows, and
-/// [`Error::Unreadable`] when one cannot be read.
-pub fn resume(config: &Config, run: &Run, seal: &Seal) -> Result<Store> {
+/// [`Error::Config`], [`Error::Locked`] and [`Error::File`], as [`start`]. Before anything is moved,
+/// [`Error::MissingPart`] when a part of the checkpoint is missing, [`Error::PartAcrossCheckpoint`]
+/// when one also holds later rows, [`Error::OtherVersion`] when another version wrote it, and
+/// [`Error::Unreadable`] when it cannot be read.
+pub fn resume(config: &Config, run: &RunIdentity, watermark: &Watermark) -> Result<Store> {
     config.validate()?;
-    make_folder(&config.dir)?;
+    create_folder(&config.dir)?;
     let lock = lock(&config.dir)?;
-    let kept = resume::kept(&config.dir, seal)?;
-    resume::set_aside(&config.dir, seal)?;
-    launch(config, run, lock, kept)
+    let kept = resume::kept_parts(&config.dir, watermark)?;
+    resume::supersede(&config.dir, watermark)?;
+    start_writer(config, run, lock, kept)
 }
 
-fn launch(config: &Config, run: &Run, lock: Lock, kept: Vec<Kept>) -> Result<Store> {
-    let dir = prepare(&config.dir)?;
+fn start_writer(
+    config: &Config,
+    run: &RunIdentity,
+    lock: Lock,
+    kept: Vec<KeptParts>,
+) -> Result<Store> {
+    let dir = create_folders(&config.dir)?;
     let metadata = run.metadata();
-    let tables = kept.into_iter().map(|it| Table::new(&dir, config, &metadata, it)).collect();
+    let tables = kept.into_iter().map(|kept| Table::new(&dir, config, &metadata, kept)).collect();
     catalog::write(&dir, &[])?;
     let mut writer = Writer::new(&run.name, dir, tables);
-    writer.list()?;
+    writer.update_catalog()?;
     let (messages, receiver) = bounded(QUEUE);
     let thread = thread::Builder::new()
         .name("writer".to_owned())
@@ -73,47 +80,47 @@ fn launch(config: &Config, run: &Run, lock: Lock, kept: Vec<Kept>) -> Result<Sto
 }
 
 impl Store {
-    /// Hands a record over. Waits while 64 records are waiting already: a slow disk slows the run
-    /// down, it loses nothing.
+    /// Hands a record to the writer thread. It blocks while 64 records are waiting: a slow disk
+    /// slows the run down and loses nothing.
     ///
     /// # Errors
-    /// [`Error::Stopped`] when the writer has failed; [`Store::finish`] says of what.
+    /// [`Error::WriterStopped`] when the writer has failed; [`Store::finish`] returns its error.
     ///
     /// # Panics
-    /// When the columns of embeddings are not of one length.
+    /// When the columns of embeddings differ in length.
     pub fn write(&self, record: Record) -> Result<()> {
         record.check();
         self.send(Message::Record(record))
     }
 
-    /// Waits until all that was written before is in closed parts, on disk. Returns what there is:
-    /// a checkpoint that keeps it can be resumed from.
+    /// Waits until all earlier records are on disk in closed parts. A checkpoint that stores the
+    /// returned watermark can be resumed from.
     ///
     /// # Errors
-    /// [`Error::Stopped`] when the writer has failed; [`Store::finish`] says of what.
-    pub fn seal(&self) -> Result<Seal> {
-        let (answer, sealed) = bounded(1);
-        self.send(Message::Seal(answer))?;
-        sealed.recv().map_err(|_| Error::Stopped)
+    /// [`Error::WriterStopped`] when the writer has failed; [`Store::finish`] returns its error.
+    pub fn sync(&self) -> Result<Watermark> {
+        let (answer, watermark) = bounded(1);
+        self.send(Message::Sync(answer))?;
+        watermark.recv().map_err(|_| Error::WriterStopped)
     }
 
-    /// Waits until all is on disk. Returns what there is of each table.
+    /// Waits until everything is on disk. Returns the size of each table.
     ///
     /// # Errors
-    /// The writer's own error, if it failed at any time.
+    /// The writer's first error.
     pub fn finish(mut self) -> Result<Vec<TableSummary>> {
         self.join()
     }
 
     fn send(&self, message: Message) -> Result<()> {
-        let messages = self.messages.as_ref().ok_or(Error::Stopped)?;
-        messages.send(message).map_err(|_| Error::Stopped)
+        let messages = self.messages.as_ref().ok_or(Error::WriterStopped)?;
+        messages.send(message).map_err(|_| Error::WriterStopped)
     }
 
     fn join(&mut self) -> Result<Vec<TableSummary>> {
         self.messages = None;
-        let thread = self.thread.take().ok_or(Error::Stopped)?;
-        thread.join().unwrap_or(Err(Error::Stopped))
+        let thread = self.thread.take().ok_or(Error::WriterStopped)?;
+        thread.join().unwrap_or(Err(Error::WriterStopped))
     }
 }
 
@@ -123,30 +130,31 @@ impl Drop for Store {
             return;
         }
         if let Err(error) = self.join() {
-            tracing::error!(error = &error as &dyn std::error::Error, "the tables are not whole");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the tables are incomplete");
         }
     }
 }
 
-/// Makes the folders. Returns the run's folder as an absolute path.
-fn prepare(dir: &Path) -> Result<PathBuf> {
-    for folder in TABLES.map(|it| dir.join(it)).into_iter().chain([wal::folder(dir)]) {
-        make_folder(&folder)?;
+/// Creates the folders of the tables. Returns the run's folder as an absolute path.
+fn create_folders(dir: &Path) -> Result<PathBuf> {
+    for folder in TABLES.map(|table| dir.join(table)).into_iter().chain([wal::folder(dir)]) {
+        create_folder(&folder)?;
     }
     sync_folder(dir)?;
     fs::canonicalize(dir).map_err(failed("find", dir))
 }
 
-/// An unfinished part counts as well, and a write-ahead file most of all: nothing else may hold
-/// its rows.
-fn refuse_rows(dir: &Path) -> Result<()> {
+/// Unfinished parts count too, and so do write-ahead files, which may hold rows that no part holds.
+fn refuse_existing_rows(dir: &Path) -> Result<()> {
     for table in TABLES {
         let folder = dir.join(table);
         let wal = wal::list(dir, table)?.into_iter().map(|(_, path)| path).next();
-        let part = |it: &&String| it.starts_with("part-") || it.starts_with(".part-");
-        let part = parts::names(&folder)?.iter().find(part).map(|it| folder.join(it));
+        let names = list_names(&folder)?;
+        let is_part = |name: &&String| name.starts_with("part-") || name.starts_with(".part-");
+        let part = names.iter().find(is_part).map(|name| folder.join(name));
         if let Some(path) = part.or(wal) {
-            return Err(Error::Occupied { path });
+            return Err(Error::FolderNotEmpty { path });
         }
     }
     Ok(())

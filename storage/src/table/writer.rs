@@ -1,22 +1,21 @@
-//! The thread that owns the files.
+//! The thread that owns the files of the tables.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use crate::catalog::{self, Listed};
-use crate::table::columns::batch;
+use crate::table::columns::{TableSchema, batch};
 use crate::table::{Table, TableSummary};
-use crate::{Record, Result, Seal};
+use crate::{Record, Result, Watermark, catalog};
 
-/// What crosses the channel, in order.
-#[expect(clippy::large_enum_variant, reason = "64 of them wait at most, and few are small")]
+/// A message to the writer thread. Messages are handled in order.
+#[expect(clippy::large_enum_variant, reason = "at most 64 of them wait, and few are small")]
 pub(crate) enum Message {
-    /// Rows.
+    /// Write the rows.
     Record(Record),
-    /// Close all parts, and say what there is.
-    Seal(Sender<Seal>),
+    /// Close all parts and answer with the watermark.
+    Sync(Sender<Watermark>),
 }
 
 /// What the thread owns.
@@ -24,25 +23,25 @@ pub(crate) struct Writer {
     run: String,
     dir: PathBuf,
     tables: Vec<Table>,
-    /// Tables that the catalog lists.
-    listed: usize,
+    /// The number of tables in the catalog.
+    catalogued: usize,
 }
 
 impl Writer {
     /// `run` is the value of the column `run`, `dir` an absolute path.
     pub(crate) fn new(run: &str, dir: PathBuf, tables: Vec<Table>) -> Self {
-        Self { run: run.to_owned(), dir, tables, listed: 0 }
+        Self { run: run.to_owned(), dir, tables, catalogued: 0 }
     }
 
-    /// Writes until the channel closes. A table that fails ends the run's writing, but takes no
-    /// other table's rows with it.
+    /// Writes until the channel closes. When a table fails, nothing more is written, but the other
+    /// tables' open parts are still closed.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) -> Result<Vec<TableSummary>> {
-        let mut outcome = self.receive(messages);
+        let mut result = self.receive(messages);
         for table in &mut self.tables {
-            outcome = outcome.and(table.close());
+            result = result.and(table.close());
         }
-        outcome = outcome.and(self.list());
-        outcome.map(|()| self.tables.iter().map(|it| it.summary().clone()).collect())
+        result = result.and(self.update_catalog());
+        result.map(|()| self.tables.iter().map(|table| table.summary().clone()).collect())
     }
 
     fn receive(&mut self, messages: &Receiver<Message>) -> Result<()> {
@@ -52,46 +51,47 @@ impl Writer {
                     let table = record.table();
                     self.tables[table].write(&batch(&self.run, record)?)?;
                 }
-                Ok(Message::Seal(answer)) => {
-                    let seal = self.seal()?;
-                    // Who asked may have given up meanwhile.
-                    let _ = answer.send(seal);
+                Ok(Message::Sync(answer)) => {
+                    let watermark = self.sync()?;
+                    // The caller may have given up.
+                    let _ = answer.send(watermark);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             let now = Instant::now();
-            self.tables.iter_mut().try_for_each(|it| it.keep_up(now))?;
-            self.list()?;
+            self.tables.iter_mut().try_for_each(|table| table.run_due_work(now))?;
+            self.update_catalog()?;
         }
     }
 
-    /// The next message, or a timeout when something is due first.
+    /// The next message, or a timeout when a table has due work before it comes.
     fn next(&self, messages: &Receiver<Message>) -> std::result::Result<Message, RecvTimeoutError> {
-        match self.tables.iter().filter_map(Table::due).min() {
-            Some(due) => messages.recv_deadline(due),
+        match self.tables.iter().filter_map(Table::next_deadline).min() {
+            Some(deadline) => messages.recv_deadline(deadline),
             None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
-    fn seal(&mut self) -> Result<Seal> {
+    fn sync(&mut self) -> Result<Watermark> {
         self.tables.iter_mut().try_for_each(Table::close)?;
-        self.list()?;
-        Ok(Seal::of(self.tables.iter().map(|it| (it.summary().table, it.next()))))
+        self.update_catalog()?;
+        Ok(Watermark::new(self.tables.iter().map(|table| (table.summary().table, table.next()))))
     }
 
     /// Rewrites the catalog when another table has its first part.
-    pub(crate) fn list(&mut self) -> Result<()> {
-        let visible = || self.tables.iter().filter(|it| it.summary().parts > 0);
-        if visible().count() == self.listed {
+    pub(crate) fn update_catalog(&mut self) -> Result<()> {
+        let with_parts = || self.tables.iter().filter(|table| table.summary().parts > 0);
+        if with_parts().count() == self.catalogued {
             return Ok(());
         }
-        let tables: Vec<Listed> = visible()
-            .filter_map(|it| {
-                Some(Listed { table: it.summary().table, schema: it.schema()?.clone() })
+        let tables: Vec<TableSchema> = with_parts()
+            .filter_map(|table| {
+                let schema = table.schema()?.clone();
+                Some(TableSchema { table: table.summary().table, schema })
             })
             .collect();
-        self.listed = tables.len();
+        self.catalogued = tables.len();
         catalog::write(&self.dir, &tables)
     }
 }

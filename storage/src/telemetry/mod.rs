@@ -1,4 +1,5 @@
-//! Measurements beside a stream, from CSV or Parquet: one row a moment, one column a quantity.
+//! Measurements that belong to a stream, from CSV or Parquet: one row per time, one column per
+//! quantity.
 
 use std::collections::HashSet;
 use std::error::Error as StdError;
@@ -15,39 +16,39 @@ use crate::{Error, Result};
 /// The column that says when a row was measured.
 const TIME: &str = "time";
 
-/// How far beyond its first and last row a file still speaks, in seconds: containers round the
-/// times of frames to milliseconds.
+/// How far before the first and after the last row a time is still valid, in seconds: containers
+/// round the times of frames to milliseconds.
 const ROUNDING: f64 = 0.005;
 
-/// What was measured beside one file or URI.
+/// The measurements for one file or URI.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Telemetry {
     /// Names of the measured quantities, in the order of the file, without `time`.
     pub columns: Vec<String>,
     /// Stream time of each row in seconds, each later than the one before, `[n]`.
     pub times: Vec<f64>,
-    /// `[n, k]` row by row; not a number where a cell is empty or not finite.
+    /// `[n, k]` row by row; NaN where a cell is empty or not finite.
     pub values: Vec<f64>,
 }
 
-/// Columns of numbers as a file holds them, `time` among them.
+/// The numeric columns of a file, including `time`.
 struct Columns {
     names: Vec<String>,
     columns: Vec<Vec<f64>>,
-    /// What a person calls each row, as in `line 3`.
-    places: Vec<String>,
+    /// What an error message calls each row, for example `line 3`.
+    rows: Vec<String>,
 }
 
-/// Reads a `.csv` with a header, or a `.parquet`.
+/// Reads a `.csv` file with a header, or a `.parquet` file.
 ///
-/// A CSV holds numbers and empty cells only; of a Parquet file the columns of other types are
-/// passed over.
+/// A CSV file may contain only numbers and empty cells. In a Parquet file, columns of other types are
+/// ignored.
 ///
 /// # Errors
 /// [`Error::Telemetry`] when the file cannot be read, has no rows or no values, has no column
-/// `time` of increasing numbers, or has a cell that is text.
+/// `time` of increasing numbers, or contains text.
 pub fn read(path: &Path) -> Result<Telemetry> {
-    let extension = path.extension().map(|it| it.to_string_lossy().to_lowercase());
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     let columns = match extension.as_deref() {
         Some("csv") => csv(path),
         Some("parquet") => parquet(path),
@@ -59,32 +60,33 @@ pub fn read(path: &Path) -> Result<Telemetry> {
 }
 
 impl Telemetry {
-    /// The values at a stream time in seconds, `[k]`, linear between the rows around it.
+    /// The values at a stream time in seconds, `[k]`, interpolated linearly between two rows.
     ///
-    /// None where the time lies outside the file, or where a cell of a row that is needed is
-    /// missing.
+    /// `None` outside the file's times, and where one of the two rows has an empty cell.
     pub fn at(&self, time: f64) -> Option<Vec<f32>> {
         let (first, last) = (*self.times.first()?, *self.times.last()?);
         if !(first - ROUNDING..=last + ROUNDING).contains(&time) {
             return None;
         }
         let time = time.clamp(first, last);
-        let after = self.times.partition_point(|it| *it < time);
+        let after = self.times.partition_point(|row| *row < time);
         let next = self.row(after);
         let row = if self.times[after] == time {
             next.to_vec()
         } else {
             let (from, to) = (self.times[after - 1], self.times[after]);
-            let share = (time - from) / (to - from);
-            self.row(after - 1).iter().zip(next).map(|(a, b)| a + share * (b - a)).collect()
+            let weight = (time - from) / (to - from);
+            self.row(after - 1).iter().zip(next).map(|(a, b)| a + weight * (b - a)).collect()
         };
-        let row: Vec<f32> = row.into_iter().map(|it| it as f32).collect();
-        row.iter().all(|it| it.is_finite()).then_some(row)
+        let row: Vec<f32> = row.into_iter().map(|value| value as f32).collect();
+        row.iter().all(|value| value.is_finite()).then_some(row)
     }
 
-    /// Rows in which a cell is missing.
+    /// The number of rows with an empty cell.
     pub fn incomplete(&self) -> usize {
-        (0..self.times.len()).filter(|it| self.row(*it).iter().any(|it| it.is_nan())).count()
+        (0..self.times.len())
+            .filter(|idx| self.row(*idx).iter().any(|value| value.is_nan()))
+            .count()
     }
 
     fn row(&self, idx: usize) -> &[f64] {
@@ -92,7 +94,7 @@ impl Telemetry {
     }
 }
 
-/// What is wrong with a file, said so that a person can act.
+/// The error says what is wrong with a file, and what to do.
 type Read<T> = std::result::Result<T, String>;
 
 fn unreadable(error: impl StdError) -> String {
@@ -110,9 +112,9 @@ fn csv(path: &Path) -> Read<Columns> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let header = reader.headers().map_err(unreadable)?;
     let names: Vec<String> = header.iter().map(str::to_owned).collect();
-    timed(&names)?;
+    time_column(&names)?;
     let mut columns = vec![Vec::new(); names.len()];
-    let mut places = Vec::new();
+    let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(unreadable)?;
         let line = record.position().map_or(0, csv::Position::line);
@@ -121,18 +123,18 @@ fn csv(path: &Path) -> Read<Columns> {
                 Some(number) => column.push(number),
                 None => {
                     return Err(format!(
-                        "line {line}: {name} is {cell:?}, not a number: correct it, or leave the \
-                         column away"
+                        "line {line}: {name} is {cell:?}, not a number: correct it, or remove the \
+                         column"
                     ));
                 }
             }
         }
-        places.push(format!("line {line}"));
+        rows.push(format!("line {line}"));
     }
-    Ok(Columns { names, columns, places })
+    Ok(Columns { names, columns, rows })
 }
 
-/// An empty cell is a missing number.
+/// An empty cell is NaN.
 fn number(cell: &str) -> Option<f64> {
     if cell.is_empty() { Some(f64::NAN) } else { cell.parse().ok() }
 }
@@ -149,26 +151,26 @@ fn parquet(path: &Path) -> Read<Columns> {
             time.data_type()
         ));
     }
-    let fields = schema.fields().iter().filter(|it| it.data_type().is_numeric());
-    let names: Vec<String> = fields.map(|it| it.name().clone()).collect();
+    let fields = schema.fields().iter().filter(|field| field.data_type().is_numeric());
+    let names: Vec<String> = fields.map(|field| field.name().clone()).collect();
     let mut columns = vec![Vec::new(); names.len()];
     for batch in reader.build().map_err(unreadable)? {
         let batch = batch.map_err(unreadable)?;
-        let arrays = batch.columns().iter().filter(|it| it.data_type().is_numeric());
+        let arrays = batch.columns().iter().filter(|array| array.data_type().is_numeric());
         for (array, column) in arrays.zip(&mut columns) {
             let array = cast(array, &DataType::Float64).map_err(unreadable)?;
             let numbers = array.as_primitive::<Float64Type>();
-            column.extend(numbers.iter().map(|it| it.unwrap_or(f64::NAN)));
+            column.extend(numbers.iter().map(|number| number.unwrap_or(f64::NAN)));
         }
     }
     let rows = columns.first().map_or(0, Vec::len);
-    let places = (1..=rows).map(|it| format!("row {it}")).collect();
-    Ok(Columns { names, columns, places })
+    let rows = (1..=rows).map(|row| format!("row {row}")).collect();
+    Ok(Columns { names, columns, rows })
 }
 
-/// Which column is the time.
-fn timed(names: &[String]) -> Read<usize> {
-    let time = names.iter().position(|it| it == TIME);
+/// The index of the column `time`.
+fn time_column(names: &[String]) -> Read<usize> {
+    let time = names.iter().position(|name| name == TIME);
     time.ok_or_else(|| {
         format!(
             "has no column `{TIME}`: add one, in seconds of stream time, to [{}]; a CSV needs a \
@@ -180,34 +182,40 @@ fn timed(names: &[String]) -> Read<usize> {
 
 impl Columns {
     fn telemetry(mut self) -> Read<Telemetry> {
-        let time = timed(&self.names)?;
-        let mut seen = HashSet::new();
-        if let Some(twice) = self.names.iter().find(|it| !seen.insert(*it)) {
-            return Err(format!("has two columns `{twice}`: rename one"));
+        let time = time_column(&self.names)?;
+        let mut names = HashSet::new();
+        if let Some(name) = self.names.iter().find(|name| !names.insert(*name)) {
+            return Err(format!("has two columns `{name}`: rename one"));
         }
         self.names.remove(time);
         let times = self.columns.remove(time);
         if self.names.is_empty() {
-            return Err(format!("has no column of numbers beside `{TIME}`: add one"));
+            return Err(format!("has no numeric column besides `{TIME}`: add one"));
         }
         self.check_times(&times)?;
         let columns = &self.columns;
-        let values = (0..times.len()).flat_map(|row| columns.iter().map(move |it| it[row]));
-        let values = values.map(|it| if it.is_finite() { it } else { f64::NAN }).collect();
+        let values = (0..times.len()).flat_map(|row| columns.iter().map(move |column| column[row]));
+        let values = values.map(|value| if value.is_finite() { value } else { f64::NAN }).collect();
         Ok(Telemetry { columns: self.names, times, values })
     }
 
     fn check_times(&self, times: &[f64]) -> Read<()> {
         if times.is_empty() {
-            return Err("has no rows: remove it from the stream, or record it again".into());
+            return Err(
+                "has no rows: remove it from the stream's config, or record it again".into()
+            );
         }
-        if let Some(idx) = times.iter().position(|it| !it.is_finite()) {
-            return Err(format!("{}: `{TIME}` is missing or not finite", self.places[idx]));
+        if let Some(idx) = times.iter().position(|time| !time.is_finite()) {
+            return Err(format!(
+                "{}: `{TIME}` is missing or not finite: correct it, or remove the row",
+                self.rows[idx]
+            ));
         }
-        match times.windows(2).position(|it| it[0] >= it[1]) {
+        match times.windows(2).position(|pair| pair[0] >= pair[1]) {
             Some(idx) => Err(format!(
-                "{}: the time {} does not come after {}: sort the rows by `{TIME}`, one a moment",
-                self.places[idx + 1],
+                "{}: the time {} does not come after {}: sort the rows by \
+                 `{TIME}`, and keep one row per time",
+                self.rows[idx + 1],
                 times[idx + 1],
                 times[idx]
             )),

@@ -23,7 +23,7 @@ fn batch(number: i64) -> RecordBatch {
 fn written() -> (Vec<u8>, [usize; 3]) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics-00000.wal");
-    let mut wal = Wal::create(path.clone(), batch(0).schema()).unwrap();
+    let mut wal = WalWriter::create(path.clone(), batch(0).schema()).unwrap();
     let ends = [1, 2, 3].map(|number| {
         wal.write(&batch(number)).unwrap();
         fs::metadata(&path).unwrap().len() as usize
@@ -31,20 +31,20 @@ fn written() -> (Vec<u8>, [usize; 3]) {
     (fs::read(&path).unwrap(), ends)
 }
 
-/// The records of a file of these bytes, and what was ignored of it.
+/// The records of a file of these bytes, and the damaged bytes after them.
 fn read(path: &Path, bytes: &[u8]) -> (Vec<RecordBatch>, u64) {
     fs::write(path, bytes).unwrap();
-    let mut frames = Frames::open(path).unwrap();
-    let batches = frames.by_ref().map(Result::unwrap).collect();
-    (batches, frames.ignored())
+    let mut records = WalReader::open(path).unwrap();
+    let batches = records.by_ref().map(Result::unwrap).collect();
+    (batches, records.damaged_bytes())
 }
 
 #[test]
 fn records_come_back_as_they_were() {
     let dir = tempfile::tempdir().unwrap();
-    let (batches, ignored) = read(&dir.path().join("wal"), &written().0);
+    let (batches, damaged) = read(&dir.path().join("wal"), &written().0);
     assert_eq!(batches, [1, 2, 3].map(batch));
-    assert_eq!(ignored, 0);
+    assert_eq!(damaged, 0);
 }
 
 #[test]
@@ -62,11 +62,11 @@ fn a_truncated_file_gives_the_frames_before_the_cut() {
     let dir = tempfile::tempdir().unwrap();
     let (bytes, ends) = written();
     for length in 0..bytes.len() {
-        let whole = ends.iter().filter(|it| **it <= length).count();
-        let (batches, ignored) = read(&dir.path().join("wal"), &bytes[..length]);
+        let whole = ends.iter().filter(|end| **end <= length).count();
+        let (batches, damaged) = read(&dir.path().join("wal"), &bytes[..length]);
         assert_eq!(batches, [1, 2, 3].map(batch)[..whole], "cut to {length}");
         let start = [0, ends[0], ends[1]][whole];
-        assert_eq!(ignored, (length - start) as u64, "cut to {length}");
+        assert_eq!(damaged, (length - start) as u64, "cut to {length}");
     }
 }
 
@@ -78,22 +78,22 @@ fn a_changed_byte_takes_its_frame_and_those_after_it() {
         for mask in [0x01, 0x80, 0xff] {
             let mut bytes = bytes.clone();
             bytes[place] ^= mask;
-            let whole = ends.iter().filter(|it| **it <= place).count();
-            let (batches, ignored) = read(&dir.path().join("wal"), &bytes);
+            let whole = ends.iter().filter(|end| **end <= place).count();
+            let (batches, damaged) = read(&dir.path().join("wal"), &bytes);
             assert_eq!(batches, [1, 2, 3].map(batch)[..whole], "byte {place}");
             let start = [0, ends[0], ends[1]][whole];
-            assert_eq!(ignored, (bytes.len() - start) as u64, "byte {place}");
+            assert_eq!(damaged, (bytes.len() - start) as u64, "byte {place}");
         }
     }
 }
 
 #[test]
-fn zeros_after_the_last_frame_are_no_frames() {
+fn zeros_after_the_last_frame_are_not_read() {
     let dir = tempfile::tempdir().unwrap();
     let mut bytes = written().0;
     bytes.extend([0; 4096]);
-    let (batches, ignored) = read(&dir.path().join("wal"), &bytes);
-    assert_eq!((batches.len(), ignored), (3, 4096));
+    let (batches, damaged) = read(&dir.path().join("wal"), &bytes);
+    assert_eq!((batches.len(), damaged), (3, 4096));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_second_start_does_not_append() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("metrics-00000.wal");
     fs::write(&path, "old").unwrap();
-    assert!(Wal::create(path.clone(), batch(0).schema()).is_err());
+    assert!(WalWriter::create(path.clone(), batch(0).schema()).is_err());
     assert_eq!(fs::read(path).unwrap(), b"old");
 }
 
@@ -112,6 +112,7 @@ fn files_are_listed_by_table_and_number() {
     for name in ["metrics-00011.wal", "metrics-00002.wal", "events-00003.wal", "metrics-x.wal"] {
         fs::write(folder(dir.path()).join(name), "").unwrap();
     }
-    let numbers: Vec<_> = list(dir.path(), "metrics").unwrap().into_iter().map(|it| it.0).collect();
+    let numbers: Vec<_> =
+        list(dir.path(), "metrics").unwrap().into_iter().map(|(number, _)| number).collect();
     assert_eq!(numbers, [2, 11]);
 }
