@@ -56,7 +56,7 @@ fn number(text: &str) -> usize {
     text.parse().unwrap_or_else(|_| panic!("{text} is not a number"))
 }
 
-/// Seconds of processor time of this process, from the kernel's ticks of a hundredth.
+/// Seconds of CPU time of this process, from the kernel's ticks of 10 ms.
 fn cpu() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let after_name = stat.rsplit_once(") ").unwrap().1;
@@ -68,7 +68,7 @@ fn bytes(folder: &Path) -> u64 {
     fs::read_dir(folder).unwrap().map(|it| it.unwrap().metadata().unwrap().len()).sum()
 }
 
-/// The whole store, with a record of every other table beside each of embeddings.
+/// The store, with a record of every other table for each record of embeddings.
 fn store(folder: &Path, batches: Vec<Embeddings>) {
     let config = Config { dir: folder.to_owned(), ..Config::default() };
     let run = RunIdentity { name: "bench".into(), id: "bench-1".into(), config_hash: "0".into() };
@@ -104,7 +104,7 @@ fn others(step: u64) -> [Record; 3] {
     ]
 }
 
-/// Vectors that compress as badly as embeddings do: normal numbers of no pattern.
+/// Random vectors, nearly normal, which compress as badly as embeddings do.
 fn embeddings(step: u64, rows: usize, width: usize) -> Embeddings {
     let mut state = step.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1;
     let mut uniform = || {

@@ -1,6 +1,6 @@
 //! Large files in a bucket: S3 over HTTP, against a server on the loopback interface (moto).
 
-// Clippy knows a test by its attribute, and not the functions that tests share.
+// Clippy allows `unwrap` in functions with the attribute `test`, and not in their helpers.
 #![allow(dead_code, clippy::unwrap_used)]
 
 #[path = "../../tests/support/bucket.rs"]
@@ -119,7 +119,7 @@ fn a_part_that_another_process_wrote_meanwhile_is_not_overwritten() {
         let theirs = fs::read(theirs.path().join("later/part-00000.parquet")).unwrap();
         assert!(fs::read(there.path().join(PART)).unwrap() == theirs, "it was overwritten");
 
-        // The same bytes count as an earlier attempt, whose answer was lost.
+        // The same bytes count as an earlier attempt, whose response was lost.
         let Some(bucket) = Bucket::start() else { return };
         let dir = run_of(vectors, 1);
         let acquired = Acquired::start(&bucket, dir.path());

@@ -1,6 +1,6 @@
 //! Many small parts are merged into a few large ones, and readers see every row exactly once.
 
-// Clippy knows a test by its attribute, and not the functions that tests share.
+// Clippy allows `unwrap` in functions with the attribute `test`, and not in their helpers.
 #![allow(clippy::unwrap_used)]
 
 mod run;
@@ -168,8 +168,7 @@ fn a_damaged_part_leaves_its_table_as_it_is() {
     assert_eq!(names(dir.path(), "streams"), before);
 }
 
-/// What a reader that takes a moment finds: all rows, or nothing because a part that it listed is
-/// no longer there.
+/// What a slow reader finds: all rows, or `None` if a part that it listed was moved.
 fn look(dir: &Path, table: &str) -> Option<RecordBatch> {
     let mut batches = Vec::new();
     for part in parts(dir, table) {

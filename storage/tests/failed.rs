@@ -1,7 +1,7 @@
 //! What a reader finds when a run fails: whole parts, and an error that names the path. The
 //! program's own tests try a full disk and a killed process.
 
-// Clippy knows a test by its attribute, and not the functions that tests share.
+// Clippy allows `unwrap` in functions with the attribute `test`, and not in their helpers.
 #![allow(clippy::unwrap_used)]
 
 mod run;
@@ -156,7 +156,7 @@ fn other_columns_of_vectors_are_refused_too() {
     }
 }
 
-/// What writing a record panics with.
+/// The message of the panic when a record is written.
 fn panics(record: Embeddings) -> String {
     let dir = tempfile::tempdir().unwrap();
     let store = storage::start(&config(dir.path()), &named("first")).unwrap();

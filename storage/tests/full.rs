@@ -1,7 +1,7 @@
 //! A full disk ends the writing with a helpful error, damages no closed part, and the run resumes
 //! when there is room.
 
-// Clippy knows a test by its attribute, and not the functions that tests share.
+// Clippy allows `unwrap` in functions with the attribute `test`, and not in their helpers.
 #![allow(clippy::unwrap_used)]
 
 mod run;
@@ -33,7 +33,7 @@ const WAYS: [(&str, &[&str], &str); 3] = [
     ("env", &[], "trap '' XFSZ && ulimit -f 4096 && exec \"$@\""),
 ];
 
-/// What the process does whose disk is small.
+/// What the process with the small disk does.
 fn fill(dir: &Path) {
     let run = dir.join("run");
     let small = storage::free_space(dir).unwrap() <= DISK;
@@ -82,7 +82,7 @@ fn names_the_disk(error: &Error) {
     assert!(full, "{message}: {cause}");
 }
 
-/// Runs a program the way of that number.
+/// Runs a program with the small disk of `WAYS[way]`.
 fn command(way: usize, folder: &Path) -> Command {
     let (program, arguments, script) = WAYS[way];
     let mut command = Command::new(program);

@@ -1,6 +1,6 @@
 //! A run that is killed at any moment resumes to the same tables, and readers never notice.
 
-// Clippy knows a test by its attribute, and not the functions that tests share.
+// Clippy allows `unwrap` in functions with the attribute `test`, and not in their helpers.
 #![allow(clippy::unwrap_used)]
 
 mod run;

@@ -1,6 +1,6 @@
 //! A run continues after a checkpoint, and later rows are superseded.
 
-// Clippy knows a test by its attribute, and not the functions that tests share.
+// Clippy allows `unwrap` in functions with the attribute `test`, and not in their helpers.
 #![allow(clippy::unwrap_used)]
 
 mod run;
@@ -203,7 +203,7 @@ fn open(dir: &Path) -> Vec<u8> {
     for step in 2..5 {
         store.write(metrics(step)).unwrap();
     }
-    // Another table's part closes only after the records before it were taken.
+    // When the last record is in its write-ahead file, so are the earlier ones.
     store.write(Record::Embeddings(embeddings(4, 9, 4))).unwrap();
     let wal = dir.join("wal/embeddings-00000.wal");
     wait_for("the last record", || fs::metadata(&wal).is_ok_and(|it| it.len() > 0));
@@ -212,7 +212,7 @@ fn open(dir: &Path) -> Vec<u8> {
     bytes
 }
 
-/// What is left of that run when it is killed, with these bytes in the write-ahead file.
+/// What a killed process leaves of that run, with these bytes in the write-ahead file.
 fn killed(from: &Path, wal: &[u8]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for folder in ["metrics", "wal"] {

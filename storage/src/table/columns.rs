@@ -126,17 +126,20 @@ fn embeddings(run: &str, record: Embeddings) -> std::result::Result<Columns, Arr
     Ok(columns)
 }
 
-fn streams(run: &str, it: Streams) -> Columns {
-    let rows = &it.rows;
-    let mut columns = Columns::new(run, it.step, rows.len())
-        .time(it.time)
+fn streams(run: &str, record: Streams) -> Columns {
+    let rows = &record.rows;
+    let mut columns = Columns::new(run, record.step, rows.len())
+        .time(record.time)
         .text("stream", rows.iter().map(|row| row.stream.as_str()))
         .text("state", rows.iter().map(|row| row.state.as_str()));
     for (idx, (name, _)) in rows.first().iter().flat_map(|row| &row.counts).enumerate() {
         columns = columns.counts(name, rows.iter().map(|row| row.counts[idx].1));
     }
     columns
-        .required("share", Arc::new(Float64Array::from_iter_values(rows.iter().map(|it| it.share))))
+        .required(
+            "share",
+            Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.share))),
+        )
         .optional("message", Arc::new(StringArray::from_iter(rows.iter().map(|row| &row.message))))
 }
 

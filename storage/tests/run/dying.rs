@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// The variables that say what the child is to do, and the folder it does it in.
+/// The variables with the child's job and its folder.
 pub(crate) const JOB: &str = "ONWARD_TEST_JOB";
 pub(crate) const FOLDER: &str = "ONWARD_TEST_FOLDER";
 
@@ -22,7 +22,7 @@ pub(crate) fn command(job: &str, dir: &Path) -> Command {
     command
 }
 
-/// Runs a child to its end, or to a point where it dies. Whether it died there.
+/// Runs a child to its end, or kills it at a point. Returns whether it was killed.
 pub(crate) fn dies(job: &str, dir: &Path, fault: Option<(&str, u64)>) -> bool {
     let mut command = command(job, dir);
     if let Some((point, count)) = fault {
@@ -36,7 +36,7 @@ pub(crate) fn dies(job: &str, dir: &Path, fault: Option<(&str, u64)>) -> bool {
     killed
 }
 
-/// A folder in memory where there is one: a kill takes nothing from the page cache.
+/// A folder in memory if possible. It is enough, because a kill loses nothing of the page cache.
 pub(crate) fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
@@ -64,8 +64,8 @@ pub(crate) fn points() -> Vec<String> {
     points
 }
 
-/// Every file below a folder with its bytes, by its path in it; not those that hold the folder's
-/// own path.
+/// The bytes of every file below a folder, by path; without `views.sql`, which contains the
+/// folder's own path.
 pub(crate) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut pending = vec![dir.to_owned()];
     let mut files = BTreeMap::new();
@@ -103,7 +103,7 @@ pub(crate) fn is_tidy(dir: &Path) {
     assert!(stray.is_empty(), "{stray:?}");
 }
 
-/// The files below a folder are those, byte by byte.
+/// Checks that the files below a folder have exactly these bytes.
 pub(crate) fn same_files(dir: &Path, reference: &BTreeMap<PathBuf, Vec<u8>>) {
     let found = files(dir);
     let names = |it: &BTreeMap<PathBuf, Vec<u8>>| it.keys().cloned().collect::<Vec<_>>();

@@ -1,6 +1,6 @@
 //! The records of a small run, and what a reader finds of them.
 
-// Each test program uses its own share of this, and a test may unwrap.
+// Each test program uses only some of this, and a test may unwrap.
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub(crate) mod dying;
@@ -20,12 +20,12 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use storage::{Config, Embeddings, Metrics, Record, RunIdentity, StreamRow, VectorColumn};
 
-/// A configuration whose parts never grow too old within a test.
+/// A configuration whose parts are never closed by age within a test.
 pub(crate) fn config(dir: &Path) -> Config {
     Config { dir: dir.to_owned(), seconds_per_part: 3600.0, ..Config::default() }
 }
 
-/// A run of that name.
+/// A run with this name.
 pub(crate) fn named(name: &str) -> RunIdentity {
     RunIdentity { name: name.to_owned(), id: format!("{name}-1"), config_hash: "5eed".to_owned() }
 }
@@ -67,25 +67,48 @@ pub(crate) fn embeddings(step: u64, n: usize, dim: usize) -> Embeddings {
     }
 }
 
-/// The same with a vector of width `dim` beside each embedding.
+/// The same with another vector of width `dim` for each embedding.
 pub(crate) fn with_vectors(mut record: Embeddings, name: &str, dim: usize) -> Embeddings {
     let values = (0..record.stream.len() * dim).map(|it| (it as f32 * 0.37).sin()).collect();
     record.vectors.push(VectorColumn { name: name.to_owned(), dim, values });
     record
 }
 
-/// A row of the ledger whose counts add up.
+/// Counts of a row of the ledger: `decoded` is the sum of the next ten.
+pub(crate) const COUNTS: [(&str, u64); 19] = [
+    ("decoded", 271),
+    ("trained", 10),
+    ("untrained", 20),
+    ("off_grid", 30),
+    ("scene_cut", 40),
+    ("discontinuity", 50),
+    ("irregular", 55),
+    ("light_change", 1),
+    ("static", 2),
+    ("dropped", 3),
+    ("unfinished", 60),
+    ("epochs", 1),
+    ("errors", 2),
+    ("reconnects", 4),
+    ("stalls", 5),
+    ("dropped_backlog", 6),
+    ("skipped_gop", 7),
+    ("abandoned_pipelines", 8),
+    ("clips", 3),
+];
+
+/// A row of the ledger.
 pub(crate) fn row(stream: &str, message: Option<&str>) -> StreamRow {
     StreamRow {
         stream: stream.to_owned(),
         state: "running".to_owned(),
-        counts: vec![("decoded", 271), ("trained", 10), ("static", 2), ("clips", 3)],
+        counts: COUNTS.into(),
         share: 0.25,
         message: message.map(str::to_owned),
     }
 }
 
-/// The parts that a reader's `*.parquet` finds now, in order.
+/// The parts that a reader's `*.parquet` matches now, in order.
 pub(crate) fn parts(dir: &Path, table: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir.join(table)).unwrap();
     let mut parts: Vec<PathBuf> = entries

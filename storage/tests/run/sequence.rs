@@ -23,7 +23,7 @@ pub(crate) fn config(dir: &Path) -> Config {
     Config { rows_per_part: 5, ..super::config(dir) }
 }
 
-/// The record of that number, of each table in turn.
+/// The record with this number. The tables take turns.
 pub(crate) fn record(number: u64) -> Record {
     match number % 4 {
         0 => metrics(number + 1),
@@ -46,7 +46,7 @@ pub(crate) fn record(number: u64) -> Record {
     }
 }
 
-/// Rows of a table among the records before that number.
+/// Rows of a table in the records before this number.
 pub(crate) fn rows_before(table: usize, number: u64) -> usize {
     let a_record = [2, 3, 2, 1][table];
     (0..number).filter(|it| it % 4 == table as u64).count() * a_record
@@ -68,22 +68,22 @@ pub(crate) fn continue_run(dir: &Path, mut progress: impl FnMut(u64)) {
     for number in done..RECORDS {
         store.write(record(number)).unwrap();
         if (number + 1) % CHECKPOINT_EVERY == 0 {
-            keep(dir, &store, number + 1);
+            write_checkpoint(dir, &store, number + 1);
         }
         progress(number + 1);
     }
-    keep(dir, &store, RECORDS);
+    write_checkpoint(dir, &store, RECORDS);
     store.finish().unwrap();
 }
 
-/// Writes a checkpoint at once.
-fn keep(dir: &Path, store: &Store, done: u64) {
+/// Writes a checkpoint atomically.
+fn write_checkpoint(dir: &Path, store: &Store, done: u64) {
     let text = serde_json::to_string(&(store.sync().unwrap(), done)).unwrap();
     fs::write(dir.join("checkpoint.new"), text).unwrap();
     fs::rename(dir.join("checkpoint.new"), dir.join("checkpoint.json")).unwrap();
 }
 
-/// All rows that a reader finds in the folder of a table now; nothing when it has no parts.
+/// All rows that a reader finds in the folder of a table now; `None` when it has no parts.
 pub(crate) fn rows(dir: &Path, table: &str) -> Option<RecordBatch> {
     if !dir.join(table).exists() {
         return None;
@@ -94,7 +94,7 @@ pub(crate) fn rows(dir: &Path, table: &str) -> Option<RecordBatch> {
     Some(concat_batches(&schema, &batches).unwrap())
 }
 
-/// The tables of a run that nothing interrupted.
+/// The tables of an uninterrupted run.
 pub(crate) struct Expected([RecordBatch; 4]);
 
 impl Expected {
@@ -108,14 +108,15 @@ impl Expected {
         Self(tables)
     }
 
-    /// Every row exactly once.
+    /// Checks that a run has every row exactly once.
     pub(crate) fn equals(&self, dir: &Path) {
         for (table, expected) in TABLES.iter().zip(&self.0) {
             assert_eq!(rows(dir, table).as_ref(), Some(expected), "{table}");
         }
     }
 
-    /// The run's rows up to some moment after its checkpoint, each once. Returns how many.
+    /// Checks that a run has its rows up to some moment after its checkpoint, each once. Returns how
+    /// many.
     pub(crate) fn begins_with(&self, dir: &Path) -> usize {
         let done = checkpoint(dir).1;
         let tables = TABLES.iter().zip(&self.0).enumerate();
@@ -136,7 +137,7 @@ impl Expected {
         found.sum()
     }
 
-    /// Superseded rows are in readable parts, each table a consecutive range of the run.
+    /// Checks that superseded rows are in readable parts, each table a consecutive range of the run.
     pub(crate) fn contains_superseded(&self, dir: &Path) {
         let Ok(entries) = fs::read_dir(dir.join("superseded")) else { return };
         for path in entries.map(|it| it.unwrap().path()) {

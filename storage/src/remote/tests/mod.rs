@@ -24,7 +24,7 @@ fn remote(store: &Arc<Cut>) -> Remote {
 fn objects(store: &Arc<Cut>) -> BTreeMap<String, Vec<u8>> {
     let remote = remote(store);
     let names = remote.list("").unwrap();
-    names.into_keys().map(|it| (it.clone(), remote.read(&it).unwrap().unwrap())).collect()
+    names.into_keys().map(|name| (name.clone(), remote.read(&name).unwrap().unwrap())).collect()
 }
 
 /// Restores a run's folder, as a new machine does.
@@ -110,8 +110,9 @@ fn cut_off_at_any_request_it_ends_the_same() {
         cloud.heal();
         assert_same(&cloud, &local);
         let kept = objects(&cloud);
-        let aside = kept.iter().filter(|it| it.0.ends_with("metrics/part-00001.parquet"));
-        assert!(aside.clone().any(|it| *it.1 == superseded), "{:?}", names(&kept));
+        let mut parts =
+            kept.iter().filter(|(name, _)| name.ends_with("metrics/part-00001.parquet"));
+        assert!(parts.any(|(_, bytes)| *bytes == superseded), "{:?}", names(&kept));
         if !was_cut {
             break;
         }
@@ -223,7 +224,8 @@ fn a_checkpoint_that_is_removed_during_its_upload_is_removed_from_the_store() {
         cloud.after(requests);
         let was_cut = uploading.upload_missing().is_err();
         cloud.heal();
-        let is_half = objects(&cloud).keys().any(|it| it.starts_with("checkpoints/step-00000001"));
+        let is_half =
+            objects(&cloud).keys().any(|name| name.starts_with("checkpoints/step-00000001"));
         halves += u64::from(was_cut && is_half);
         local.remove_checkpoint(1);
         local.step(&store, 2, 10);
@@ -259,7 +261,7 @@ fn a_later_checkpoint_is_superseded_completely_even_after_an_interruption() {
         uploader(&cloud, &local, &first, 1).unwrap().upload_missing().unwrap();
         assert_same(&cloud, &local);
         let after = objects(&cloud);
-        for (name, bytes) in before.iter().filter(|it| it.0.contains("step-00000002")) {
+        for (name, bytes) in before.iter().filter(|(name, _)| name.contains("step-00000002")) {
             let mut kept = after.iter().filter(|(kept, _)| kept.starts_with("superseded/"));
             assert!(
                 kept.any(|(kept, found)| kept.ends_with(name) && found == bytes),
@@ -311,7 +313,7 @@ fn a_lost_folder_is_restored() {
     let watermark = local.step(&store, 2, CHUNK as usize + 10);
     write(&store, 3);
     store.finish().unwrap();
-    let whole = local.files();
+    let complete = local.files();
     uploader(&cloud, &local, &Watermark::default(), 0).unwrap().upload_missing().unwrap();
 
     let remote = remote(&cloud);
@@ -321,17 +323,17 @@ fn a_lost_folder_is_restored() {
     );
     let again = Local::new();
     fetch(&remote, again.path(), &watermark);
-    assert_eq!(names(&again.files()), names(&whole));
-    assert!(again.files() == whole, "the bytes differ; also those after the checkpoint");
+    assert_eq!(names(&again.files()), names(&complete));
+    assert!(again.files() == complete, "the bytes differ; also those after the checkpoint");
     again.open(&watermark).finish().unwrap();
 
     // An earlier attempt fetched parts that the store no longer has, or that differ now.
     let stale = Local::new();
     let store = stale.open(&Watermark::default());
-    (40..45).for_each(|it| drop((write(&store, it), store.sync().unwrap())));
+    (40..45).for_each(|step| drop((write(&store, step), store.sync().unwrap())));
     store.finish().unwrap();
     fetch(&remote, stale.path(), &watermark);
-    assert!(stale.files() == whole, "{:?}", names(&stale.files()));
+    assert!(stale.files() == complete, "{:?}", names(&stale.files()));
     assert!(stale.path().join("superseded/0/metrics/part-00004.parquet").exists());
 
     remote.delete("metrics/part-00000.parquet").unwrap();
@@ -357,9 +359,10 @@ fn the_folder_is_renamed_completely_even_after_an_interruption() {
             remote(&cloud).rename_folder().unwrap();
         }
         assert_eq!(objects(&cloud), BTreeMap::new());
-        let aside = remote(&cloud).numbered(1).unwrap();
-        let found = aside.list("").unwrap().into_keys();
-        let found = found.map(|it| (it.clone(), aside.read(&it).unwrap().unwrap())).collect();
+        let renamed = remote(&cloud).numbered(1).unwrap();
+        let found = renamed.list("").unwrap().into_keys();
+        let found =
+            found.map(|name| (name.clone(), renamed.read(&name).unwrap().unwrap())).collect();
         assert!(before == found, "{requests}: {:?}", names(&found));
         assert!(remote(&cloud).numbered(2).unwrap().list("").unwrap().is_empty());
         if !was_cut {
