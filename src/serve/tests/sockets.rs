@@ -25,7 +25,7 @@ fn every_path_answers_with_its_kind() {
 }
 
 #[test]
-fn what_is_no_get_of_a_known_path_is_refused() {
+fn only_a_get_of_a_known_path_is_answered() {
     let server = server(1);
     let long = format!("GET / HTTP/1.1\r\nCookie: {}\r\n\r\n", "x".repeat(20_000));
     for (request, status) in [
@@ -41,7 +41,7 @@ fn what_is_no_get_of_a_known_path_is_refused() {
 }
 
 #[test]
-fn the_state_has_streams_fates_losses_and_curves() {
+fn the_state_has_streams_outcomes_losses_and_curves() {
     let server = server(1);
     server.publish(snapshot(11));
     server.publish(snapshot(21));
@@ -54,9 +54,9 @@ fn the_state_has_streams_fates_losses_and_curves() {
     assert_eq!(state["queue"]["batches"], 1);
     let stream = &state["streams"][3];
     assert_eq!((&stream["name"], &stream["state"]), (&NASTY.into(), &"connecting".into()));
-    let fates = state["streams"][0]["fates"].as_array().unwrap();
-    let frames: u64 = fates.iter().map(|it| it[1].as_u64().unwrap()).sum();
-    assert_eq!(state["streams"][0]["counts"]["decoded"], frames, "the fates do not add up");
+    let outcomes = state["streams"][0]["outcomes"].as_array().unwrap();
+    let frames: u64 = outcomes.iter().map(|it| it[1].as_u64().unwrap()).sum();
+    assert_eq!(state["streams"][0]["decoded"], frames, "the outcomes do not add up");
     assert!(state["process"]["threads"].as_u64().unwrap() > 1);
     assert!(state["process"]["resident_bytes"].as_u64().unwrap() > 1 << 20);
 }
@@ -66,11 +66,11 @@ fn a_run_is_ready_once_a_step_is_done_and_a_stream_plays() {
     let server = server(0);
     let early = get(server.address(), "/readyz");
     assert_eq!((early.status, early.body.as_str()), (503, "the first step is not done yet\n"));
-    server.beat(1);
+    server.mark_active(1);
     get_until(server.address(), "/readyz", |it| it.status == 200);
     let mut silent = snapshot(2);
     silent.streams.truncate(2);
-    silent.streams[0].state = Doing::Waiting;
+    silent.streams[0].state = StreamState::Waiting;
     server.publish(silent);
     let reply = get_until(server.address(), "/readyz", |it| it.status == 503);
     let why = "no stream plays: \"front door\" is waiting, \"loading bay\" is stalled\n";
@@ -80,10 +80,10 @@ fn a_run_is_ready_once_a_step_is_done_and_a_stream_plays() {
 
 #[test]
 fn a_trainer_that_is_stuck_is_reported() {
-    let impatient = Patience { first: Duration::ZERO, later: Duration::ZERO };
+    let impatient = StuckAfter { first: Duration::ZERO, later: Duration::ZERO };
     let mut still = snapshot(7);
-    still.pace.step_seconds = 0.0;
-    let state = State::new(still, impatient, Box::new(|| 2));
+    still.throughput.step_seconds = 0.0;
+    let state = ServerState::new(still, impatient, Box::new(|| 2));
     let server = start_with(loopback(), state).unwrap();
     let reply = get_until(server.address(), "/healthz", |it| it.status == 503);
     assert!(reply.body.contains("no step since step 7"), "{}", reply.body);
@@ -107,7 +107,7 @@ fn a_publisher_that_is_dropped_frees_its_port_and_ends_its_thread() {
     get(address, "/healthz");
     // Joins the thread: it would hang here if a client could hold it.
     drop(server);
-    assert!(TcpStream::connect(address).is_err(), "somebody still listens");
+    assert!(TcpStream::connect(address).is_err(), "the port is still in use");
     drop(idle);
     drop(start(address, snapshot(1), || 0).unwrap());
 }
@@ -145,14 +145,14 @@ fn clients_that_read_nothing_hold_up_neither_others_nor_the_trainer() {
     let mut deaf: Vec<_> = (0..8).map(|_| connect(server.address())).collect();
     deaf.iter_mut().for_each(|it| it.write_all(ask).unwrap());
     assert_eq!(get(server.address(), "/readyz").status, 200);
-    server.beat(2);
+    server.mark_active(2);
     server.publish(snapshot(2));
     // A client that took too long would be hung up on in the middle of its answer.
     let reply = read(&mut deaf[0]);
     let length = format!("Content-Length: {}", reply.body.len());
     assert!(reply.head.ends_with(&length), "{length} is not in {}", reply.head);
     for step in 3..500 {
-        server.beat(step);
+        server.mark_active(step);
         server.publish(snapshot(step));
     }
     let reached = |it: &Reply| it.body.contains("onward_step 499.0\n");
@@ -166,7 +166,7 @@ fn a_slow_request_is_put_together() {
     socket.set_nodelay(true).unwrap();
     for part in ["GE", "T /hea", "lthz HTTP/1.1\r", "\nHost: x\r\n", "\r\n"] {
         socket.write_all(part.as_bytes()).unwrap();
-        // A whole exchange of another client lies between two parts.
+        // A complete exchange of another client lies between two parts.
         assert_eq!(get(server.address(), "/readyz").status, 200);
     }
     let mut text = String::new();
