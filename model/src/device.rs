@@ -7,7 +7,7 @@ use std::process::Command;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, parallel};
+use crate::{Error, Result};
 
 /// `auto`, `cpu`, `cuda`, `cuda:1` or `vulkan`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -84,11 +84,6 @@ impl DeviceChoice {
 pub fn device_name(device: &Device) -> String {
     let device = device.clone().inner();
     if device == Device::flex() { "cpu".into() } else { format!("{device:?}") }
-}
-
-/// Parts of a batch that a device works on best at once: a GPU fills itself.
-pub(crate) fn parts(device: &Device) -> usize {
-    if device.clone().inner() == Device::flex() { parallel::cores() } else { 1 }
 }
 
 /// Looks for the driver and the GPU first: without them the backend panics.

@@ -9,71 +9,36 @@
 //! No threads of its own, no channels, no clocks; the only files are weights. The caller owns the
 //! loop: see [`trainer()`].
 
-mod cholesky;
 mod clips;
 mod config;
-mod conv3d;
 mod device;
-mod ema;
-mod embedder;
 mod encoder;
 mod export;
-mod gradients;
-mod head;
-mod import;
-mod init;
-mod kept;
-mod layers;
 pub mod loss;
 pub mod method;
-mod mlp;
-mod motion;
-mod norm;
-mod optimizer;
-mod parallel;
-mod parameters;
-mod probe;
-mod random;
-mod rank;
+pub mod metrics;
+mod nn;
 #[cfg(test)]
-mod reference;
-mod resnet;
-mod seen;
-mod state_dict;
-mod statistics;
-mod trace;
-mod trainer;
+mod reference_cases;
+mod train;
 mod views;
-mod vit;
-mod watched;
-mod weights;
-mod work;
 
 pub use burn::tensor::Device;
 
 pub use clips::{Clips, MEAN, STD};
 pub use config::{Config, EmbedConfig, EncoderChoice, Input, Pool};
-pub use conv3d::{Conv3dEncoder, Conv3dShape};
 pub use device::{DeviceChoice, device_name};
-pub use embedder::{Embedder, Tokens};
-pub use encoder::{Arch, EncoderConfig, EncoderShape, FrameEncoder, Size};
-pub use export::{Layout, export, timm_config};
-pub use head::{Head, HeadConfig};
-pub use init::Init;
-pub use layers::Precision;
-pub use method::{Futures, MethodConfig, Warning};
-pub use mlp::Widths;
-pub use motion::MotionEncoder;
-pub use norm::Mode;
-pub use optimizer::TrainConfig;
-pub use rank::rankme;
-pub use resnet::{ResNet18, ResNetShape};
-pub use trace::NotFinite;
-pub use trainer::{Embeddings, Report, Trainer, Vectors, trainer};
+pub use encoder::{
+    Arch, Conv3dEncoder, Conv3dShape, Embedder, EncoderConfig, EncoderShape, FrameEncoder,
+    Precision, ResNet18, ResNetShape, Size, Tokens, Vit, VitShape,
+};
+pub use export::{Layout, export, load, save, timm_config};
+pub use method::{Futures, MethodConfig, MotionEncoder, Warning};
+pub use metrics::rankme;
+pub use nn::{Head, HeadConfig, Init, Mode, Widths};
+pub use train::{Embeddings, NotFinite, Report, TrainConfig, Trainer, Vectors, trainer};
 pub use views::actions;
 pub use views::augment::AugmentConfig;
-pub use vit::{Vit, VitShape};
-pub use weights::{load, save};
 
 /// Everything that can go wrong between a batch and its loss.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::pairs::unit_rows;
 use super::with_gradients;
-use crate::cholesky::Inverse;
+use crate::metrics::cholesky::Inverse;
 
 /// Total coding rate (Li et al., 2022): `½ ln det(I + d/(n ε²) Zᵀ Z)` for rows of `z` `[n, d]` on
 /// the unit sphere; `eps2` is `ε²`. It is a thing to maximise: a loss takes its negative.

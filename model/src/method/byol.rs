@@ -12,16 +12,16 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::seen;
-use super::pair::{self, Branch, Pairs, Views};
+use super::two_views::{self, Branch, Pairs, Views};
 use super::{Method, Setting, ensure};
+use crate::export::safetensors;
 use crate::loss::cosine;
-use crate::mlp::{Last, NormedMlp, Widths};
-use crate::norm::Mode;
-use crate::work::{Done, Work, together};
-use crate::{
-    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result, ema,
-    parameters, weights,
-};
+use crate::nn::batch_norm::Mode;
+use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::nn::parameters;
+use crate::train::data_parallel::{Done, Work, together};
+use crate::train::ema;
+use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "byol"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -55,7 +55,7 @@ impl Config {
     pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         ensure((0.0..=1.0).contains(&self.momentum), "momentum", "must lie in 0..=1")?;
         self.predictor.ends_with(self.projector.output(), "predictor")?;
-        pair::validate(self.views, &self.augment, shape, input)
+        two_views::validate(self.views, &self.augment, shape, input)
     }
 
     /// Fresh networks; the teacher starts as a copy.
@@ -95,8 +95,8 @@ impl Method for Byol {
 
     fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
         let views = self.pairs.of(clips, work);
-        let parts = pair::parts(views, &student.branch.encoder, work);
-        let targets = pair::targets(&self.teacher, &parts).map(Tensor::from_inner);
+        let parts = two_views::parts(views, &student.branch.encoder, work);
+        let targets = two_views::targets(&self.teacher, &parts).map(Tensor::from_inner);
         let see = |student: &Student, part| student.branch.see(part);
         together(student, work, parts, see, |student, embeddings| {
             let views: [_; 2] = student.branch.project(embeddings.clone(), Mode::Train);
@@ -129,11 +129,12 @@ impl Method for Byol {
     }
 
     fn save_teacher(&self, folder: &Path) -> Result<()> {
-        weights::save(&self.teacher, &folder.join("teacher.safetensors"))
+        safetensors::save(&self.teacher, &folder.join("teacher.safetensors"))
     }
 
     fn load_teacher(&mut self, folder: &Path) -> Result<()> {
-        self.teacher = weights::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
+        self.teacher =
+            safetensors::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
         Ok(())
     }
 }

@@ -14,17 +14,17 @@ use burn::module::Module as _;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::pair::{self, Branch, Pairs, Views};
+use super::two_views::{self, Branch, Pairs, Views};
 use super::{Losses, Method, Setting};
 use crate::loss::pairs::{paired, unit_rows};
 use crate::loss::{
     BarlowTwins, Dcl, Dclw, LeJepa, SimClr, SimClrTransformed, Spectral, VicReg, VicRegCtr,
     VicRegExp, contrastive, decoupled, redundancy, sigreg, spectral, variance,
 };
-use crate::mlp::{Last, Widths};
-use crate::norm::Mode;
-use crate::random::{Draws, Stage};
-use crate::work::{Done, Work, together};
+use crate::nn::batch_norm::Mode;
+use crate::nn::mlp::{Last, Widths};
+use crate::train::data_parallel::{Done, Work, together};
+use crate::train::random::{Draws, Stage};
 use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of every method over one network.
@@ -149,7 +149,7 @@ impl Criterion for LeJepa {
 impl<C: Criterion> Config<C> {
     pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         self.loss.validate()?;
-        pair::validate(self.views, &self.augment, shape, input)
+        two_views::validate(self.views, &self.augment, shape, input)
     }
 
     /// Fresh networks.
@@ -183,7 +183,7 @@ impl<C: Criterion> Method for JointEmbedding<C> {
 
     fn step(&mut self, student: &Branch, clips: &Clips, work: &Work) -> Done {
         let views = self.pairs.of(clips, work);
-        let parts = pair::parts(views, &student.encoder, work);
+        let parts = two_views::parts(views, &student.encoder, work);
         together(student, work, parts, Branch::see, |student, embeddings| {
             let [z1, z2] = student.project(embeddings.clone(), Mode::Train);
             let directions = self.directions(z1.dims()[1], work).map(Tensor::from_inner);

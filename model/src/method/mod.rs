@@ -3,15 +3,16 @@
 pub mod adassl;
 pub mod byol;
 pub mod joint_embedding;
-mod pair;
 pub mod seq_jepa;
 pub mod simsiam;
 pub mod tdv;
 pub mod tdv_adassl;
 pub mod tdv_sigreg;
 pub mod tico;
+mod two_views;
 
-pub use pair::Views;
+pub use tdv::MotionEncoder;
+pub use two_views::Views;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,14 +22,15 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use self::joint_embedding::{SimClrAbs, SimClrSq};
-use crate::kept::Kept;
+use crate::export::safetensors;
+use crate::export::state_dict::StateDict;
 use crate::loss::{BarlowTwins, Dcl, Dclw, LeJepa, SimClr, Spectral, VicReg, VicRegCtr, VicRegExp};
-use crate::state_dict::StateDict;
-use crate::trainer::MethodTrainer;
-use crate::work::{Done, Work};
+use crate::train::MethodTrainer;
+use crate::train::data_parallel::{Done, Work};
+use crate::train::state::tensors::Kept;
 use crate::{
     Clips, Config, EncoderChoice, EncoderShape, Error, FrameEncoder, Init, Input, Pool, Result,
-    Trainer, weights,
+    Trainer,
 };
 
 /// The `[model.method]` table.
@@ -187,8 +189,8 @@ pub(crate) trait Method: Sync {
     /// Whether there is a moving average of the encoder.
     fn has_teacher(&self) -> bool;
 
-    /// The losses of a micro-batch and the gradients of the student, by [`crate::work::apart`]
-    /// or, where clips meet in the loss, [`crate::work::together`].
+    /// The losses of a micro-batch and the gradients of the student, by [`crate::train::data_parallel::apart`]
+    /// or, where clips meet in the loss, [`crate::train::data_parallel::together`].
     fn step(&mut self, student: &Self::Student, clips: &Clips, work: &Work) -> Done;
 
     /// Runs after every optimizer step, `progress` of the run done; teachers move here.
@@ -267,8 +269,8 @@ pub(crate) trait Method: Sync {
     /// Writes all weights into `folder`.
     fn save(&self, student: &Self::Student, folder: &Path) -> Result<()> {
         let best = if self.has_teacher() { EncoderChoice::Teacher } else { EncoderChoice::Student };
-        weights::save(&self.encoder(student, best), &folder.join("encoder.safetensors"))?;
-        weights::save(student, &folder.join("student.safetensors"))?;
+        safetensors::save(&self.encoder(student, best), &folder.join("encoder.safetensors"))?;
+        safetensors::save(student, &folder.join("student.safetensors"))?;
         self.save_teacher(folder)
     }
 }

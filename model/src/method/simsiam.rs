@@ -10,15 +10,14 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::seen;
-use super::pair::{self, Branch, Pairs, Views};
+use super::two_views::{self, Branch, Pairs, Views};
 use super::{Method, Setting};
 use crate::loss::cosine;
-use crate::mlp::{Last, NormedMlp, Widths};
-use crate::norm::Mode;
-use crate::work::{Done, Work, together};
-use crate::{
-    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result, parameters,
-};
+use crate::nn::batch_norm::Mode;
+use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::nn::parameters;
+use crate::train::data_parallel::{Done, Work, together};
+use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "simsiam"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -48,7 +47,7 @@ impl Default for Config {
 impl Config {
     pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         self.predictor.ends_with(self.projector.output(), "predictor")?;
-        pair::validate(self.views, &self.augment, shape, input)
+        two_views::validate(self.views, &self.augment, shape, input)
     }
 
     /// Fresh networks.
@@ -83,7 +82,7 @@ impl Method for SimSiam {
 
     fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
         let views = self.pairs.of(clips, work);
-        let parts = pair::parts(views, &student.branch.encoder, work);
+        let parts = two_views::parts(views, &student.branch.encoder, work);
         let see = |student: &Student, part| student.branch.see(part);
         together(student, work, parts, see, |student, embeddings| {
             let views: [_; 2] = student.branch.project(embeddings.clone(), Mode::Train);

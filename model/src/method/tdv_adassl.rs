@@ -21,11 +21,12 @@ use serde::{Deserialize, Serialize};
 use super::adassl::{self, Gaussian};
 use super::tdv::{self, Seen, Targets, Tdv};
 use super::{Futures, LearningRate, Losses, Method, Ratio, Recalled, Setting, Warning, ensure};
-use crate::kept::Kept;
 use crate::loss::pairs::unit_rows;
-use crate::random::{Draws, Stage};
-use crate::work::{Done, Work, apart};
-use crate::{Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Result, parameters};
+use crate::nn::parameters;
+use crate::train::data_parallel::{Done, Work, apart};
+use crate::train::random::{Draws, Stage};
+use crate::train::state::tensors::Kept;
+use crate::{Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Result};
 
 /// The `[model.method]` table of `name = "tdv-adassl"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]

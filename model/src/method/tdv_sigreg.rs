@@ -18,14 +18,13 @@ use super::joint_embedding::directions;
 use super::{LearningRate, Losses, Method, Ratio, Setting, ensure, motion_group};
 use crate::config::is_positive;
 use crate::loss::{SigReg, mean_squared, sigreg::sigreg};
-use crate::mlp::{Last, NormedMlp, Widths};
-use crate::norm::Mode;
-use crate::random::{self, Draws, Stage};
-use crate::work::{Done, Work, together};
-use crate::{
-    Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, MotionEncoder, Result, Vit,
-    parameters, watched,
-};
+use crate::nn::batch_norm::Mode;
+use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::nn::parameters;
+use crate::train::data_parallel::{Done, Work, together};
+use crate::train::nan_trace::watched;
+use crate::train::random::{self, Draws, Stage};
+use crate::{Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, MotionEncoder, Result, Vit};
 
 /// The `[model.method]` table of `name = "tdv-sigreg"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]

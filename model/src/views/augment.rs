@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::view::{View, apply};
 use crate::config::is_positive;
-use crate::random::{Draws, flag, uniform};
+use crate::train::random::{Draws, flag, uniform};
 use crate::{Error, Result};
 
 /// The `[model.method.augment]` table.
@@ -186,7 +186,7 @@ mod tests {
 
     use super::*;
     use crate::clips::{denormalise, normalise};
-    use crate::random::Stage;
+    use crate::train::random::Stage;
 
     const NOTHING: AugmentConfig = AugmentConfig {
         crop_scale: [1.0, 1.0],

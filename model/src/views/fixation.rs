@@ -4,7 +4,7 @@
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::random::Draws;
+use crate::train::random::Draws;
 
 /// What remains of the probability of a cell that was seen; from the authors' program.
 const SEEN: f64 = 1e-16;
@@ -109,7 +109,7 @@ mod tests {
     use burn::tensor::{Device, TensorData};
 
     use super::*;
-    use crate::random::Stage;
+    use crate::train::random::Stage;
 
     fn draws(seed: u64) -> Draws {
         Draws::at(seed, 0, Stage::Fixate, &Device::flex())

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::actions::{augmentation_actions, differences, relative_rotation};
 use super::fixation::{Inhibition, IorShape, fixate};
 use super::view::View;
-use crate::random::{Draws, Stage};
-use crate::reference::{device, json_files};
+use crate::reference_cases::{device, json_files};
+use crate::train::random::{Draws, Stage};
 
 /// The cases of seq-JEPA.
 fn cases() -> Value {

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::latent::{EditorKind, Shape};
 use super::{AdaSsl, DenseConfig, Latent, Student};
 use crate::config::is_positive;
-use crate::method::pair::Branch;
+use crate::method::two_views::Branch;
 use crate::method::{Setting, ensure};
-use crate::mlp::{Hidden, Last, Widths};
+use crate::nn::mlp::{Hidden, Last, Widths};
 use crate::{AugmentConfig, EncoderShape, Input, Result};
 
 /// The `[model.method]` table of `name = "adassl"`.

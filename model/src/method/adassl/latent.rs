@@ -8,8 +8,8 @@ use burn::tensor::activation::{sigmoid, softplus};
 use serde::{Deserialize, Serialize};
 
 use crate::Init;
-use crate::mlp::{Last, NormedMlp, Widths};
-use crate::norm::Mode;
+use crate::nn::batch_norm::Mode;
+use crate::nn::mlp::{Last, NormedMlp, Widths};
 
 /// The latent variable.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

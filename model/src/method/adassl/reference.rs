@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::latent::Networks;
 use super::*;
 use crate::Init;
-use crate::reference::{Case, cases, device};
+use crate::reference_cases::{Case, cases, device};
 
 fn is_adassl(json: &Value) -> bool {
     json["variant"].as_str().is_some_and(|it| it.starts_with("adassl-"))

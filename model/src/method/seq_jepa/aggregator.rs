@@ -7,9 +7,10 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, softmax};
 
-use crate::norm::{BatchNorm, Mode};
-use crate::random::Draws;
-use crate::{Init, watched};
+use crate::Init;
+use crate::nn::batch_norm::{BatchNorm, Mode};
+use crate::train::nan_trace::watched;
+use crate::train::random::Draws;
 
 /// Actions to vectors: a linear layer without bias and a batch norm without scale and shift.
 #[derive(Module, Debug)]

@@ -6,10 +6,11 @@ use super::aggregator::{ActionEmbedding, AggregatorShape};
 use super::looks::{Actions, Eye};
 use super::{Behind, SeqJepa, Student};
 use crate::method::{Setting, ensure};
-use crate::mlp::{Last, NormedMlp, Widths};
-use crate::probe::Probe;
+use crate::metrics::linear_probe::Probe;
+use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::train::ema;
 use crate::views::fixation::IorShape;
-use crate::{AugmentConfig, EncoderShape, Init, Input, Result, ema};
+use crate::{AugmentConfig, EncoderShape, Init, Input, Result};
 
 /// The `[model.method]` table of `name = "seq-jepa"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::aggregator::AggregatorShape;
 use super::*;
 use crate::Init;
-use crate::reference::{Case, cases, device, json_files, load};
+use crate::reference_cases::{Case, cases, device, json_files, load};
 use crate::views::actions::differences;
 
 /// A stand-in for the encoder, as in the case: pixels, flattened, and one linear layer.

@@ -9,9 +9,9 @@ use burn::tensor::Device;
 use serde_json::Value;
 
 use super::*;
-use crate::gradients;
-use crate::reference::{Case, cases, device};
-use crate::trainer::MethodTrainer;
+use crate::reference_cases::{Case, cases, device};
+use crate::train::MethodTrainer;
+use crate::train::gradients;
 use crate::{EncoderConfig, Input, MethodConfig, Precision, TrainConfig, Trainer as _};
 
 /// Whether a case is of TDV.

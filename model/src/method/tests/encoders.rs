@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::tempdir;
 
 use super::cases::{CASES, Case};
-use crate::state_dict::{Array, StateDict};
+use crate::export::state_dict::{Array, StateDict};
 use crate::{Arch, Config, EncoderShape, Layout, Trainer, export};
 
 type Weights = BTreeMap<String, Array>;

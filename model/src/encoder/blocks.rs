@@ -1,0 +1,251 @@
+//! The parts that the frame encoder and the motion encoder share, laid out and named as in
+//! DINOv2 (`vision_transformer.py`), so that weights go both ways.
+
+use burn::module::{Module, Param};
+use burn::nn::{
+    LayerNorm, Linear,
+    conv::{Conv2d, Conv2dConfig},
+};
+use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::module::{attention, interpolate, linear};
+use burn::tensor::ops::{AttentionModuleOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::{FloatDType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::Init;
+use crate::train::nan_trace::watched;
+
+/// The number format of matrix products inside transformer blocks. Norms, softmax, residual
+/// sums, losses and the EMA stay in float32 either way.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    Float32,
+    /// bfloat16, for devices that have it.
+    Bfloat16,
+}
+
+impl Precision {
+    fn down<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Float32 => x,
+            Self::Bfloat16 => x.cast(FloatDType::BF16),
+        }
+    }
+
+    fn up<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Float32 => x,
+            Self::Bfloat16 => x.cast(FloatDType::F32),
+        }
+    }
+
+    /// `layer(x)` for float32 `x`; the product, and the result, are in this format.
+    fn linear<const D: usize>(self, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+        let bias = layer.bias.as_ref().map(|it| self.down(it.val()));
+        let product = linear(self.down(x), self.down(layer.weight.val()), bias);
+        watched::output(&layer.weight, product)
+    }
+}
+
+/// Cuts an image into patches and projects each.
+#[derive(Module, Debug)]
+pub(crate) struct PatchEmbed {
+    proj: Conv2d,
+}
+
+impl PatchEmbed {
+    pub(crate) fn new(patch: usize, dim: usize, init: &mut Init) -> Self {
+        let bound = ((3 * patch * patch) as f32).sqrt().recip();
+        let mut proj = Conv2dConfig::new([3, dim], [patch, patch])
+            .with_stride([patch, patch])
+            .init(init.device());
+        proj.weight = init.uniform([dim, 3, patch, patch], bound);
+        proj.bias = Some(init.uniform([dim], bound));
+        Self { proj }
+    }
+
+    /// Images `[n, 3, h, w]` to `[n, h/patch · w/patch, dim]`, row-major, and that grid.
+    ///
+    /// A convolution whose stride is its kernel is one matrix product, and faster as such.
+    fn forward(&self, images: Tensor<4>) -> (Tensor<3>, [usize; 2]) {
+        let [n, c, h, w] = images.dims();
+        let [dim, _, p, _] = self.proj.weight.dims();
+        let grid @ [rows, columns] = [h / p, w / p];
+        let patches = images
+            .reshape([n, c, rows, p, columns, p])
+            .permute([0, 2, 4, 1, 3, 5])
+            .reshape([n, rows * columns, c * p * p]);
+        let weight = self.proj.weight.val().reshape([dim, c * p * p]).transpose();
+        let projected = linear(patches, weight, self.proj.bias.as_ref().map(|it| it.val()));
+        (watched::output(&self.proj.weight, projected), grid)
+    }
+}
+
+/// Patches with `[CLS]` in front and positions added, `[n, 1 + patches, dim]`.
+pub(crate) fn embed(
+    images: Tensor<4>,
+    patch_embed: &PatchEmbed,
+    cls_token: &Param<Tensor<3>>,
+    pos_embed: &Param<Tensor<3>>,
+    native: [usize; 2],
+) -> Tensor<3> {
+    let (patches, grid) = patch_embed.forward(images);
+    let [n, _, dim] = patches.dims();
+    let cls = cls_token.val().expand([n, 1, dim]);
+    Tensor::cat(vec![cls, patches], 1) + positions(pos_embed.val(), native, grid)
+}
+
+/// Positions `[1, 1 + patches, dim]` learned on the grid `native`, for the grid `wanted`:
+/// bicubic over the patches, as DINOv2 does; `[CLS]` keeps its own.
+fn positions(learned: Tensor<3>, native: [usize; 2], wanted: [usize; 2]) -> Tensor<3> {
+    if native == wanted {
+        return learned;
+    }
+    let dim = learned.dims()[2];
+    let cls = learned.clone().narrow(1, 0, 1);
+    let patches = learned
+        .narrow(1, 1, native[0] * native[1])
+        .reshape([1, native[0], native[1], dim])
+        .permute([0, 3, 1, 2]);
+    let options = InterpolateOptions::new(InterpolateMode::Bicubic)
+        .with_align_corners(false)
+        .with_output_size(wanted);
+    let patches = interpolate(patches, options).permute([0, 2, 3, 1]).reshape([
+        1,
+        wanted[0] * wanted[1],
+        dim,
+    ]);
+    Tensor::cat(vec![cls, patches], 1)
+}
+
+/// Multi-head self-attention.
+#[derive(Module, Debug)]
+pub(crate) struct SelfAttention {
+    qkv: Linear,
+    proj: Linear,
+    #[module(skip)]
+    heads: usize,
+    #[module(skip)]
+    precision: Precision,
+}
+
+impl SelfAttention {
+    pub(crate) fn new(dim: usize, heads: usize, precision: Precision, init: &mut Init) -> Self {
+        let (qkv, proj) = (init.linear(dim, 3 * dim), init.linear(dim, dim));
+        Self { qkv, proj, heads, precision }
+    }
+
+    /// `[n, tokens, dim]` to the same.
+    pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let qkv = self.precision.linear(&self.qkv, x);
+        let [q, k, v] = split_heads(qkv, self.heads);
+        self.precision.up(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
+    }
+}
+
+/// Multi-head attention of one sequence to another.
+#[derive(Module, Debug)]
+pub(crate) struct CrossAttention {
+    q: Linear,
+    kv: Linear,
+    proj: Linear,
+    #[module(skip)]
+    heads: usize,
+    #[module(skip)]
+    precision: Precision,
+}
+
+impl CrossAttention {
+    pub(crate) fn new(dim: usize, heads: usize, precision: Precision, init: &mut Init) -> Self {
+        let (q, kv) = (init.linear(dim, dim), init.linear(dim, 2 * dim));
+        Self { q, kv, proj: init.linear(dim, dim), heads, precision }
+    }
+
+    /// Queries from `x` `[n, tokens, dim]`, keys and values from `memory` `[n, others, dim]`.
+    pub(crate) fn forward(&self, x: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
+        let [q] = split_heads(self.precision.linear(&self.q, x), self.heads);
+        let [k, v] = split_heads(self.precision.linear(&self.kv, memory), self.heads);
+        self.precision.up(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
+    }
+}
+
+impl Precision {
+    /// Softmax attention over heads `[n, heads, tokens, d]`, merged to `[n, tokens, dim]` in
+    /// float32. The scores are normalised in float32 in either format.
+    fn attend(self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
+        let [n, heads, tokens, d] = q.dims();
+        let mixed = match self {
+            Self::Float32 => attention(q, k, v, None, None, AttentionModuleOptions::default()),
+            Self::Bfloat16 => {
+                let scores = self.up(q.matmul(k.swap_dims(2, 3))) * (d as f64).powf(-0.5);
+                self.up(self.down(softmax(scores, 3)).matmul(v))
+            }
+        };
+        mixed.swap_dims(1, 2).reshape([n, tokens, heads * d])
+    }
+}
+
+/// `[n, tokens, parts · dim]` to `parts` tensors `[n, heads, tokens, dim/heads]`.
+fn split_heads<const PARTS: usize>(x: Tensor<3>, heads: usize) -> [Tensor<4>; PARTS] {
+    let [n, tokens, width] = x.dims();
+    let d = width / PARTS / heads;
+    let parts = x.reshape([n, tokens, PARTS, heads, d]).permute([2, 0, 3, 1, 4]);
+    std::array::from_fn(|part| parts.clone().narrow(0, part, 1).squeeze_dim(0))
+}
+
+/// Two linear layers with an exact GELU between them.
+#[derive(Module, Debug)]
+pub(crate) struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+    #[module(skip)]
+    precision: Precision,
+}
+
+impl Mlp {
+    /// Hidden width is four times `dim`.
+    pub(crate) fn new(dim: usize, precision: Precision, init: &mut Init) -> Self {
+        Self { fc1: init.linear(dim, 4 * dim), fc2: init.linear(4 * dim, dim), precision }
+    }
+
+    /// `[n, tokens, dim]` to the same.
+    pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let hidden = gelu(self.precision.linear(&self.fc1, x));
+        self.precision.up(self.precision.linear(&self.fc2, hidden))
+    }
+}
+
+/// A pre-norm transformer block with cross-attention in the middle.
+#[derive(Module, Debug)]
+pub(crate) struct CrossBlock {
+    norm1: LayerNorm,
+    self_attn: SelfAttention,
+    norm_cross_attn: LayerNorm,
+    cross_attn: CrossAttention,
+    norm2: LayerNorm,
+    mlp: Mlp,
+}
+
+impl CrossBlock {
+    pub(crate) fn new(dim: usize, heads: usize, precision: Precision, init: &mut Init) -> Self {
+        Self {
+            norm1: init.layer_norm(dim),
+            self_attn: SelfAttention::new(dim, heads, precision, init),
+            norm_cross_attn: init.layer_norm(dim),
+            cross_attn: CrossAttention::new(dim, heads, precision, init),
+            norm2: init.layer_norm(dim),
+            mlp: Mlp::new(dim, precision, init),
+        }
+    }
+
+    /// `x` `[n, tokens, dim]`, which attends to itself and to `memory` `[n, others, dim]`.
+    pub(crate) fn forward(&self, x: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
+        let x = x.clone() + self.self_attn.forward(watched::norm(&self.norm1, x));
+        let x =
+            x.clone() + self.cross_attn.forward(watched::norm(&self.norm_cross_attn, x), memory);
+        x.clone() + self.mlp.forward(watched::norm(&self.norm2, x))
+    }
+}
