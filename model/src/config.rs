@@ -1,6 +1,7 @@
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use crate::export::import;
 use crate::{EncoderConfig, EncoderShape, Error, MethodConfig, Precision, Result, TrainConfig};
 
 /// The `[model]` table.
@@ -63,11 +64,6 @@ pub enum Pool {
     Patches,
 }
 
-/// Neither zero, negative, infinite nor NaN.
-pub(crate) fn is_positive(value: f64) -> bool {
-    value > 0.0 && value.is_finite()
-}
-
 /// What a clip of the pipeline is like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Input {
@@ -115,7 +111,7 @@ impl Config {
     pub fn validate(&self, input: Input, device: &Device) -> Result<()> {
         let shape = self.shape(input)?;
         self.method.validate(&shape, &input)?;
-        self.encoder.weights(&shape)?;
+        import::weights(&self.encoder, &shape)?;
         // Embeddings are of whole frames, whatever a method looks at.
         self.encoder.shape(input.image, self.precision)?;
         if self.embed.encoder == Some(EncoderChoice::Teacher) && !self.method.has_teacher() {

@@ -9,19 +9,27 @@
 //! No threads of its own, no channels, no clocks; the only files are weights. The caller owns the
 //! loop: see [`trainer()`].
 
-mod clips;
 mod config;
+mod validate;
+
+mod clips;
 mod device;
+
+mod views;
+
 mod encoder;
-mod export;
+mod nn;
+
 pub mod loss;
 pub mod method;
+
+mod train;
+
+mod export;
 pub mod metrics;
-mod nn;
+
 #[cfg(test)]
 mod reference_cases;
-mod train;
-mod views;
 
 pub use burn::tensor::Device;
 
@@ -30,13 +38,13 @@ pub use config::{Config, EmbedConfig, EncoderChoice, Input, Pool};
 pub use device::{DeviceChoice, device_name};
 pub use encoder::{
     Arch, Conv3dEncoder, Conv3dShape, Embedder, EncoderConfig, EncoderShape, FrameEncoder,
-    Precision, ResNet18, ResNetShape, Size, Tokens, Vit, VitShape,
+    Precision, ResNet18, ResNetShape, Size, Tokens, Vectors, Vit, VitShape,
 };
 pub use export::{Layout, export, load, save, timm_config};
 pub use method::{Futures, MethodConfig, MotionEncoder, Warning};
 pub use metrics::rankme;
 pub use nn::{Head, HeadConfig, Init, Mode, Widths};
-pub use train::{Embeddings, NotFinite, Report, TrainConfig, Trainer, Vectors, trainer};
+pub use train::{Embeddings, NotFinite, Report, TrainConfig, Trainer, trainer};
 pub use views::actions;
 pub use views::augment::AugmentConfig;
 

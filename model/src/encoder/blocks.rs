@@ -6,49 +6,14 @@ use burn::nn::{
     LayerNorm, Linear,
     conv::{Conv2d, Conv2dConfig},
 };
-use burn::tensor::activation::{gelu, softmax};
-use burn::tensor::module::{attention, interpolate, linear};
-use burn::tensor::ops::{AttentionModuleOptions, InterpolateMode, InterpolateOptions};
-use burn::tensor::{FloatDType, Tensor};
-use serde::{Deserialize, Serialize};
+use burn::tensor::Tensor;
+use burn::tensor::activation::gelu;
+use burn::tensor::module::{interpolate, linear};
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 
+use super::precision::Precision;
 use crate::Init;
 use crate::train::nan_trace::watched;
-
-/// The number format of matrix products inside transformer blocks. Norms, softmax, residual
-/// sums, losses and the EMA stay in float32 either way.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats.
-    #[default]
-    Float32,
-    /// bfloat16, for devices that have it.
-    Bfloat16,
-}
-
-impl Precision {
-    fn down<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Float32 => x,
-            Self::Bfloat16 => x.cast(FloatDType::BF16),
-        }
-    }
-
-    fn up<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Float32 => x,
-            Self::Bfloat16 => x.cast(FloatDType::F32),
-        }
-    }
-
-    /// `layer(x)` for float32 `x`; the product, and the result, are in this format.
-    fn linear<const D: usize>(self, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-        let bias = layer.bias.as_ref().map(|it| self.down(it.val()));
-        let product = linear(self.down(x), self.down(layer.weight.val()), bias);
-        watched::output(&layer.weight, product)
-    }
-}
 
 /// Cuts an image into patches and projects each.
 #[derive(Module, Debug)]
@@ -169,22 +134,6 @@ impl CrossAttention {
         let [q] = split_heads(self.precision.linear(&self.q, x), self.heads);
         let [k, v] = split_heads(self.precision.linear(&self.kv, memory), self.heads);
         self.precision.up(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
-    }
-}
-
-impl Precision {
-    /// Softmax attention over heads `[n, heads, tokens, d]`, merged to `[n, tokens, dim]` in
-    /// float32. The scores are normalised in float32 in either format.
-    fn attend(self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
-        let [n, heads, tokens, d] = q.dims();
-        let mixed = match self {
-            Self::Float32 => attention(q, k, v, None, None, AttentionModuleOptions::default()),
-            Self::Bfloat16 => {
-                let scores = self.up(q.matmul(k.swap_dims(2, 3))) * (d as f64).powf(-0.5);
-                self.up(self.down(softmax(scores, 3)).matmul(v))
-            }
-        };
-        mixed.swap_dims(1, 2).reshape([n, tokens, heads * d])
     }
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::export::safetensors;
-use crate::{Clips, Config, Error, FrameEncoder, Init, Input, Mode, Result, Vectors};
+use crate::{Clips, Config, Error, FrameEncoder, Init, Input, Mode, Result};
 
 /// What of a frame's tokens is kept.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -91,6 +91,22 @@ fn rows(tokens: &Tensor<3>, kind: Tokens) -> Tensor<2> {
         Tokens::Cls => tokens.clone().narrow(1, 0, 1).reshape([n, dim]),
         Tokens::Mean => patches().mean_dim(1).reshape([n, dim]),
         Tokens::Patches => patches().reshape([n, (count - 1) * dim]),
+    }
+}
+
+/// One vector a clip.
+#[derive(Clone, Debug)]
+pub struct Vectors {
+    /// Width of a vector.
+    pub dim: usize,
+    /// `[n, dim]`, row by row.
+    pub values: Vec<f32>,
+}
+
+impl Vectors {
+    pub(crate) fn of(rows: Tensor<2>) -> Self {
+        let dim = rows.dims()[1];
+        Self { dim, values: rows.into_data().try_to_vec().expect("float32 rows") }
     }
 }
 

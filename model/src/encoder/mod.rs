@@ -3,12 +3,13 @@
 pub(crate) mod blocks;
 pub(crate) mod conv3d;
 mod embed;
+mod precision;
 pub(crate) mod resnet;
 pub(crate) mod vit;
 
-pub use blocks::Precision;
 pub use conv3d::{Conv3dEncoder, Conv3dShape};
-pub use embed::{Embedder, Tokens};
+pub use embed::{Embedder, Tokens, Vectors};
+pub use precision::Precision;
 pub use resnet::{ResNet18, ResNetShape};
 pub use vit::{Vit, VitShape};
 
@@ -18,8 +19,6 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::export::import;
-use crate::export::state_dict::StateDict;
 use crate::nn::batch_norm::Mode;
 use crate::{Error, Init, Result};
 
@@ -137,21 +136,6 @@ impl EncoderConfig {
         }
     }
 
-    /// The weights that an encoder of these dimensions starts from, where a file has them.
-    ///
-    /// # Errors
-    /// The file does not fit, or there is nothing that can be frozen.
-    pub(crate) fn weights(&self, shape: &EncoderShape) -> Result<Option<StateDict>> {
-        if self.frozen && self.weights.is_none() {
-            return Err(error("frozen", "without weights there is nothing worth keeping"));
-        }
-        if self.frozen && self.arch != Arch::Vit {
-            let message = "only a ViT can be frozen: batch norms go on to follow the batches";
-            return Err(error("frozen", message));
-        }
-        self.weights.as_ref().map(|path| import::read(path, shape)).transpose()
-    }
-
     fn vit(&self, image: [usize; 2], precision: Precision) -> Result<VitShape> {
         let named = self.size.map(|size| match size {
             Size::Xs => (192, 12, 3),
@@ -183,7 +167,7 @@ impl EncoderConfig {
     }
 }
 
-fn error(key: &str, message: &str) -> Error {
+pub(crate) fn error(key: &str, message: &str) -> Error {
     Error::Config { key: format!("model.encoder.{key}"), message: message.into() }
 }
 

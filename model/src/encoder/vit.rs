@@ -5,7 +5,8 @@ use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 
-use super::blocks::{Mlp, PatchEmbed, Precision, SelfAttention, embed};
+use super::blocks::{Mlp, PatchEmbed, SelfAttention, embed};
+use super::precision::Precision;
 use crate::Init;
 use crate::train::nan_trace::watched;
 

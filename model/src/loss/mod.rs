@@ -17,26 +17,29 @@
 use burn::tensor::Tensor;
 
 pub mod coding_rate;
-mod config;
 pub mod contrastive;
 pub mod cosine;
 pub mod decoupled;
 mod distillation;
 pub mod duality;
+mod losses;
 pub mod pairs;
 pub mod redundancy;
 #[cfg(test)]
 mod reference;
 pub mod sigreg;
 pub mod spectral;
+mod validate;
 pub mod variance;
 
-pub use config::{
-    BarlowTwins, CtrReading, Dcl, Dclw, Positives, SimClr, SimClrTransformed, Spectral, TiCo,
-    VicReg, VicRegCtr, VicRegExp,
-};
+pub use contrastive::{Positives, SimClr, SimClrTransformed};
+pub use decoupled::{Dcl, Dclw};
 pub use distillation::{Distillation, Side, distillation};
+pub(crate) use losses::Losses;
+pub use redundancy::{BarlowTwins, TiCo};
 pub use sigreg::{LeJepa, SigReg};
+pub use spectral::Spectral;
+pub use variance::{CtrReading, VicReg, VicRegCtr, VicRegExp};
 
 /// Mean squared distance, over every element.
 pub fn mean_squared<const D: usize>(x: Tensor<D>, y: Tensor<D>) -> Tensor<1> {

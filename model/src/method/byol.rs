@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::seen;
 use super::two_views::{self, Branch, Pairs, Views};
-use super::{Method, Setting, ensure};
+use super::{Method, Setting};
 use crate::export::safetensors;
 use crate::loss::cosine;
 use crate::nn::batch_norm::Mode;
@@ -21,6 +21,7 @@ use crate::nn::mlp::{Last, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel::{Done, Work, together};
 use crate::train::ema;
+use crate::validate::ensure;
 use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "byol"`.
@@ -59,7 +60,7 @@ impl Config {
     }
 
     /// Fresh networks; the teacher starts as a copy.
-    pub(super) fn init(&self, setting: &Setting) -> (Byol, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (Byol, Student) {
         let Setting { shape, device, .. } = setting;
         let mut init = setting.init();
         let branch = Branch::new(shape, &self.projector, Last::Bare, &mut init);

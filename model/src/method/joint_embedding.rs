@@ -15,7 +15,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::two_views::{self, Branch, Pairs, Views};
-use super::{Losses, Method, Setting};
+use super::{Method, Setting};
+use crate::loss::Losses;
 use crate::loss::pairs::{paired, unit_rows};
 use crate::loss::{
     BarlowTwins, Dcl, Dclw, LeJepa, SimClr, SimClrTransformed, Spectral, VicReg, VicRegCtr,
@@ -153,7 +154,7 @@ impl<C: Criterion> Config<C> {
     }
 
     /// Fresh networks.
-    pub(super) fn init(&self, setting: &Setting) -> (JointEmbedding<C>, Branch) {
+    pub(crate) fn init(&self, setting: &Setting) -> (JointEmbedding<C>, Branch) {
         let mut init = setting.init();
         let student = Branch::new(&setting.shape, &self.projector, Last::Bare, &mut init);
         let pairs = Pairs::new(self.views, &self.augment, setting);

@@ -51,7 +51,7 @@ impl Config {
     }
 
     /// Fresh networks.
-    pub(super) fn init(&self, setting: &Setting) -> (SimSiam, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (SimSiam, Student) {
         let mut init = setting.init();
         let branch = Branch::new(&setting.shape, &self.projector, Last::Normed, &mut init);
         let width = self.projector.output();

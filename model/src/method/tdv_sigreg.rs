@@ -15,15 +15,16 @@ use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::directions;
-use super::{LearningRate, Losses, Method, Ratio, Setting, ensure, motion_group};
-use crate::config::is_positive;
-use crate::loss::{SigReg, mean_squared, sigreg::sigreg};
+use super::tdv::motion_group;
+use super::{LearningRate, Method, Ratio, Setting};
+use crate::loss::{Losses, SigReg, mean_squared, sigreg::sigreg};
 use crate::nn::batch_norm::Mode;
 use crate::nn::mlp::{Last, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel::{Done, Work, together};
 use crate::train::nan_trace::watched;
 use crate::train::random::{self, Draws, Stage};
+use crate::validate::{ensure, is_positive};
 use crate::{Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, MotionEncoder, Result, Vit};
 
 /// The `[model.method]` table of `name = "tdv-sigreg"`.
@@ -69,7 +70,7 @@ impl Config {
     }
 
     /// Fresh networks.
-    pub(super) fn init(&self, setting: &Setting) -> (TdvSigReg, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (TdvSigReg, Student) {
         let shape = setting.shape.vit().expect("was validated");
         let mut init = setting.init();
         let student = Student {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::seen;
 use super::two_views::{self, Branch, Pairs, Views};
-use super::{Method, Recalled, Setting, ensure};
+use super::{Method, Recalled, Setting};
 use crate::export::safetensors;
 use crate::loss::{TiCo as Constants, redundancy};
 use crate::nn::batch_norm::Mode;
@@ -22,6 +22,7 @@ use crate::nn::mlp::{Last, Widths};
 use crate::train::data_parallel::{Done, Work, together};
 use crate::train::ema;
 use crate::train::state::tensors::Kept;
+use crate::validate::ensure;
 use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "tico"`.
@@ -60,7 +61,7 @@ impl Config {
     }
 
     /// Fresh networks; the teacher starts as a copy.
-    pub(super) fn init(&self, setting: &Setting) -> (Tico, Branch) {
+    pub(crate) fn init(&self, setting: &Setting) -> (Tico, Branch) {
         let Setting { shape, device, .. } = setting;
         let mut init = setting.init();
         let student = Branch::new(shape, &self.projector, Last::Bare, &mut init);

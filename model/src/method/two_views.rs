@@ -5,13 +5,14 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Setting, ensure};
+use super::Setting;
 use crate::nn::batch_norm::Mode;
 use crate::nn::mlp::{Hidden, Last, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel::{self, Work};
 use crate::train::ema;
 use crate::train::random::{Draws, Stage};
+use crate::validate::ensure;
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Init, Input, Result};
 
 /// Where the two views of a pair come from.

@@ -3,8 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::collapse::{Spread, spread};
-use crate::loss::{duality::Duality, pairs::unit_rows};
-use crate::method::Losses;
+use crate::loss::{Losses, duality::Duality, pairs::unit_rows};
 
 /// What is kept of the losses of one or more parts; nothing of it is tracked.
 pub(crate) struct Seen {

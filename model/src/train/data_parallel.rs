@@ -18,7 +18,7 @@ use burn::tensor::{Device, Tensor};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::device::host;
-use crate::method::Losses;
+use crate::loss::Losses;
 
 /// A micro-batch of one step, as the trainer hands it out.
 #[derive(Clone, Debug)]

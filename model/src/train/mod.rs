@@ -20,10 +20,12 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use self::data_parallel::Work;
-use crate::method::{Futures, LearningRate, Method, Ratio, Setting, Warning};
+use crate::export::import;
+use crate::method::registry::each;
+use crate::method::{Futures, LearningRate, Method, MethodConfig, Ratio, Setting, Warning};
 use crate::metrics::report::Seen;
 use crate::nn::batch_norm::Mode;
-use crate::{Clips, Config, EmbedConfig, EncoderChoice, Error, Input, Pool, Result};
+use crate::{Clips, Config, EmbedConfig, EncoderChoice, Error, Input, Pool, Result, Vectors};
 
 /// A method together with its optimizer, whichever method it is.
 pub trait Trainer {
@@ -97,22 +99,6 @@ pub struct Embeddings {
     pub others: Vec<(&'static str, Vectors)>,
 }
 
-/// One vector a clip.
-#[derive(Clone, Debug)]
-pub struct Vectors {
-    /// Width of a vector.
-    pub dim: usize,
-    /// `[n, dim]`, row by row.
-    pub values: Vec<f32>,
-}
-
-impl Vectors {
-    pub(crate) fn of(rows: Tensor<2>) -> Self {
-        let dim = rows.dims()[1];
-        Self { dim, values: rows.into_data().try_to_vec().expect("float32 rows") }
-    }
-}
-
 /// A fresh trainer for the configured method, for clips as `input` says.
 ///
 /// # Errors
@@ -125,9 +111,17 @@ pub fn trainer(
 ) -> Result<Box<dyn Trainer>> {
     config.validate(input, device)?;
     let shape = config.shape(input)?;
-    let encoder = config.encoder.weights(&shape)?.map(Arc::new);
+    let encoder = import::weights(&config.encoder, &shape)?.map(Arc::new);
     let setting = Setting { shape, input, seed, device: device.clone(), encoder };
-    Ok(config.method.trainer(config, &setting))
+    Ok(each!(&config.method, it => build(it.init(&setting), config, device)))
+}
+
+fn build<M: Method + 'static>(
+    (method, student): (M, M::Student),
+    config: &Config,
+    device: &Device,
+) -> Box<dyn Trainer> {
+    Box::new(MethodTrainer::new(method, student, config, device))
 }
 
 pub(crate) struct MethodTrainer<M: Method> {

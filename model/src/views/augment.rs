@@ -10,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::view::{View, apply};
-use crate::config::is_positive;
 use crate::train::random::{Draws, flag, uniform};
+use crate::validate::is_positive;
 use crate::{Error, Result};
 
 /// The `[model.method.augment]` table.

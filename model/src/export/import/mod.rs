@@ -2,21 +2,37 @@
 
 use std::path::Path;
 
+use crate::encoder::error;
 use crate::encoder::vit::VitShape;
 use crate::export::state_dict::{Array, StateDict};
-use crate::{EncoderShape, Error, Init, Result, device};
+use crate::{Arch, EncoderConfig, EncoderShape, Error, Init, Result, device};
 
 mod positions;
 
 /// What other networks have that an encoder needs not: classifiers, and a token that hides patches.
 const NEEDLESS: [&str; 3] = ["head.", "fc.", "mask_token"];
 
+/// The weights that an encoder of these dimensions starts from, where a file has them.
+///
+/// # Errors
+/// The file does not fit, or there is nothing that can be frozen.
+pub(crate) fn weights(config: &EncoderConfig, shape: &EncoderShape) -> Result<Option<StateDict>> {
+    if config.frozen && config.weights.is_none() {
+        return Err(error("frozen", "without weights there is nothing worth keeping"));
+    }
+    if config.frozen && config.arch != Arch::Vit {
+        let message = "only a ViT can be frozen: batch norms go on to follow the batches";
+        return Err(error("frozen", message));
+    }
+    config.weights.as_ref().map(|path| read(path, shape)).transpose()
+}
+
 /// The weights in a file, made to fit an encoder: its own in a student's networks, positions of
 /// another grid interpolated, and LayerScale multiplied into the layer before it.
 ///
 /// # Errors
 /// The file cannot be read, or is of another architecture: which tensor, and how it differs.
-pub(crate) fn read(path: &Path, shape: &EncoderShape) -> Result<StateDict> {
+fn read(path: &Path, shape: &EncoderShape) -> Result<StateDict> {
     fit(path, shape).map_err(|message| Error::Config {
         key: "model.encoder.weights".into(),
         message: format!("{path:?} {message}"),

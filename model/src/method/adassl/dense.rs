@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoder::blocks::CrossBlock;
 use crate::loss::mean_squared;
-use crate::method::ensure;
 use crate::train::nan_trace::watched;
+use crate::validate::ensure;
 use crate::{EncoderShape, Init, Result, VitShape};
 
 /// The `[model.method.dense]` table.

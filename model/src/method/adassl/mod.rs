@@ -30,8 +30,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::two_views::{self, Branch};
-use super::{Futures, Losses, Method, Warning};
+use super::{Futures, Method, Warning};
 use crate::export::safetensors;
+use crate::loss::Losses;
 use crate::loss::contrastive::{one_way_nt_xent, two_way_nt_xent};
 use crate::loss::cosine::cosine_distance;
 use crate::loss::pairs::{paired, same_group, unit_rows};

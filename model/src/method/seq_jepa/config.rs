@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::aggregator::{ActionEmbedding, AggregatorShape};
 use super::looks::{Actions, Eye};
 use super::{Behind, SeqJepa, Student};
-use crate::method::{Setting, ensure};
+use crate::method::Setting;
 use crate::metrics::linear_probe::Probe;
 use crate::nn::mlp::{Last, NormedMlp, Widths};
 use crate::train::ema;
+use crate::validate::ensure;
 use crate::views::fixation::IorShape;
 use crate::{AugmentConfig, EncoderShape, Init, Input, Result};
 
@@ -146,7 +147,7 @@ impl Config {
     }
 
     /// Fresh networks; the teacher starts as a copy of the encoder.
-    pub(in crate::method) fn init(&self, setting: &Setting) -> (SeqJepa, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (SeqJepa, Student) {
         let Setting { shape, input, seed, device, .. } = setting;
         let eye = self.eye(input, *seed);
         let mut init = setting.init();

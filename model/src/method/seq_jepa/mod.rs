@@ -26,8 +26,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use super::two_views::parts;
-use super::{Losses, Method, Recalled};
+use super::{Method, Recalled};
 use crate::export::safetensors;
+use crate::loss::Losses;
 use crate::loss::cosine::cosine_distance;
 use crate::loss::pairs::{paired, unit_rows};
 use crate::metrics::linear_probe::Probe;

@@ -1,13 +1,13 @@
 //! seq-JEPA behind its encoder against numbers that the authors' program produced, and against a
 //! small forward pass whose every step is written down.
 
+use ::safetensors::Dtype;
+use ::safetensors::tensor::TensorView;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::optim::GradientsParams;
 use burn::store::SafetensorsStore;
 use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 use serde_json::Value;
 
 use super::aggregator::AggregatorShape;
@@ -174,7 +174,7 @@ fn tiny_weights(weights: &Value) -> Vec<u8> {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
         (name.clone(), view)
     });
-    safetensors::serialize(views, None).unwrap()
+    ::safetensors::serialize(views, None).unwrap()
 }
 
 /// In this one the last action itself counts in the statistics, as in the authors' 3DIEBench.

@@ -19,19 +19,19 @@ pub use motion_encoder::MotionEncoder;
 
 use std::path::Path;
 
-use burn::module::Module;
+use burn::module::{Module, ParamGroup};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{LearningRate, Losses, Method, Ratio, Recalled, Setting, ensure, motion_group};
-use crate::config::is_positive;
+use super::{LearningRate, Method, Ratio, Recalled, Setting};
 use crate::export::safetensors;
-use crate::loss::{Distillation, Side, distillation, mean_squared};
+use crate::loss::{Distillation, Losses, Side, distillation, mean_squared};
 use crate::train::data_parallel::{self, Done, Work, apart};
 use crate::train::ema;
 use crate::train::nan_trace::watched;
 use crate::train::state::tensors::Kept;
+use crate::validate::{ensure, is_positive};
 use crate::{
     Clips, EncoderChoice, EncoderShape, FrameEncoder, Head, HeadConfig, Init, Input, Result, Vit,
     VitShape,
@@ -124,7 +124,7 @@ impl Config {
     }
 
     /// Fresh networks.
-    pub(super) fn init(&self, setting: &Setting) -> (Tdv, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (Tdv, Student) {
         let shape = setting.shape.vit().expect("was validated");
         let device = &setting.device;
         let mut init = setting.init();
@@ -323,6 +323,12 @@ impl Tdv {
             tokens: vec![("frame", frame), ("predicted", predicted), ("teacher", next)],
         }
     }
+}
+
+/// TDV's motion encoder and its projection, at a multiple of the learning rate.
+pub(super) fn motion_group(networks: impl Module, multiplier: f64) -> LearningRate {
+    let group = ParamGroup::ids_from_module(networks);
+    LearningRate { name: "learning_rate_motion", group, multiplier }
 }
 
 impl Method for Tdv {

@@ -8,6 +8,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use super::cases::{Case, STEPS};
+use crate::method::registry::each;
 use crate::method::{LearningRate, Method, MethodConfig, Setting};
 use crate::nn::parameters::is_statistic;
 use crate::train::data_parallel::Work;

@@ -1,13 +1,7 @@
-//! Hyper-parameters as users write them: the `[model.method.loss]` table.
+//! Checks of hyper-parameters as users write them: the `[model.method.loss]` table.
 
-use crate::config::is_positive;
+use crate::validate::is_positive;
 use crate::{Error, Result};
-
-mod dimensions;
-mod samples;
-
-pub use dimensions::{BarlowTwins, CtrReading, TiCo, VicReg, VicRegCtr, VicRegExp};
-pub use samples::{Dcl, Dclw, Positives, SimClr, SimClrTransformed, Spectral};
 
 pub(super) fn positive(key: &str, value: f64) -> Result<()> {
     require(is_positive(value), key, "must be a number above 0", value)
@@ -36,6 +30,7 @@ pub(super) fn require(
 
 #[cfg(test)]
 mod tests {
+    use super::super::{CtrReading, Positives, SimClr, SimClrTransformed, TiCo, VicReg, VicRegCtr};
     use super::*;
 
     fn error(result: Result<()>) -> String {
