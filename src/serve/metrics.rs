@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use pipeline::Counts;
+use pipeline::StreamCounter;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -14,8 +14,6 @@ use super::snapshot::{STATES, Snapshot, Stream};
 
 type Labels = Vec<(&'static str, String)>;
 type Number = Gauge<f64, AtomicU64>;
-/// Name, help, and where it stands.
-type Total = (&'static str, &'static str, fn(&Counts) -> u64);
 
 /// All metrics in Prometheus' text format.
 ///
@@ -58,8 +56,8 @@ fn streams(registry: &mut Registry, streams: &[Stream]) {
     let frames = Family::<Labels, Counter>::default();
     let states = Family::<Labels, Gauge>::default();
     for stream in streams {
-        for (fate, count) in stream.fates() {
-            frames.get_or_create(&labels(stream, "fate", fate)).inc_by(count);
+        for (outcome, count, _) in stream.outcomes() {
+            frames.get_or_create(&labels(stream, "outcome", outcome)).inc_by(count);
         }
         for state in STATES {
             let labels = labels(stream, "state", state.name());
@@ -68,23 +66,13 @@ fn streams(registry: &mut Registry, streams: &[Stream]) {
     }
     registry.register("frames", "Decoded frames, by what became of them", frames);
     registry.register("stream_state", "1 for the state that the stream is in", states);
-    let totals: [Total; 8] = [
-        ("clips", "Clips that were cut", |it| it.clips),
-        ("reconnects", "Times that a stream played again", |it| it.reconnects),
-        ("stalls", "Times that a stream gave no frame for too long", |it| it.stalls),
-        ("errors", "Inputs that failed and connections that were lost", |it| it.errors),
-        ("late_pictures", "Coded pictures dropped because decoding was slow", |it| it.late),
-        ("unneeded_pictures", "Coded pictures that no clip needs", |it| it.unneeded),
-        ("abandoned_pipelines", "Pipelines that could not be brought down", |it| it.abandoned),
-        ("passes", "Completed readings of the source", |it| it.passes),
-    ];
-    for (name, help, of) in totals {
+    for counter in StreamCounter::ALL {
         let family = Family::<Labels, Counter>::default();
         for stream in streams {
             let labels = vec![("stream", stream.name.clone())];
-            family.get_or_create(&labels).inc_by(of(&stream.counts));
+            family.get_or_create(&labels).inc_by(stream.counts.counter(*counter));
         }
-        registry.register(name, help, family);
+        registry.register(counter.name(), format!("Number of {}", counter.description()), family);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pipeline::{Counts, State};
+use pipeline::{Counts, FrameOutcome, StreamCounter, StreamState};
 use serde::{Serialize, Serializer};
 
 /// A run at one moment.
@@ -53,7 +53,7 @@ pub(crate) struct Queue {
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
     pub(crate) name: String,
-    pub(crate) state: State,
+    pub(crate) state: StreamState,
     /// When it came into this state.
     pub(crate) since: SystemTime,
     /// How often it was connected, or read, before.
@@ -61,10 +61,6 @@ pub(crate) struct Stream {
     /// Why it is in this state, in words, without credentials; may be empty.
     pub(crate) reason: String,
     pub(crate) counts: Counts,
-    /// Frames of clips that were trained on.
-    pub(crate) trained: u64,
-    /// Frames of clips that nobody trained on; known at the end only.
-    pub(crate) untrained: u64,
     pub(crate) decoded_per_second: f64,
     pub(crate) clips_per_second: f64,
     /// Its share of the frames that were trained on, 0..1.
@@ -80,21 +76,21 @@ pub(crate) struct Event {
     pub(crate) time: SystemTime,
     pub(crate) stream: String,
     #[serde(serialize_with = "state")]
-    pub(crate) state: State,
+    pub(crate) state: StreamState,
     pub(crate) epoch: u64,
     pub(crate) reason: String,
 }
 
 /// Every state, for those who show one line a state.
-pub(crate) const STATES: [State; 8] = [
-    State::Connecting,
-    State::Playing,
-    State::Stalled,
-    State::Waiting,
-    State::GivenUp,
-    State::Ended,
-    State::Failed,
-    State::Stopped,
+pub(crate) const STATES: [StreamState; 8] = [
+    StreamState::Connecting,
+    StreamState::Playing,
+    StreamState::Stalled,
+    StreamState::Waiting,
+    StreamState::GivenUp,
+    StreamState::Ended,
+    StreamState::Failed,
+    StreamState::Stopped,
 ];
 
 impl Snapshot {
@@ -106,7 +102,7 @@ impl Snapshot {
         if self.step == 0 {
             return Err("the first step is not done yet".into());
         }
-        if self.streams.iter().any(|it| it.state == State::Playing) {
+        if self.streams.iter().any(|it| it.state == StreamState::Playing) {
             return Ok(());
         }
         let states: Vec<_> =
@@ -115,25 +111,25 @@ impl Snapshot {
     }
 }
 
+/// Name, number and description.
+pub(crate) type Numbered = (&'static str, u64, &'static str);
+
 impl Stream {
-    /// What became of every decoded frame; the numbers add up to `counts.decoded`.
-    pub(crate) fn fates(&self) -> [(&'static str, u64); 11] {
-        let Self { counts, trained, untrained, .. } = self;
+    /// Name, number and description of every outcome of decoded frames. Frames that have none yet
+    /// are `held`, so that the numbers add up to `counts.decoded`.
+    pub(crate) fn outcomes(&self) -> Vec<Numbered> {
         // The totals of a running stream and of the trainer are not of one instant.
-        let held = counts.decoded.saturating_sub(trained + untrained + counts.skipped());
-        [
-            ("trained", *trained),
-            ("held", held),
-            ("untrained", *untrained),
-            ("off_grid", counts.off_grid),
-            ("cut", counts.cut),
-            ("discontinuity", counts.discontinuity),
-            ("uneven", counts.uneven),
-            ("light", counts.light),
-            ("still", counts.still),
-            ("dropped", counts.dropped),
-            ("unfinished", counts.unfinished),
-        ]
+        let held = self.counts.decoded.saturating_sub(self.counts.accounted());
+        let held = ("held", held, "decoded and not in a trained clip yet");
+        let outcomes = FrameOutcome::ALL.iter();
+        let outcomes = outcomes.map(|it| (it.name(), self.counts.frames(*it), it.description()));
+        outcomes.chain([held]).collect()
+    }
+
+    /// Name, number and description of every other counter.
+    pub(crate) fn counters(&self) -> Vec<Numbered> {
+        let counters = StreamCounter::ALL.iter();
+        counters.map(|it| (it.name(), self.counts.counter(*it), it.description())).collect()
     }
 }
 
@@ -147,8 +143,9 @@ impl Serialize for Stream {
             since: f64,
             epoch: u64,
             reason: &'a str,
-            fates: [(&'static str, u64); 11],
-            counts: &'a Counts,
+            outcomes: Vec<Numbered>,
+            counters: Vec<Numbered>,
+            decoded: u64,
             decoded_per_second: f64,
             clips_per_second: f64,
             share: f64,
@@ -160,8 +157,9 @@ impl Serialize for Stream {
             since: seconds(self.since),
             epoch: self.epoch,
             reason: &self.reason,
-            fates: self.fates(),
-            counts: &self.counts,
+            outcomes: self.outcomes(),
+            counters: self.counters(),
+            decoded: self.counts.decoded,
             decoded_per_second: self.decoded_per_second,
             clips_per_second: self.clips_per_second,
             share: self.share,
@@ -181,6 +179,6 @@ fn unix<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_f64(seconds(*time))
 }
 
-fn state<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+fn state<S: Serializer>(state: &StreamState, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(state.name())
 }

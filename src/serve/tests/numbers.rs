@@ -61,8 +61,8 @@ fn the_metrics_say_what_the_snapshot_says() {
     assert_eq!(value("onward_loss", &[("name", "loss")]), snapshot.losses[0].1);
     for stream in &snapshot.streams {
         let name = ("stream", stream.name.as_str());
-        for (fate, frames) in stream.fates() {
-            assert_eq!(value("onward_frames_total", &[name, ("fate", fate)]), frames as f64);
+        for (outcome, frames, _) in stream.outcomes() {
+            assert_eq!(value("onward_frames_total", &[name, ("outcome", outcome)]), frames as f64);
         }
         let clips = value("onward_clips_total", &[name]);
         assert_eq!(clips, stream.counts.clips as f64);

@@ -39,7 +39,7 @@ fn what_is_no_get_of_a_known_path_is_refused() {
 }
 
 #[test]
-fn the_state_has_streams_fates_losses_and_curves() {
+fn the_state_has_streams_outcomes_losses_and_curves() {
     let server = server(1);
     server.publish(snapshot(11));
     server.publish(snapshot(21));
@@ -52,9 +52,9 @@ fn the_state_has_streams_fates_losses_and_curves() {
     assert_eq!(state["queue"]["batches"], 1);
     let stream = &state["streams"][3];
     assert_eq!((&stream["name"], &stream["state"]), (&NASTY.into(), &"connecting".into()));
-    let fates = state["streams"][0]["fates"].as_array().unwrap();
-    let frames: u64 = fates.iter().map(|it| it[1].as_u64().unwrap()).sum();
-    assert_eq!(state["streams"][0]["counts"]["decoded"], frames, "the fates do not add up");
+    let outcomes = state["streams"][0]["outcomes"].as_array().unwrap();
+    let frames: u64 = outcomes.iter().map(|it| it[1].as_u64().unwrap()).sum();
+    assert_eq!(state["streams"][0]["decoded"], frames, "the outcomes do not add up");
     assert!(state["process"]["threads"].as_u64().unwrap() > 1);
     assert!(state["process"]["resident_bytes"].as_u64().unwrap() > 1 << 20);
 }
@@ -68,7 +68,7 @@ fn a_run_is_ready_once_a_step_is_done_and_a_stream_plays() {
     get_until(server.address(), "/readyz", |it| it.status == 200);
     let mut silent = snapshot(2);
     silent.streams.truncate(2);
-    silent.streams[0].state = Doing::Waiting;
+    silent.streams[0].state = StreamState::Waiting;
     server.publish(silent);
     let reply = get_until(server.address(), "/readyz", |it| it.status == 503);
     let why = "no stream plays: \"front door\" is waiting, \"loading bay\" is stalled\n";
