@@ -1,8 +1,8 @@
-//! Checks of what users write in the `[model]` table.
+//! Checks of values in the `[model]` table.
 
 use crate::{Error, Result};
 
-/// Neither zero, negative, infinite nor NaN.
+/// Whether a value is finite and above 0.
 pub(crate) fn is_positive(value: f64) -> bool {
     value > 0.0 && value.is_finite()
 }
@@ -12,7 +12,7 @@ pub(crate) fn wrong(key: &str, message: &str) -> Result<()> {
     Err(Error::Config { key: format!("model.method.{key}"), message: message.into() })
 }
 
-/// Refuses what does not hold.
+/// An error about a key of `[model.method]`, unless `holds`.
 pub(crate) fn ensure(holds: bool, key: &str, message: &str) -> Result<()> {
     if holds { Ok(()) } else { wrong(key, message) }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use crossbeam_channel::select;
-use model::{Device, Embedder, Input, Tokens, Vectors};
+use model::{Device, Embedder, Input, Tokens, VectorBatch};
 use pipeline::{Batch, Ingest, ResumeState, StreamEnd, StreamReport};
 use storage::{Record, Seal, Store};
 use tracing::{info, warn};
@@ -166,12 +166,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn record(&self, batch: &Batch, vectors: Vec<Vectors>) -> storage::Embeddings {
+    fn record(&self, batch: &Batch, vectors: Vec<VectorBatch>) -> storage::Embeddings {
         let State { run_id, step, .. } = &self.trained;
         let mut vectors = vectors.into_iter().zip(self.names());
         let (first, _) = vectors.next().expect("at least one kind of tokens");
         let others = vectors
-            .map(|(Vectors { dim, values }, name)| storage::Vectors { name, dim, values })
+            .map(|(VectorBatch { dim, values }, name)| storage::Vectors { name, dim, values })
             .collect();
         let encoder = format!("{run_id}, step {step}");
         let seen = records::seen(*step, encoder, (&self.streams, batch), first);

@@ -1,5 +1,5 @@
-//! The parts that the frame encoder and the motion encoder share, laid out and named as in
-//! DINOv2 (`vision_transformer.py`), so that weights go both ways.
+//! Layers that the frame encoder and the motion encoder share. They have the layout and names of
+//! DINOv2 (`vision_transformer.py`), so that weights can be imported and exported.
 
 use burn::module::{Module, Param};
 use burn::nn::{
@@ -15,7 +15,7 @@ use super::precision::Precision;
 use crate::Init;
 use crate::train::nan_trace::watched;
 
-/// Cuts an image into patches and projects each.
+/// Splits an image into patches and projects each to a token.
 #[derive(Module, Debug)]
 pub(crate) struct PatchEmbed {
     proj: Conv2d,
@@ -32,9 +32,10 @@ impl PatchEmbed {
         Self { proj }
     }
 
-    /// Images `[n, 3, h, w]` to `[n, h/patch · w/patch, dim]`, row-major, and that grid.
+    /// Images `[n, 3, h, w]` to tokens `[n, h/patch · w/patch, dim]` in row-major order, and the
+    /// grid `[h/patch, w/patch]`.
     ///
-    /// A convolution whose stride is its kernel is one matrix product, and faster as such.
+    /// The convolution has stride = kernel size: as one matrix product it is faster.
     fn forward(&self, images: Tensor<4>) -> (Tensor<3>, [usize; 2]) {
         let [n, c, h, w] = images.dims();
         let [dim, _, p, _] = self.proj.weight.dims();
@@ -49,8 +50,8 @@ impl PatchEmbed {
     }
 }
 
-/// Patches with `[CLS]` in front and positions added, `[n, 1 + patches, dim]`.
-pub(crate) fn embed(
+/// Images to `[CLS]` and patch tokens with positions added, `[n, 1 + patches, dim]`.
+pub(crate) fn embed_patches(
     images: Tensor<4>,
     patch_embed: &PatchEmbed,
     cls_token: &Param<Tensor<3>>,
@@ -60,12 +61,12 @@ pub(crate) fn embed(
     let (patches, grid) = patch_embed.forward(images);
     let [n, _, dim] = patches.dims();
     let cls = cls_token.val().expand([n, 1, dim]);
-    Tensor::cat(vec![cls, patches], 1) + positions(pos_embed.val(), native, grid)
+    Tensor::cat(vec![cls, patches], 1) + interpolate_positions(pos_embed.val(), native, grid)
 }
 
-/// Positions `[1, 1 + patches, dim]` learned on the grid `native`, for the grid `wanted`:
-/// bicubic over the patches, as DINOv2 does; `[CLS]` keeps its own.
-fn positions(learned: Tensor<3>, native: [usize; 2], wanted: [usize; 2]) -> Tensor<3> {
+/// Position embeddings `[1, 1 + patches, dim]` of the grid `native`, interpolated to the grid
+/// `wanted`: bicubic as in DINOv2. The position of `[CLS]` stays.
+fn interpolate_positions(learned: Tensor<3>, native: [usize; 2], wanted: [usize; 2]) -> Tensor<3> {
     if native == wanted {
         return learned;
     }
@@ -103,15 +104,15 @@ impl SelfAttention {
         Self { qkv, proj, heads, precision }
     }
 
-    /// `[n, tokens, dim]` to the same.
+    /// Tokens `[n, tokens, dim]` to tokens of the same shape.
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let qkv = self.precision.linear(&self.qkv, x);
         let [q, k, v] = split_heads(qkv, self.heads);
-        self.precision.up(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
+        self.precision.to_float32(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
     }
 }
 
-/// Multi-head attention of one sequence to another.
+/// Multi-head cross-attention from one sequence to another.
 #[derive(Module, Debug)]
 pub(crate) struct CrossAttention {
     q: Linear,
@@ -133,7 +134,7 @@ impl CrossAttention {
     pub(crate) fn forward(&self, x: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
         let [q] = split_heads(self.precision.linear(&self.q, x), self.heads);
         let [k, v] = split_heads(self.precision.linear(&self.kv, memory), self.heads);
-        self.precision.up(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
+        self.precision.to_float32(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
     }
 }
 
@@ -145,7 +146,7 @@ fn split_heads<const PARTS: usize>(x: Tensor<3>, heads: usize) -> [Tensor<4>; PA
     std::array::from_fn(|part| parts.clone().narrow(0, part, 1).squeeze_dim(0))
 }
 
-/// Two linear layers with an exact GELU between them.
+/// The MLP of a transformer block: two linear layers with an exact GELU between them.
 #[derive(Module, Debug)]
 pub(crate) struct Mlp {
     fc1: Linear,
@@ -155,19 +156,19 @@ pub(crate) struct Mlp {
 }
 
 impl Mlp {
-    /// Hidden width is four times `dim`.
+    /// The hidden width is four times `dim`.
     pub(crate) fn new(dim: usize, precision: Precision, init: &mut Init) -> Self {
         Self { fc1: init.linear(dim, 4 * dim), fc2: init.linear(4 * dim, dim), precision }
     }
 
-    /// `[n, tokens, dim]` to the same.
+    /// Tokens `[n, tokens, dim]` to tokens of the same shape.
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let hidden = gelu(self.precision.linear(&self.fc1, x));
-        self.precision.up(self.precision.linear(&self.fc2, hidden))
+        self.precision.to_float32(self.precision.linear(&self.fc2, hidden))
     }
 }
 
-/// A pre-norm transformer block with cross-attention in the middle.
+/// A pre-norm transformer block: self-attention, cross-attention, MLP.
 #[derive(Module, Debug)]
 pub(crate) struct CrossBlock {
     norm1: LayerNorm,
@@ -190,7 +191,7 @@ impl CrossBlock {
         }
     }
 
-    /// `x` `[n, tokens, dim]`, which attends to itself and to `memory` `[n, others, dim]`.
+    /// `x` `[n, tokens, dim]` attends to itself and to `memory` `[n, others, dim]`.
     pub(crate) fn forward(&self, x: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
         let x = x.clone() + self.self_attn.forward(watched::norm(&self.norm1, x));
         let x =

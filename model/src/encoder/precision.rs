@@ -1,4 +1,4 @@
-//! The number format of matrix products.
+//! Number format of matrix products.
 
 use burn::nn::Linear;
 use burn::tensor::activation::softmax;
@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::train::nan_trace::watched;
 
-/// The number format of matrix products inside transformer blocks. Norms, softmax, residual
-/// sums, losses and the EMA stay in float32 either way.
+/// Number format of the matrix products in transformer blocks. Norms, softmax, residual sums,
+/// losses and the EMA are always float32.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats.
     #[default]
     Float32,
-    /// bfloat16, for devices that have it.
+    /// bfloat16, on devices that support it.
     Bfloat16,
 }
 
 impl Precision {
-    fn down<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+    fn lower<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Float32 => x,
             Self::Bfloat16 => x.cast(FloatDType::BF16),
         }
     }
 
-    pub(super) fn up<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+    pub(super) fn to_float32<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Float32 => x,
             Self::Bfloat16 => x.cast(FloatDType::F32),
         }
     }
 
-    /// `layer(x)` for float32 `x`; the product, and the result, are in this format.
+    /// `layer(x)` for float32 `x`. The product and the result are in this format.
     pub(super) fn linear<const D: usize>(self, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-        let bias = layer.bias.as_ref().map(|it| self.down(it.val()));
-        let product = linear(self.down(x), self.down(layer.weight.val()), bias);
+        let bias = layer.bias.as_ref().map(|it| self.lower(it.val()));
+        let product = linear(self.lower(x), self.lower(layer.weight.val()), bias);
         watched::output(&layer.weight, product)
     }
 
@@ -50,8 +50,8 @@ impl Precision {
         let mixed = match self {
             Self::Float32 => attention(q, k, v, None, None, AttentionModuleOptions::default()),
             Self::Bfloat16 => {
-                let scores = self.up(q.matmul(k.swap_dims(2, 3))) * (d as f64).powf(-0.5);
-                self.up(self.down(softmax(scores, 3)).matmul(v))
+                let scores = self.to_float32(q.matmul(k.swap_dims(2, 3))) * (d as f64).powf(-0.5);
+                self.to_float32(self.lower(softmax(scores, 3)).matmul(v))
             }
         };
         mixed.swap_dims(1, 2).reshape([n, tokens, heads * d])

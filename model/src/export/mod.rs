@@ -1,5 +1,4 @@
-//! A frame encoder for other programs: under the names that timm or DINOv2's own code read, and
-//! with what timm must be told to build it.
+//! Exports a frame encoder to timm or DINOv2: weights under their names, and a config for timm.
 
 pub(crate) mod import;
 pub(crate) mod safetensors;
@@ -11,63 +10,68 @@ pub use timm::timm_config;
 
 use std::path::Path;
 
+use self::safetensors::error;
 use self::state_dict::{Array, StateDict};
 use crate::encoder::resnet::ResNetShape;
 use crate::encoder::vit::VitShape;
 use crate::{EncoderShape, Error, Init, Result, device};
 
-/// Whose names the weights have.
+/// The program whose names an export uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Layout {
-    /// timm's; of a ResNet they are torchvision's as well.
+    /// timm. Of a ResNet the names are also torchvision's.
     Timm,
-    /// DINOv2's: a LayerScale of ones and an unused mask token beside what timm wants.
+    /// DINOv2, which also has a LayerScale (here of ones) and a mask token (here unused).
     Dinov2,
 }
 
-/// Writes the frame encoder out of a checkpoint's file to `to`: `from` holds the encoder alone,
-/// or the networks of a student.
+/// Writes the frame encoder in `from`, a file of a checkpoint, to `to`. `from` holds an encoder
+/// alone or all networks of a student.
 ///
 /// # Errors
-/// The architecture has no such layout, `from` is not of these dimensions, or a file cannot be
-/// read or written.
+/// The other program cannot build this architecture, `from` has other dimensions than `shape`, or
+/// a file cannot be read or written.
 pub fn export(shape: &EncoderShape, layout: Layout, from: &Path, to: &Path) -> Result<()> {
     check(shape, layout)?;
-    let error = |path: &Path, message| Error::Weights { path: path.into(), message };
     let read = StateDict::read(from).map_err(|err| error(from, err))?;
-    let wanted = StateDict::of(&shape.init(&mut Init::new(0, &device::host())));
+    let wanted = StateDict::of(&shape.init(&mut Init::new(0, &device::cpu())));
     let mut found = read.encoder(&wanted);
-    found.check(&wanted).map_err(|err| error(from, err))?;
+    found.check(&wanted).map_err(|err| {
+        error(from, format!("{err}; take the checkpoint and the config of the same run"))
+    })?;
     if let (EncoderShape::Vit(vit), Layout::Dinov2) = (shape, layout) {
         found.0.extend(only_dinov2(vit));
     }
-    found.write(to).map_err(|err| error(to, err.to_string()))
+    found.write(to).map_err(|err| safetensors::write_error(to, err))
 }
 
-/// Whether the other program can build such an encoder.
+/// Checks that the other program can build this encoder.
 fn check(shape: &EncoderShape, layout: Layout) -> Result<()> {
     let (key, message) = match (shape, layout) {
-        (EncoderShape::Conv3d(_), _) => {
-            ("model.encoder.arch", "neither timm nor DINOv2 has these 3D convolutions")
-        }
+        (EncoderShape::Conv3d(_), _) => (
+            "model.encoder.arch",
+            "neither timm nor DINOv2 has 3D convolutions, so \"conv3d\" cannot be exported; \
+             read encoder.safetensors of the checkpoint instead",
+        ),
         (EncoderShape::ResNet18(ResNetShape { small_images: true }), _) => (
             "model.encoder.small_images",
-            "timm has no ResNet-18 whose first convolution is of 3 x 3 and is not pooled",
+            "timm has no ResNet-18 with this first convolution, so it cannot be exported; read \
+             encoder.safetensors of the checkpoint instead",
         ),
         (EncoderShape::ResNet18(_), Layout::Dinov2) => {
-            ("model.encoder.arch", "DINOv2 has no ResNet; use the layout of timm")
+            ("model.encoder.arch", "DINOv2 has no ResNet; export with the names of timm")
         }
         (EncoderShape::Vit(VitShape { grid: [rows, columns], .. }), Layout::Dinov2)
             if rows != columns =>
         {
-            ("pipeline.size", "DINOv2's code takes positions for a square; use the layout of timm")
+            ("pipeline.size", "DINOv2 needs square frames; export with the names of timm")
         }
         _ => return Ok(()),
     };
     Err(Error::Config { key: key.into(), message: message.into() })
 }
 
-/// What DINOv2's ViT has and this one has not, with the values that do nothing.
+/// The tensors that only DINOv2's ViT has, with values that have no effect.
 fn only_dinov2(shape: &VitShape) -> impl Iterator<Item = (String, Array)> {
     let VitShape { dim, depth, .. } = *shape;
     let scales = (0..depth).flat_map(|block| [1, 2].map(|idx| format!("blocks.{block}.ls{idx}")));
@@ -82,7 +86,7 @@ mod tests {
     use crate::encoder::conv3d::Conv3dShape;
 
     #[test]
-    fn what_others_cannot_build_is_refused_with_its_key() {
+    fn an_encoder_that_the_other_program_lacks_is_refused_with_its_key() {
         let vit = |grid| {
             let precision = Precision::Float32;
             EncoderShape::Vit(VitShape { patch: 4, dim: 12, depth: 2, heads: 3, grid, precision })

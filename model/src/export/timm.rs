@@ -1,13 +1,14 @@
-//! What timm must be told to build an encoder.
+//! The config with which timm builds an exported encoder.
 
 use serde_json::{Value, json};
 
 use super::Layout;
 use crate::encoder::vit::VitShape;
-use crate::{EncoderShape, MEAN, STD};
+use crate::{EncoderShape, IMAGENET_MEAN, IMAGENET_STD};
 
-/// timm's `config.json` of an encoder for images of `[height, width]`, scaled with the aspect
-/// kept (`crop`) or not: the weights beside it give the same tokens as here.
+/// timm's `config.json` of an encoder for images of `[height, width]` pixels. With it timm computes
+/// the same tokens as this crate. With `crop` images are scaled at their aspect ratio and cropped,
+/// else they are squashed.
 pub fn timm_config(shape: &EncoderShape, layout: Layout, image: [usize; 2], crop: bool) -> Value {
     let [height, width] = image;
     let is_vit = matches!(shape, EncoderShape::Vit(_));
@@ -25,8 +26,8 @@ pub fn timm_config(shape: &EncoderShape, layout: Layout, image: [usize; 2], crop
             "interpolation": "bilinear",
             "crop_pct": 1.0,
             "crop_mode": if crop { "center" } else { "squash" },
-            "mean": MEAN.map(decimal),
-            "std": STD.map(decimal),
+            "mean": IMAGENET_MEAN.map(decimal),
+            "std": IMAGENET_STD.map(decimal),
             "num_classes": 0,
             "first_conv": first,
             "classifier": classifier,
@@ -34,12 +35,12 @@ pub fn timm_config(shape: &EncoderShape, layout: Layout, image: [usize; 2], crop
     })
 }
 
-/// The number as it was written: as a double it has digits that nobody meant.
+/// The shortest decimal of a float32, so that 0.485 is not written as 0.48500001430511475.
 fn decimal(value: f32) -> f64 {
-    value.to_string().parse().expect("a number is written as one")
+    value.to_string().parse().expect("a float is printed as a number")
 }
 
-/// The registered model of timm that is nearest; `model_args` make it this one.
+/// The most similar model in timm's registry; `model_args` change it into this one.
 fn architecture(shape: &EncoderShape) -> &'static str {
     match shape {
         EncoderShape::Vit(VitShape { dim: 192, .. }) => "vit_tiny_patch16_224",
@@ -50,8 +51,8 @@ fn architecture(shape: &EncoderShape) -> &'static str {
     }
 }
 
-/// timm's defaults are ours for all else: pre-norm blocks, ε = 1e-6, exact GELU, biases, a hidden
-/// width of four times the tokens'.
+/// The arguments that differ from timm's defaults. The same are: pre-norm blocks, ε = 1e-6, exact
+/// GELU, biases, and MLPs of four times the width.
 fn model_args(shape: &EncoderShape, layout: Layout, image: [usize; 2]) -> Value {
     let EncoderShape::Vit(VitShape { patch, dim, depth, heads, .. }) = shape else {
         return json!({});
@@ -71,8 +72,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_normalisation_has_the_digits_that_were_written() {
-        assert_eq!(MEAN.map(decimal), [0.485, 0.456, 0.406]);
-        assert_eq!(STD.map(decimal), [0.229, 0.224, 0.225]);
+    fn the_normalisation_is_written_in_its_shortest_digits() {
+        assert_eq!(IMAGENET_MEAN.map(decimal), [0.485, 0.456, 0.406]);
+        assert_eq!(IMAGENET_STD.map(decimal), [0.229, 0.224, 0.225]);
     }
 }

@@ -34,7 +34,7 @@ pub mod variance;
 
 pub use contrastive::{Positives, SimClr, SimClrTransformed};
 pub use decoupled::{Dcl, Dclw};
-pub use distillation::{Distillation, Side, distillation};
+pub use distillation::{Distillation, PrototypeLogits, distillation};
 pub(crate) use losses::Losses;
 pub use redundancy::{BarlowTwins, TiCo};
 pub use sigreg::{LeJepa, SigReg};

@@ -16,8 +16,8 @@ use super::two_views::{self, Branch, Pairs, Views};
 use super::{Method, Setting};
 use crate::export::safetensors;
 use crate::loss::cosine;
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel::{Done, Work, together};
 use crate::train::ema;
@@ -63,10 +63,10 @@ impl Config {
     pub(crate) fn init(&self, setting: &Setting) -> (Byol, Student) {
         let Setting { shape, device, .. } = setting;
         let mut init = setting.init();
-        let branch = Branch::new(shape, &self.projector, Last::Bare, &mut init);
+        let branch = Branch::new(shape, &self.projector, LastLayer::NoBias, &mut init);
         let width = self.projector.output();
-        let predictor = NormedMlp::new(width, &self.predictor, Last::Bare, &mut init);
-        let teacher = branch.teacher(shape, &self.projector, Last::Bare, device);
+        let predictor = NormedMlp::new(width, &self.predictor, LastLayer::NoBias, &mut init);
+        let teacher = branch.teacher(shape, &self.projector, LastLayer::NoBias, device);
         let pairs = Pairs::new(self.views, &self.augment, setting);
         let byol = Byol { pairs, momentum: self.momentum, teacher };
         (byol, Student { branch, predictor })
@@ -100,8 +100,8 @@ impl Method for Byol {
         let targets = two_views::targets(&self.teacher, &parts).map(Tensor::from_inner);
         let see = |student: &Student, part| student.branch.see(part);
         together(student, work, parts, see, |student, embeddings| {
-            let views: [_; 2] = student.branch.project(embeddings.clone(), Mode::Train);
-            let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, Mode::Train));
+            let views: [_; 2] = student.branch.project(embeddings.clone(), NormMode::Train);
+            let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, NormMode::Train));
             let [t1, t2] = targets;
             seen(cosine::byol(p1, t2) + cosine::byol(p2, t1), embeddings, views)
         })

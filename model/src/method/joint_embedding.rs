@@ -22,8 +22,8 @@ use crate::loss::{
     BarlowTwins, Dcl, Dclw, LeJepa, SimClr, SimClrTransformed, Spectral, VicReg, VicRegCtr,
     VicRegExp, contrastive, decoupled, redundancy, sigreg, spectral, variance,
 };
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Last, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, Widths};
 use crate::train::data_parallel::{Done, Work, together};
 use crate::train::random::{Draws, Stage};
 use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
@@ -156,7 +156,7 @@ impl<C: Criterion> Config<C> {
     /// Fresh networks.
     pub(crate) fn init(&self, setting: &Setting) -> (JointEmbedding<C>, Branch) {
         let mut init = setting.init();
-        let student = Branch::new(&setting.shape, &self.projector, Last::Bare, &mut init);
+        let student = Branch::new(&setting.shape, &self.projector, LastLayer::NoBias, &mut init);
         let pairs = Pairs::new(self.views, &self.augment, setting);
         (JointEmbedding { criterion: self.loss.clone(), pairs }, student)
     }
@@ -186,7 +186,7 @@ impl<C: Criterion> Method for JointEmbedding<C> {
         let views = self.pairs.of(clips, work);
         let parts = two_views::parts(views, &student.encoder, work);
         together(student, work, parts, Branch::see, |student, embeddings| {
-            let [z1, z2] = student.project(embeddings.clone(), Mode::Train);
+            let [z1, z2] = student.project(embeddings.clone(), NormMode::Train);
             let directions = self.directions(z1.dims()[1], work).map(Tensor::from_inner);
             let total = self.criterion.loss(z1.clone(), z2.clone(), directions);
             seen(total, embeddings, [z1, z2])

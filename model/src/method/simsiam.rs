@@ -13,8 +13,8 @@ use super::joint_embedding::seen;
 use super::two_views::{self, Branch, Pairs, Views};
 use super::{Method, Setting};
 use crate::loss::cosine;
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel::{Done, Work, together};
 use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
@@ -53,9 +53,9 @@ impl Config {
     /// Fresh networks.
     pub(crate) fn init(&self, setting: &Setting) -> (SimSiam, Student) {
         let mut init = setting.init();
-        let branch = Branch::new(&setting.shape, &self.projector, Last::Normed, &mut init);
+        let branch = Branch::new(&setting.shape, &self.projector, LastLayer::BatchNorm, &mut init);
         let width = self.projector.output();
-        let predictor = NormedMlp::new(width, &self.predictor, Last::Biased, &mut init);
+        let predictor = NormedMlp::new(width, &self.predictor, LastLayer::Bias, &mut init);
         let pairs = Pairs::new(self.views, &self.augment, setting);
         (SimSiam { pairs }, Student { branch, predictor })
     }
@@ -85,8 +85,8 @@ impl Method for SimSiam {
         let parts = two_views::parts(views, &student.branch.encoder, work);
         let see = |student: &Student, part| student.branch.see(part);
         together(student, work, parts, see, |student, embeddings| {
-            let views: [_; 2] = student.branch.project(embeddings.clone(), Mode::Train);
-            let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, Mode::Train));
+            let views: [_; 2] = student.branch.project(embeddings.clone(), NormMode::Train);
+            let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, NormMode::Train));
             let [t1, t2] = views.clone().map(Tensor::detach);
             let total = (cosine::sim_siam(p1, t2) + cosine::sim_siam(p2, t1)) / 2.0;
             seen(total, embeddings, views)

@@ -18,8 +18,8 @@ use super::joint_embedding::directions;
 use super::tdv::motion_group;
 use super::{LearningRate, Method, Ratio, Setting};
 use crate::loss::{Losses, SigReg, mean_squared, sigreg::sigreg};
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel::{Done, Work, together};
 use crate::train::nan_trace::watched;
@@ -77,7 +77,7 @@ impl Config {
             frame_encoder: shape.init(&mut init),
             motion_encoder: MotionEncoder::new(&shape, &mut init),
             motion_proj: init.default_linear(shape.dim, shape.dim),
-            projector: NormedMlp::new(shape.dim, &self.projector, Last::Bare, &mut init),
+            projector: NormedMlp::new(shape.dim, &self.projector, LastLayer::NoBias, &mut init),
         };
         (TdvSigReg { config: self.clone(), seed: setting.seed }, student)
     }
@@ -135,7 +135,7 @@ impl TdvSigReg {
             let rows: Vec<i64> =
                 rows.map(|(clip, it)| ((clip * t + it.0) * tokens + place(*it)) as i64).collect();
             let rows = Tensor::<1, Int>::from_data(rows.as_slice(), &flat.device());
-            student.projector.forward(flat.clone().select(0, rows), Mode::Train)
+            student.projector.forward(flat.clone().select(0, rows), NormMode::Train)
         };
         let width = self.config.projector.output();
         let directions = directions([width, self.config.directions], self.seed, work);

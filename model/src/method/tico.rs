@@ -17,8 +17,8 @@ use super::two_views::{self, Branch, Pairs, Views};
 use super::{Method, Recalled, Setting};
 use crate::export::safetensors;
 use crate::loss::{TiCo as Constants, redundancy};
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Last, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, Widths};
 use crate::train::data_parallel::{Done, Work, together};
 use crate::train::ema;
 use crate::train::state::tensors::Kept;
@@ -64,8 +64,8 @@ impl Config {
     pub(crate) fn init(&self, setting: &Setting) -> (Tico, Branch) {
         let Setting { shape, device, .. } = setting;
         let mut init = setting.init();
-        let student = Branch::new(shape, &self.projector, Last::Bare, &mut init);
-        let teacher = student.teacher(shape, &self.projector, Last::Bare, device);
+        let student = Branch::new(shape, &self.projector, LastLayer::NoBias, &mut init);
+        let teacher = student.teacher(shape, &self.projector, LastLayer::NoBias, device);
         let width = self.projector.output();
         let tico = Tico {
             pairs: Pairs::new(self.views, &self.augment, setting),
@@ -105,7 +105,7 @@ impl Method for Tico {
         let [target] = two_views::targets(&self.teacher, &second);
         let covariance = self.covariance.clone();
         together(student, work, first, Branch::see, |student, embeddings| {
-            let [z] = student.project(embeddings.clone(), Mode::Train);
+            let [z] = student.project(embeddings.clone(), NormMode::Train);
             let target = Tensor::from_inner(target);
             let (total, covariance) =
                 redundancy::tico(z.clone(), target.clone(), covariance, &self.loss);

@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Setting;
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Hidden, Last, NormedMlp, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{HiddenLayers, LastLayer, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel::{self, Work};
 use crate::train::ema;
@@ -95,18 +95,18 @@ impl Branch {
     pub(crate) fn new(
         shape: &EncoderShape,
         projector: &Widths,
-        last: Last,
+        last: LastLayer,
         init: &mut Init,
     ) -> Self {
-        Self::with_hidden(shape, projector, Hidden::Normed, last, init)
+        Self::with_hidden(shape, projector, HiddenLayers::BatchNorm, last, init)
     }
 
     /// Fresh networks, with what `hidden` says between the projector's layers.
     pub(crate) fn with_hidden(
         shape: &EncoderShape,
         projector: &Widths,
-        hidden: Hidden,
-        last: Last,
+        hidden: HiddenLayers,
+        last: LastLayer,
         init: &mut Init,
     ) -> Self {
         let encoder = shape.init(init);
@@ -119,7 +119,7 @@ impl Branch {
         &self,
         shape: &EncoderShape,
         projector: &Widths,
-        last: Last,
+        last: LastLayer,
         device: &Device,
     ) -> Self {
         let fresh = Self::new(shape, projector, last, &mut Init::new(0, device));
@@ -127,13 +127,13 @@ impl Branch {
     }
 
     /// The token of every image `[rows, 3 · window, h, w]` that stands for it, `[rows, d]`.
-    pub(crate) fn embed(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+    pub(crate) fn embed(&self, images: Tensor<4>, mode: NormMode) -> Tensor<2> {
         self.encoder.forward(images, mode).narrow(1, 0, 1).squeeze_dim(1)
     }
 
     /// Embeddings of views `[n, v, 3 · window, h, w]` that nothing tracks yet, `[n · v, d]`.
     pub(crate) fn see(&self, views: Tensor<5>) -> Tensor<2> {
-        self.embed(Tensor::from_inner(views.flatten::<4>(0, 1)), Mode::Train)
+        self.embed(Tensor::from_inner(views.flatten::<4>(0, 1)), NormMode::Train)
     }
 
     /// Embeddings `[n · views, d]`, view after view of clip after clip, to the projections of
@@ -141,7 +141,7 @@ impl Branch {
     pub(crate) fn project<const V: usize>(
         &self,
         embeddings: Tensor<2>,
-        mode: Mode,
+        mode: NormMode,
     ) -> [Tensor<2>; V] {
         view_by_view(embeddings).map(|view| self.projector.forward(view, mode))
     }
@@ -170,9 +170,9 @@ pub(crate) fn parts(views: Tensor<5>, encoder: &FrameEncoder, work: &Work) -> Ve
 
 /// The teacher's projections of every view, `[n, p]` each.
 pub(crate) fn targets<const V: usize>(teacher: &Branch, parts: &[Tensor<5>]) -> [Tensor<2>; V] {
-    let embed = |part: Tensor<5>| teacher.embed(part.flatten(0, 1), Mode::Train);
+    let embed = |part: Tensor<5>| teacher.embed(part.flatten(0, 1), NormMode::Train);
     let embeddings = data_parallel::map(parts.to_vec(), embed);
-    teacher.project(Tensor::cat(embeddings, 0), Mode::Train)
+    teacher.project(Tensor::cat(embeddings, 0), NormMode::Train)
 }
 
 #[cfg(test)]

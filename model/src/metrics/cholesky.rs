@@ -1,25 +1,25 @@
-//! The Cholesky factor of a small matrix, on the host in float64. Reading the matrix waits for the
-//! device.
+//! Inverts a small matrix with a Cholesky factorisation, on the CPU in float64. Reading the matrix
+//! waits for the device.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Determinant and inverse of `I + gram`, which is positive definite whatever the Gram matrix.
+/// Log-determinant and inverse of `I + gram`, which is positive definite for every Gram matrix.
 pub(crate) struct Inverse {
     pub(crate) log_det: f64,
-    pub(crate) inverse: Square,
+    pub(crate) inverse: SquareMatrix,
 }
 
-/// A square matrix on the host, row by row.
-pub(crate) struct Square {
+/// A square matrix in memory, in row-major order.
+pub(crate) struct SquareMatrix {
     size: usize,
     values: Vec<f64>,
 }
 
 impl Inverse {
-    pub(crate) fn of(gram: Tensor<2>) -> Self {
+    pub(crate) fn of_identity_plus(gram: Tensor<2>) -> Self {
         let [size, _] = gram.dims();
         let values = gram.into_data().iter::<f64>().collect();
-        let mut matrix = Square { size, values };
+        let mut matrix = SquareMatrix { size, values };
         for i in 0..size {
             matrix.values[i * size + i] += 1.0;
         }
@@ -29,7 +29,7 @@ impl Inverse {
     }
 }
 
-impl Square {
+impl SquareMatrix {
     fn zeros(size: usize) -> Self {
         Self { size, values: vec![0.0; size * size] }
     }
@@ -38,7 +38,7 @@ impl Square {
         self.values[row * self.size + column]
     }
 
-    /// `L`, lower triangular, with `L Lᵀ` = this.
+    /// The lower triangular `L` with `L Lᵀ` = this matrix.
     fn cholesky(&self) -> Self {
         let size = self.size;
         let mut factor = Self::zeros(size);
@@ -46,7 +46,7 @@ impl Square {
             for j in 0..=i {
                 let known: f64 = (0..j).map(|k| factor.at(i, k) * factor.at(j, k)).sum();
                 let rest = self.at(i, j) - known;
-                // Eigenvalues are at least one; float32 may have made them a little less.
+                // Eigenvalues are at least 1, but float32 rounding may have made them smaller.
                 factor.values[i * size + j] =
                     if i == j { rest.max(1e-6).sqrt() } else { rest / factor.at(j, j) };
             }
@@ -54,7 +54,7 @@ impl Square {
         factor
     }
 
-    /// The inverse of a lower triangular matrix, transposed so that rows are read in order.
+    /// The transposed inverse of a lower triangular matrix: then rows are read in order.
     fn lower_inverse(&self) -> Self {
         let size = self.size;
         let mut transposed = Self::zeros(size);
@@ -68,13 +68,13 @@ impl Square {
         transposed
     }
 
-    /// The inner products of the rows.
+    /// The inner products of all pairs of rows.
     fn gram(&self) -> Self {
         let size = self.size;
         let mut gram = Self::zeros(size);
         for i in 0..size {
             for j in 0..size {
-                // The rows of a transposed lower triangle begin at the diagonal.
+                // The rows of a transposed lower triangular matrix start at the diagonal.
                 let product = (i.max(j)..size).map(|k| self.at(i, k) * self.at(j, k)).sum();
                 gram.values[i * size + j] = product;
             }

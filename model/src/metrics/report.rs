@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::collapse::{Spread, spread};
+use super::collapse::{TokenStatistics, token_statistics};
 use crate::loss::{Losses, duality::Duality, pairs::unit_rows};
 
 /// What is kept of the losses of one or more parts; nothing of it is tracked.
@@ -40,7 +40,7 @@ impl Seen {
     pub(crate) fn values(&self) -> Vec<(String, f32)> {
         let terms = self.terms.iter().map(|(name, it)| ((*name).to_owned(), it.clone()));
         let spreads = self.tokens.iter().flat_map(|(name, tokens)| {
-            let Spread { variance, covariance } = spread(tokens.clone());
+            let TokenStatistics { variance, covariance } = token_statistics(tokens.clone());
             [(format!("variance_{name}"), variance), (format!("covariance_{name}"), covariance)]
         });
         let criteria = self.projections.iter().flat_map(|it| criteria(it.clone()));

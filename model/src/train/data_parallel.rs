@@ -17,7 +17,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-use crate::device::host;
+use crate::device::cpu;
 use crate::loss::Losses;
 
 /// A micro-batch of one step, as the trainer hands it out.
@@ -119,7 +119,7 @@ fn replica<S: Module>(student: &S, work: &Work) -> S {
 /// Parts of a batch that a device works on best at once: one a core of the CPU, and a GPU fills
 /// itself.
 pub(crate) fn parts(device: &Device) -> usize {
-    if device.clone().inner() == host() { rayon::current_num_threads() } else { 1 }
+    if device.clone().inner() == cpu() { rayon::current_num_threads() } else { 1 }
 }
 
 /// `work` of every item, in their order; of a single item on the caller's own thread.

@@ -24,8 +24,8 @@ use crate::export::import;
 use crate::method::registry::each;
 use crate::method::{Futures, LearningRate, Method, MethodConfig, Ratio, Setting, Warning};
 use crate::metrics::report::Seen;
-use crate::nn::batch_norm::Mode;
-use crate::{Clips, Config, EmbedConfig, EncoderChoice, Error, Input, Pool, Result, Vectors};
+use crate::nn::batch_norm::NormMode;
+use crate::{Clips, Config, EmbedConfig, EncoderChoice, Error, Input, Pool, Result, VectorBatch};
 
 /// A method together with its optimizer, whichever method it is.
 pub trait Trainer {
@@ -94,9 +94,9 @@ pub struct Embeddings {
     /// Name of the frame encoder that made the first.
     pub encoder: &'static str,
     /// The frame encoder's vectors.
-    pub frames: Vectors,
+    pub frames: VectorBatch,
     /// Others by name.
-    pub others: Vec<(&'static str, Vectors)>,
+    pub others: Vec<(&'static str, VectorBatch)>,
 }
 
 /// A fresh trainer for the configured method, for clips as `input` says.
@@ -278,17 +278,17 @@ impl<M: Method> Trainer for MethodTrainer<M> {
     fn embed(&self, clips: &Clips) -> Embeddings {
         let choice = self.choice();
         let encoder = self.method.encoder(self.student(), choice);
-        let tokens = encoder.forward(clips.window(0, encoder.window()), Mode::Evaluate);
+        let tokens = encoder.forward(clips.window(0, encoder.window()), NormMode::Evaluate);
         let [n, count, dim] = tokens.dims();
         let rows: Tensor<2> = match self.embed.pool.unwrap_or_else(|| self.method.pool()) {
             Pool::Cls => tokens.narrow(1, 0, 1).reshape([n, dim]),
-            Pool::Patches => tokens.narrow(1, 1, count - 1).mean_dim(1).reshape([n, dim]),
+            Pool::Mean => tokens.narrow(1, 1, count - 1).mean_dim(1).reshape([n, dim]),
         };
         let others = self.method.vectors(self.student(), clips).into_iter();
         Embeddings {
             encoder: choice.name(),
-            frames: Vectors::of(rows),
-            others: others.map(|(name, rows)| (name, Vectors::of(rows))).collect(),
+            frames: VectorBatch::of(rows),
+            others: others.map(|(name, rows)| (name, VectorBatch::of(rows))).collect(),
         }
     }
 
@@ -325,7 +325,7 @@ impl<M: Method> Trainer for MethodTrainer<M> {
 mod tests {
     use super::*;
     use crate::method::tdv;
-    use crate::{EncoderConfig, HeadConfig, MethodConfig, Precision};
+    use crate::{DinoHeadConfig, EncoderConfig, MethodConfig, Precision};
 
     fn config(precision: Precision) -> Config {
         let encoder = EncoderConfig {
@@ -335,7 +335,7 @@ mod tests {
             heads: Some(2),
             ..Default::default()
         };
-        let head = HeadConfig { hidden: 16, bottleneck: 8, prototypes: 12, chunk: 100 };
+        let head = DinoHeadConfig { hidden: 16, bottleneck: 8, prototypes: 12, chunk: 100 };
         Config {
             encoder,
             method: MethodConfig::Tdv(tdv::Config { head, ..Default::default() }),

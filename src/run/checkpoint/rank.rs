@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use model::Vectors;
+use model::VectorBatch;
 
 /// Embeddings that are measured together: equally many at every checkpoint, so that they compare.
 const ROWS: usize = 256;
@@ -13,7 +13,7 @@ pub(crate) struct Recent(VecDeque<Vec<f32>>);
 
 impl Recent {
     /// Takes note of a batch's embeddings.
-    pub(crate) fn push(&mut self, vectors: &Vectors) {
+    pub(crate) fn push(&mut self, vectors: &VectorBatch) {
         self.0.extend(vectors.values.chunks(vectors.dim).map(<[f32]>::to_vec));
         while self.0.len() > ROWS {
             self.0.pop_front();

@@ -6,7 +6,7 @@ use super::latent::{EditorKind, Shape};
 use super::{AdaSsl, DenseConfig, Latent, Student};
 use crate::method::Setting;
 use crate::method::two_views::Branch;
-use crate::nn::mlp::{Hidden, Last, Widths};
+use crate::nn::mlp::{HiddenLayers, LastLayer, Widths};
 use crate::validate::{ensure, is_positive};
 use crate::{AugmentConfig, EncoderShape, Input, Result};
 
@@ -194,11 +194,11 @@ impl Config {
     pub(crate) fn init(&self, setting: &Setting) -> (AdaSsl, Student) {
         let Setting { shape, seed, device, .. } = setting;
         let mut init = setting.init();
-        let last = if self.projector_norm { Last::Normed } else { Last::Bare };
+        let last = if self.projector_norm { LastLayer::BatchNorm } else { LastLayer::NoBias };
         // The authors' contrastive projectors have biases in the place of batch norms.
         let hidden = match self.objective {
-            Objective::Distillation => Hidden::Normed,
-            Objective::Contrastive => Hidden::Biased,
+            Objective::Distillation => HiddenLayers::BatchNorm,
+            Objective::Contrastive => HiddenLayers::Bias,
         };
         let branch = Branch::with_hidden(shape, &self.projector, hidden, last, &mut init);
         let teacher = (self.objective == Objective::Distillation)

@@ -36,7 +36,7 @@ use crate::loss::Losses;
 use crate::loss::contrastive::{one_way_nt_xent, two_way_nt_xent};
 use crate::loss::cosine::cosine_distance;
 use crate::loss::pairs::{paired, same_group, unit_rows};
-use crate::nn::batch_norm::Mode;
+use crate::nn::batch_norm::NormMode;
 use crate::nn::parameters;
 use crate::train::data_parallel::{self, Done, Work, together};
 use crate::train::ema;
@@ -115,7 +115,7 @@ impl AdaSsl {
     /// What the encoder says of views that nothing tracks, `[n · v, places, d]`: the mean of the
     /// patches, and all tokens behind it when the dense branch needs them.
     fn see(&self, encoder: &FrameEncoder, images: Tensor<4>) -> Tensor<3> {
-        let tokens = encoder.forward(images, Mode::Train);
+        let tokens = encoder.forward(images, NormMode::Train);
         let places = tokens.dims()[1] - 1;
         let patches = tokens.narrow(1, 1, places);
         let mean = patches.clone().mean_dim(1);
@@ -152,11 +152,11 @@ impl AdaSsl {
     }
 
     fn go(&self, networks: &Networks, way: Way, noise: Tensor<2>) -> Gone {
-        let drawn = networks.infer(way.from.clone(), way.shown.clone(), noise, Mode::Train);
+        let drawn = networks.infer(way.from.clone(), way.shown.clone(), noise, NormMode::Train);
         let (from, r) = (way.from.clone(), drawn.r.clone());
         let predicted = match self.config.objective {
-            Objective::Distillation => networks.predict(from, r, Mode::Train),
-            Objective::Contrastive => networks.edit(from, r, Mode::Train),
+            Objective::Distillation => networks.predict(from, r, NormMode::Train),
+            Objective::Contrastive => networks.edit(from, r, NormMode::Train),
         };
         Gone { way, drawn, predicted }
     }
@@ -226,8 +226,8 @@ impl AdaSsl {
         let to = gone.way.to.clone().inner();
         let cosine = |r: Option<Tensor<2>>| {
             let predicted = match self.config.objective {
-                Objective::Distillation => networks.predict(from.clone(), r, Mode::Train),
-                Objective::Contrastive => networks.edit(from.clone(), r, Mode::Train),
+                Objective::Distillation => networks.predict(from.clone(), r, NormMode::Train),
+                Objective::Contrastive => networks.edit(from.clone(), r, NormMode::Train),
             };
             cosine_distance(predicted, to.clone()) - 1.0
         };
@@ -237,7 +237,7 @@ impl AdaSsl {
         let n = r.dims()[0];
         let shuffled =
             Tensor::cat(vec![r.clone().narrow(0, n - 1, 1), r.clone().narrow(0, 0, n - 1)], 0);
-        let unknown = match networks.prior(from.clone(), Mode::Train) {
+        let unknown = match networks.prior(from.clone(), NormMode::Train) {
             Some(prior) => prior.mean,
             None => r.zeros_like(),
         };
@@ -343,7 +343,7 @@ fn projections(branch: &Branch, seen: Tensor<3>, views: &[usize]) -> Projected {
     let [rows, _, d] = seen.dims();
     let means: Tensor<3> = seen.narrow(1, 0, 1).reshape([rows / views.len(), views.len(), d]);
     let project = |at: usize| {
-        branch.projector.forward(means.clone().narrow(1, at, 1).squeeze_dim(1), Mode::Train)
+        branch.projector.forward(means.clone().narrow(1, at, 1).squeeze_dim(1), NormMode::Train)
     };
     views.iter().enumerate().map(|(at, view)| (*view, project(at))).collect()
 }
@@ -429,16 +429,16 @@ impl Method for AdaSsl {
         let (n, w) = (clips.len(), self.window);
         let student = student.valid();
         let project = |branch: &Branch, from: usize| {
-            let seen = branch.encoder.forward(clips.window(from, w), Mode::Evaluate);
+            let seen = branch.encoder.forward(clips.window(from, w), NormMode::Evaluate);
             let places = seen.dims()[1] - 1;
             let mean: Tensor<2> = seen.narrow(1, 1, places).mean_dim(1).squeeze_dim(1);
-            branch.projector.forward(mean, Mode::Evaluate)
+            branch.projector.forward(mean, NormMode::Evaluate)
         };
         let x = project(&student.branch, 0);
         let predict = |e: Tensor<2>, r: Option<Tensor<2>>| {
-            unit_rows(student.networks.predict(e, r, Mode::Evaluate))
+            unit_rows(student.networks.predict(e, r, NormMode::Evaluate))
         };
-        let prior = student.networks.prior(x.clone(), Mode::Evaluate);
+        let prior = student.networks.prior(x.clone(), NormMode::Evaluate);
         let expected = predict(x.clone(), prior.as_ref().map(|it| it.mean.clone()));
         let mut draws = Draws::at(self.seed, u64::MAX, Stage::Latent, &clips.device());
         let drawn = (0..samples).map(|_| match &prior {
@@ -480,7 +480,7 @@ impl Method for AdaSsl {
     }
 
     fn pool(&self) -> Pool {
-        Pool::Patches
+        Pool::Mean
     }
 
     fn parameters(&self, student: &Student) -> Vec<(&'static str, usize)> {

@@ -6,8 +6,8 @@ use super::aggregator::{ActionEmbedding, AggregatorShape};
 use super::looks::{Actions, Eye};
 use super::{Behind, SeqJepa, Student};
 use crate::method::Setting;
-use crate::metrics::linear_probe::Probe;
-use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::metrics::linear_probe::LinearProbe;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 use crate::train::ema;
 use crate::validate::ensure;
 use crate::views::fixation::IorShape;
@@ -142,7 +142,7 @@ impl Config {
         Behind {
             action_proj: self.conditioned.then(|| ActionEmbedding::new(width, told, init)),
             aggregator: shape.init(init),
-            predictor: NormedMlp::new(dim + 2 * told, &widths, Last::Biased, init),
+            predictor: NormedMlp::new(dim + 2 * told, &widths, LastLayer::Bias, init),
         }
     }
 
@@ -155,7 +155,7 @@ impl Config {
         let aggregator = self.aggregator(shape.dim());
         let behind = self.behind([shape.dim(), eye.width()], aggregator, &mut init);
         let teacher = ema::update(shape.init(&mut Init::new(0, device)), &encoder, 0.0);
-        let (action, path) = (Probe::default(), Probe::default());
+        let (action, path) = (LinearProbe::default(), LinearProbe::default());
         let method = SeqJepa { config: self.clone(), eye, teacher, action, path };
         (method, Student { encoder, behind })
     }

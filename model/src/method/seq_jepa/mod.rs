@@ -31,8 +31,8 @@ use crate::export::safetensors;
 use crate::loss::Losses;
 use crate::loss::cosine::cosine_distance;
 use crate::loss::pairs::{paired, unit_rows};
-use crate::metrics::linear_probe::Probe;
-use crate::nn::batch_norm::Mode;
+use crate::metrics::linear_probe::LinearProbe;
+use crate::nn::batch_norm::NormMode;
 use crate::nn::mlp::NormedMlp;
 use crate::nn::parameters;
 use crate::train::data_parallel::{self, Done, Work, together};
@@ -65,9 +65,9 @@ pub(crate) struct SeqJepa {
     /// Of the encoder alone.
     teacher: FrameEncoder,
     /// What two encodings tell of the action between them.
-    action: Probe,
+    action: LinearProbe,
     /// What the aggregate tells of the way from the first view to the target.
-    path: Probe,
+    path: LinearProbe,
 }
 
 /// What the networks make of a sequence.
@@ -89,7 +89,7 @@ impl Behind {
         observed: Tensor<3>,
         actions: Tensor<3>,
         counted: Tensor<3>,
-        mode: Mode,
+        mode: NormMode,
         dropout: &mut Option<Dropout>,
     ) -> Thought {
         let [n, m, a] = actions.dims();
@@ -121,7 +121,7 @@ fn loss(thought: &Thought, target: Tensor<2>) -> Tensor<1> {
 }
 
 /// The vector that stands for every image, `[n, d]`.
-fn encode(encoder: &FrameEncoder, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+fn encode(encoder: &FrameEncoder, images: Tensor<4>, mode: NormMode) -> Tensor<2> {
     encoder.forward(images, mode).narrow(1, 0, 1).squeeze_dim(1)
 }
 
@@ -186,7 +186,7 @@ impl SeqJepa {
                 let values = values.map(|it| Tensor::from_floats([it as f32], &device));
                 terms.extend(names.into_iter().zip(values));
             }
-            probe.keep(work.step, features, targets);
+            probe.push(work.step, features, targets);
         }
         terms
     }
@@ -203,12 +203,12 @@ impl Method for SeqJepa {
         let (n, m) = (clips.len(), self.config.observed);
         let Looks { views, actions } = self.eye.look(clips, work.number);
         let last = parts(views.clone().narrow(1, m, 1), &student.encoder, work);
-        let see = |part: Tensor<5>| encode(&self.teacher, part.flatten(0, 1), Mode::Train);
+        let see = |part: Tensor<5>| encode(&self.teacher, part.flatten(0, 1), NormMode::Train);
         let target = Tensor::cat(data_parallel::map(last, see), 0);
         let observed = parts(views.narrow(1, 0, m), &student.encoder, work);
         let see = |student: &Student, part: Tensor<5>| {
             let images = Tensor::from_inner(part.flatten::<4>(0, 1));
-            encode(&student.encoder, images, Mode::Train)
+            encode(&student.encoder, images, NormMode::Train)
         };
         let mut dropout = self.dropout(work);
         let mut asked = [None, None];
@@ -217,8 +217,13 @@ impl Method for SeqJepa {
             let observed: Tensor<3> = encodings.reshape([n, m, d]);
             let told = Tensor::from_inner(actions.clone());
             let counted = without_last(told.clone());
-            let thought =
-                student.behind.think(observed.clone(), told, counted, Mode::Train, &mut dropout);
+            let thought = student.behind.think(
+                observed.clone(),
+                told,
+                counted,
+                NormMode::Train,
+                &mut dropout,
+            );
             let total = loss(&thought, Tensor::from_inner(target.clone()));
             let observed = observed.inner();
             let thought = Thought {
@@ -270,14 +275,14 @@ impl Method for SeqJepa {
         let student = student.valid();
         let Looks { views, actions } = self.eye.look(clips, u64::MAX);
         let images = views.narrow(1, 0, m).flatten::<4>(0, 1);
-        let encodings = encode(&student.encoder, images, Mode::Evaluate);
+        let encodings = encode(&student.encoder, images, NormMode::Evaluate);
         let d = encodings.dims()[1];
         let counted = without_last(actions.clone());
         let thought = student.behind.think(
             encodings.reshape([n, m, d]),
             actions,
             counted,
-            Mode::Evaluate,
+            NormMode::Evaluate,
             &mut None,
         );
         vec![("aggregate", thought.aggregate)]
@@ -304,13 +309,13 @@ impl Method for SeqJepa {
     }
 
     fn remember(&self, kept: &mut Kept) {
-        self.action.remember("action", kept);
-        self.path.remember("path", kept);
+        self.action.save_state("action", kept);
+        self.path.save_state("path", kept);
     }
 
     fn recall(&mut self, kept: &mut Kept, device: &Device) -> Recalled {
-        self.action = Probe::recall("action", kept, device)?;
-        self.path = Probe::recall("path", kept, device)?;
+        self.action = LinearProbe::load_state("action", kept, device)?;
+        self.path = LinearProbe::load_state("path", kept, device)?;
         Ok(())
     }
 }

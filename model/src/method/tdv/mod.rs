@@ -26,15 +26,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{LearningRate, Method, Ratio, Recalled, Setting};
 use crate::export::safetensors;
-use crate::loss::{Distillation, Losses, Side, distillation, mean_squared};
+use crate::loss::{Distillation, Losses, PrototypeLogits, distillation, mean_squared};
 use crate::train::data_parallel::{self, Done, Work, apart};
 use crate::train::ema;
 use crate::train::nan_trace::watched;
 use crate::train::state::tensors::Kept;
 use crate::validate::{ensure, is_positive};
 use crate::{
-    Clips, EncoderChoice, EncoderShape, FrameEncoder, Head, HeadConfig, Init, Input, Result, Vit,
-    VitShape,
+    Clips, DinoHead, DinoHeadConfig, EncoderChoice, EncoderShape, FrameEncoder, Init, Input,
+    Result, Vit, VitShape,
 };
 
 /// The `[model.method]` table of `name = "tdv"`.
@@ -50,7 +50,7 @@ pub struct Config {
     /// The authors' script has 0.03; the paper names none, which is 1.
     pub motion_learning_rate: f64,
     /// The prototypes.
-    pub head: HeadConfig,
+    pub head: DinoHeadConfig,
     /// Weight of the mean squared error of the prediction.
     pub mse_coeff: f64,
     /// Weight of the cross-entropy on `[CLS]`.
@@ -86,7 +86,7 @@ impl Default for Config {
             motion: Motion::Difference,
             motion_depth: None,
             motion_learning_rate: 0.03,
-            head: HeadConfig::default(),
+            head: DinoHeadConfig::default(),
             mse_coeff: 1.5,
             cls_coeff: 0.75,
             patch_coeff: 0.75,
@@ -103,7 +103,7 @@ impl Config {
         shape.vit()?;
         ensure(input.frames > 1, "name", "tdv needs pipeline.clip.frames of at least 2")?;
         let momentum = |it: f64| (0.0..=1.0).contains(&it);
-        let HeadConfig { hidden, bottleneck, prototypes, chunk } = self.head;
+        let DinoHeadConfig { hidden, bottleneck, prototypes, chunk } = self.head;
         let sizes = [hidden, bottleneck, prototypes, chunk];
         let temperatures = [self.student_temperature, self.teacher_temperature].map(is_positive);
         let weights = [
@@ -153,14 +153,14 @@ pub(crate) struct Student {
     pub(super) frame_encoder: Vit,
     motion_encoder: Option<MotionEncoder>,
     pub(super) motion_proj: Option<Linear>,
-    head: Head,
+    head: DinoHead,
 }
 
 /// Their moving averages.
 #[derive(Module, Debug)]
 pub(crate) struct Teacher {
     teacher_encoder: Vit,
-    teacher_head: Head,
+    teacher_head: DinoHead,
 }
 
 /// The method's state beside the student.
@@ -253,12 +253,12 @@ impl Tdv {
         let prototypes = student.head.prototypes();
         let [cls_centre, patch_centre] = &targets.centres;
         [(CLS, cls_centre), (PATCHES, patch_centre)].map(|(part, centre)| {
-            let student = Side {
+            let student = PrototypeLogits {
                 tokens: student.head.project(part(&predicted).flatten(0, 1)),
                 prototypes: prototypes.clone(),
                 temperature: self.config.student_temperature,
             };
-            let teacher = Side {
+            let teacher = PrototypeLogits {
                 tokens: part(&targets.points).flatten(0, 1),
                 prototypes: targets.prototypes.clone(),
                 temperature: self.config.teacher_temperature,

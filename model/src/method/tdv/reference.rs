@@ -36,7 +36,7 @@ impl Tdvs<'_> {
             motion: Motion::Difference,
             motion_depth: Some(self.size("motion_depth")),
             motion_learning_rate: self.0.number("/optimizer/motion_lr_multiplier"),
-            head: HeadConfig {
+            head: DinoHeadConfig {
                 hidden: self.size("head_hidden"),
                 bottleneck: self.size("head_bottleneck"),
                 prototypes: self.size("prototypes"),

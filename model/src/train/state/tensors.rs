@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::export::safetensors::error;
+use crate::export::safetensors::{error, write_error};
 use crate::{Error, Result};
 
 /// Named tensors, and a text of whoever wrote them.
@@ -76,7 +76,8 @@ impl Kept {
         });
         let views = views.collect::<std::result::Result<Vec<_>, String>>().map_err(wrong)?;
         let note = HashMap::from([(NOTE.to_owned(), self.note.clone())]);
-        safetensors::serialize_to_file(views, Some(note), path).map_err(|err| error(path, err))
+        safetensors::serialize_to_file(views, Some(note), path)
+            .map_err(|err| write_error(path, err))
     }
 
     /// Reads what [`Kept::write`] wrote.
