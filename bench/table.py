@@ -103,7 +103,7 @@ def waiting_tables(results):
                  "waiting for clips"], [
         [r["config"], *(f"{r[key]:.1f} clips/s" for key in
                         ("trainer_alone", "pipeline_alone", "together")),
-         f"{r['of_the_slower']:.2f}", f"{100 * r['waiting_share']:.1f} %"]
+         f"{r['of_the_slower']:.2f}", f"{100 * r['data_wait']:.1f} %"]
         for r in results])
 
 

@@ -109,7 +109,7 @@ fn a_replaced_value_that_cannot_be_used() {
     for (set, says) in [
         ("model.train.stepps=3", "stepps"),
         ("model.train.steps=many", "model.train.steps=many"),
-        ("pipeline.stream.7.name=x", "no index below 1"),
+        ("pipeline.stream.7.name=x", "is not an index below 1"),
         ("model.train.steps", "key=value"),
         ("model.encoder.heads=5", "model.encoder.heads"),
     ] {

@@ -214,7 +214,7 @@ fn the_card_describes_the_encoder_and_names_no_path_of_the_data() {
     let rows = metrics.counts("step").into_iter().zip(metrics.text("name"));
     let mut last = rows.zip(metrics.reals("value")).filter(|((step, _), _)| *step == 10);
     let ((_, name), value) = last.next().unwrap();
-    assert!(card.contains("As the run measured them at step 10,"), "{card}");
+    assert!(card.contains("Measured by the run at step 10,"), "{card}");
     assert!(card.contains(&format!("| `{name}` | {value:.4} |\n")), "{name} is not in\n{card}");
     assert!(last.all(|((_, name), _)| card.contains(&format!("| `{name}` | "))), "{card}");
     let timm = fs::read(out.join("config.json")).unwrap();

@@ -180,7 +180,7 @@ fn a_password_reaches_neither_the_page_nor_a_decoder_process() {
     let sets = ["pipeline.isolate=true", "thumbnails=true"];
     let mut served = ServedRun::start(&setup, &sets, &[("CAMERA_PASSWORD", PASSWORD)]);
     served.until("readiness", |it| it.get("/readyz").0 == 200);
-    served.until("a picture", |it| it.get("/state.json").1.contains("data:image/bmp"));
+    served.until("a picture", |it| it.get("/state.json").1.contains("data:image/jpeg"));
     for path in ["/", "/state.json", "/metrics", "/healthz", "/readyz"] {
         let (status, body) = served.page.get(path);
         assert!(status == 200 && !body.contains(PASSWORD), "{path}: {status}");

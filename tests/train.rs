@@ -11,8 +11,7 @@ use support::onward;
 use support::{Setup, Table, assert_balanced, assert_finished, finish, looped, media, once};
 
 /// Metrics that are measured with a clock, and so differ from run to run.
-const CLOCKED: [&str; 4] =
-    ["clips_per_second", "waiting_share", "step_seconds", "clip_age_seconds"];
+const CLOCKED: [&str; 4] = ["clips_per_second", "data_wait", "step_seconds", "clip_age_seconds"];
 
 #[test]
 fn three_real_clips_as_file_folder_and_glob() {
@@ -27,7 +26,7 @@ fn three_real_clips_as_file_folder_and_glob() {
 
     let run = setup.run().display().to_string();
     let tables = ["metrics", "embeddings", "streams"];
-    done.complains(&["step 1/60", "step 60/60", "loss", "clips/s", "waiting", "ETA"])
+    done.complains(&["step 1/60", "step 60/60", "loss", "clips/s", "data wait", "ETA"])
         .prints(&["60 steps", "street: stopped", "archive: stopped", "pattern: stopped"])
         .prints(&tables.map(|it| format!("{run}/{it}/*.parquet")).each_ref().map(|it| &it[..]))
         .prints(&["checkpoints/step-00000060/encoder.safetensors", "duckdb -c \"SELECT"]);

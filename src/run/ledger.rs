@@ -9,17 +9,18 @@ use storage::StreamRow;
 
 use crate::run::streams::{Stream, Streams};
 
-/// What the rows so far add up to.
+/// The sums of the rows so far.
 pub(crate) struct Ledger {
-    /// By number of the stream.
+    /// By index of the stream.
     totals: Vec<StreamTotals>,
     written: Instant,
 }
 
+/// The sums of all rows of one stream.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct StreamTotals {
     counts: Counts,
-    /// Clips that were trained on since the last row.
+    /// Clips that were trained on since the previous row.
     clips: u64,
 }
 
@@ -30,43 +31,44 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// Goes on from what the rows of a run before add up to.
-    pub(crate) fn resumed(before: &BTreeMap<String, StreamTotals>, names: &[&str]) -> Self {
-        let total = |name: &&str| before.get(*name).copied().unwrap_or_default();
-        Self { totals: names.iter().map(total).collect(), ..Self::default() }
+    /// Continues from the totals of a checkpoint.
+    pub(crate) fn resume(before: &BTreeMap<String, StreamTotals>, names: &[&str]) -> Self {
+        let totals = names.iter().map(|name| before.get(*name).copied().unwrap_or_default());
+        Self { totals: totals.collect(), ..Self::default() }
     }
 
-    /// What the rows so far add up to, by name of the stream.
+    /// The sums of the rows so far, by name of the stream.
     pub(crate) fn totals(&self, streams: &Streams) -> BTreeMap<String, StreamTotals> {
-        let names = streams.all().iter().map(|it| it.name().to_owned());
+        let names = streams.all().iter().map(|stream| stream.name().to_owned());
         names.zip(self.totals.iter().copied()).collect()
     }
 
-    /// Time since the last rows.
+    /// Time since the previous rows.
     pub(crate) fn age(&self) -> Duration {
         self.written.elapsed()
     }
 
-    /// Says that these clips were trained on.
-    pub(crate) fn trained(&mut self, clips: &[ClipInfo]) {
+    /// Counts clips that were trained on.
+    pub(crate) fn add_trained(&mut self, clips: &[ClipInfo]) {
         for clip in clips {
-            self.total(clip.stream).clips += 1;
+            self.totals_of(clip.stream).clips += 1;
         }
     }
 
-    /// Rows for the streams of a run that goes on, from their newest totals.
-    pub(crate) fn running(
+    /// A row for every stream of a run that continues, from a snapshot of its counters.
+    pub(crate) fn rows(
         &mut self,
         step: u64,
         streams: &Streams,
         snapshot: &[Counts],
     ) -> storage::Streams {
-        let all = self.clips();
-        let rows = streams.all().iter().zip(snapshot).enumerate().map(|(idx, (stream, now))| {
-            let before = *self.total(idx);
-            let now = StreamTotals { counts: *now, clips: 0 };
-            *self.total(idx) = now;
-            let (state, message) = told(stream);
+        let all = self.trained_clips();
+        let streams = streams.all().iter().zip(snapshot).enumerate();
+        let rows = streams.map(|(idx, (stream, counts))| {
+            let before = *self.totals_of(idx);
+            let now = StreamTotals { counts: *counts, clips: 0 };
+            *self.totals_of(idx) = now;
+            let (state, message) = state_and_reason(stream);
             row(stream.name(), (before, now, all), state, message)
         });
         let rows = rows.collect();
@@ -74,44 +76,44 @@ impl Ledger {
         storage::Streams { step, time: SystemTime::now(), rows }
     }
 
-    /// The last row of every stream; the sums of all rows are then its report.
-    pub(crate) fn last(mut self, step: u64, reports: &[StreamReport]) -> storage::Streams {
-        let all = self.clips();
+    /// The last row of every stream. With it, the sums of all rows are those of its report.
+    pub(crate) fn last_rows(mut self, step: u64, reports: &[StreamReport]) -> storage::Streams {
+        let all = self.trained_clips();
         let rows = reports.iter().enumerate().map(|(idx, report)| {
             let now = StreamTotals { counts: report.counts, clips: 0 };
             let (state, message) = match &report.end {
                 StreamEnd::Ended => ("ended", None),
                 StreamEnd::Stopped => ("stopped", None),
-                StreamEnd::Failed(why) => ("failed", Some(why.clone())),
+                StreamEnd::Failed(reason) => ("failed", Some(reason.clone())),
             };
             let message = message.or_else(|| report.problems.first().cloned());
-            row(&report.name, (*self.total(idx), now, all), state, message)
+            row(&report.name, (*self.totals_of(idx), now, all), state, message)
         });
         let rows = rows.collect();
         storage::Streams { step, time: SystemTime::now(), rows }
     }
 
-    fn total(&mut self, idx: usize) -> &mut StreamTotals {
+    fn totals_of(&mut self, idx: usize) -> &mut StreamTotals {
         if self.totals.len() <= idx {
             self.totals.resize(idx + 1, StreamTotals::default());
         }
         &mut self.totals[idx]
     }
 
-    /// Clips of all streams that were trained on since the last row.
-    fn clips(&self) -> u64 {
-        self.totals.iter().map(|it| it.clips).sum()
+    /// Clips of all streams that were trained on since the previous rows.
+    fn trained_clips(&self) -> u64 {
+        self.totals.iter().map(|totals| totals.clips).sum()
     }
 }
 
-/// State and reason of a stream. An archive's state would depend on how fast its thread is, so
-/// that it only runs.
-fn told(stream: &Stream) -> (&'static str, Option<String>) {
+/// State and reason of a stream. The state of an archive would depend on how fast its thread is,
+/// which differs from run to run: its rows always say "running".
+fn state_and_reason(stream: &Stream) -> (&'static str, Option<String>) {
     if !stream.is_live() {
         return ("running", None);
     }
-    let gone = stream.state != StreamState::Playing;
-    (stream.state.name(), gone.then(|| stream.reason.clone()))
+    let is_away = stream.state != StreamState::Playing;
+    (stream.state.name(), is_away.then(|| stream.reason.clone()))
 }
 
 fn row(

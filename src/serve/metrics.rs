@@ -1,4 +1,4 @@
-//! The numbers for Prometheus.
+//! The metrics for Prometheus.
 
 use std::sync::atomic::AtomicU64;
 
@@ -17,39 +17,39 @@ type Number = Gauge<f64, AtomicU64>;
 
 /// All metrics in Prometheus' text format.
 ///
-/// They are made anew from the snapshot for every scrape, so that a number has one home.
+/// They are created from the snapshot for every scrape, so that no number is stored twice.
 pub(super) fn text(snapshot: &Snapshot, process: Process) -> String {
     let mut registry = Registry::with_prefix("onward");
     run(&mut registry, snapshot);
     streams(&mut registry, &snapshot.streams);
     machine(&mut registry, process);
     let mut text = String::new();
-    // Writing to a string fails only when a metric is no valid one, which the tests would see.
+    // Writing to a string fails only if a metric is invalid, which a test would find.
     prometheus_text::encode(&mut text, &registry).ok();
     text
 }
 
 fn run(registry: &mut Registry, snapshot: &Snapshot) {
-    let Snapshot { pace, queue, .. } = snapshot;
+    let Snapshot { throughput, queue, .. } = snapshot;
     number(registry, "step", "Steps that are done", snapshot.step as f64);
-    number(registry, "steps", "Steps that the run will take", snapshot.steps as f64);
+    number(registry, "steps", "Steps of the whole run", snapshot.steps as f64);
     number(registry, "queue_batches", "Batches that wait", queue.batches as f64);
     if let Some(pool) = queue.pool {
         number(registry, "pool_clips", "Clips in the pool", pool as f64);
     }
-    let waiting = "Share of the time that the trainer waited for data";
-    number(registry, "data_wait_ratio", waiting, pace.waiting);
-    number(registry, "step_seconds", "Mean time of a step", pace.step_seconds);
-    let clips = "Clips trained on in a second";
-    number(registry, "clips_per_second", clips, pace.clips_per_second);
-    if let Some(age) = pace.clip_age_seconds {
-        number(registry, "clip_age_seconds", "Mean age of the clips trained on", age);
+    for (name, help, value) in [
+        ("data_wait", "Share of the time that the trainer waited for data", throughput.data_wait),
+        ("step_seconds", "Mean duration of a step", throughput.step_seconds),
+        ("clips_per_second", "Clips trained on per second", throughput.clips_per_second),
+        ("clip_age_seconds", "Mean age of the clips trained on", throughput.clip_age_seconds),
+    ] {
+        number(registry, name, help, value);
     }
     let losses = Family::<Labels, Number>::default();
     for (name, value) in &snapshot.losses {
         losses.get_or_create(&vec![("name", name.clone())]).set(*value);
     }
-    registry.register("loss", "Losses and monitors, by name", losses);
+    registry.register("loss", "Losses and other metrics, by name", losses);
 }
 
 fn streams(registry: &mut Registry, streams: &[Stream]) {

@@ -1,9 +1,11 @@
-//! What a run shows to those outside.
+//! What is shown of a run.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pipeline::{Counts, FrameOutcome, StreamCounter, StreamState};
 use serde::{Serialize, Serializer};
+
+use crate::run::throughput::Throughput;
 
 /// A run at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -12,13 +14,13 @@ pub(crate) struct Snapshot {
     pub(crate) run: String,
     /// Steps that are done.
     pub(crate) step: u64,
-    /// Steps that the run will take.
+    /// Steps of the whole run.
     pub(crate) steps: u64,
-    /// When the run began.
+    /// When the run started.
     #[serde(serialize_with = "unix")]
     pub(crate) started: SystemTime,
-    /// How fast it goes.
-    pub(crate) pace: Pace,
+    /// Since the previous reading of the losses.
+    pub(crate) throughput: Throughput,
     /// What waits to be trained on.
     pub(crate) queue: Queue,
     /// The latest value of every metric, in the order in which they are shown.
@@ -29,23 +31,12 @@ pub(crate) struct Snapshot {
     pub(crate) events: Vec<Event>,
 }
 
-/// How fast a run goes, measured since the reading of the loss before.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Pace {
-    pub(crate) clips_per_second: f64,
-    pub(crate) step_seconds: f64,
-    /// Share of the time that the trainer waited for data, 0..1.
-    pub(crate) waiting: f64,
-    /// Mean age of the clips that were trained on, where it is known.
-    pub(crate) clip_age_seconds: Option<f64>,
-}
-
 /// What waits to be trained on.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Queue {
-    /// Batches that are stacked.
+    /// Complete batches.
     pub(crate) batches: usize,
-    /// Clips in the pool, where it is known.
+    /// Clips in the pool, if known.
     pub(crate) pool: Option<usize>,
 }
 
@@ -54,18 +45,18 @@ pub(crate) struct Queue {
 pub(crate) struct Stream {
     pub(crate) name: String,
     pub(crate) state: StreamState,
-    /// When it came into this state.
+    /// When it entered this state.
     pub(crate) since: SystemTime,
-    /// How often it was connected, or read, before.
+    /// Number of the connection or reading, counted from 0.
     pub(crate) epoch: u64,
-    /// Why it is in this state, in words, without credentials; may be empty.
+    /// Why it is in this state, without credentials; may be empty.
     pub(crate) reason: String,
     pub(crate) counts: Counts,
     pub(crate) decoded_per_second: f64,
     pub(crate) clips_per_second: f64,
     /// Its share of the frames that were trained on, 0..1.
     pub(crate) share: f64,
-    /// A small picture as `data:image/...;base64,...`, only when the config asks for it.
+    /// A small picture as `data:image/jpeg;base64,...`, if the config asks for it.
     pub(crate) thumbnail: Option<String>,
 }
 
@@ -81,7 +72,7 @@ pub(crate) struct Event {
     pub(crate) reason: String,
 }
 
-/// Every state, for those who show one line a state.
+/// Every state.
 pub(crate) const STATES: [StreamState; 8] = [
     StreamState::Connecting,
     StreamState::Playing,
@@ -97,16 +88,19 @@ impl Snapshot {
     /// Whether the run trains: a step is done, and a stream plays.
     ///
     /// # Errors
-    /// Why not, in words.
+    /// Why not.
     pub(crate) fn ready(&self) -> Result<(), String> {
         if self.step == 0 {
             return Err("the first step is not done yet".into());
         }
-        if self.streams.iter().any(|it| it.state == StreamState::Playing) {
+        if self.streams.iter().any(|stream| stream.state == StreamState::Playing) {
             return Ok(());
         }
-        let states: Vec<_> =
-            self.streams.iter().map(|it| format!("{:?} is {}", it.name, it.state)).collect();
+        let states: Vec<_> = self
+            .streams
+            .iter()
+            .map(|stream| format!("{:?} is {}", stream.name, stream.state))
+            .collect();
         Err(format!("no stream plays: {}", states.join(", ")))
     }
 }
@@ -118,26 +112,29 @@ impl Stream {
     /// Name, number and description of every outcome of decoded frames. Frames that have none yet
     /// are `held`, so that the numbers add up to `counts.decoded`.
     pub(crate) fn outcomes(&self) -> Vec<Numbered> {
-        // The totals of a running stream and of the trainer are not of one instant.
+        // The counters of a stream and of the trainer are not read at the same instant.
         let held = self.counts.decoded.saturating_sub(self.counts.accounted());
         let held = ("held", held, "decoded and not in a trained clip yet");
         let outcomes = FrameOutcome::ALL.iter();
-        let outcomes = outcomes.map(|it| (it.name(), self.counts.frames(*it), it.description()));
+        let outcomes = outcomes
+            .map(|outcome| (outcome.name(), self.counts.frames(*outcome), outcome.description()));
         outcomes.chain([held]).collect()
     }
 
     /// Name, number and description of every other counter.
     pub(crate) fn counters(&self) -> Vec<Numbered> {
         let counters = StreamCounter::ALL.iter();
-        counters.map(|it| (it.name(), self.counts.counter(*it), it.description())).collect()
+        let counters = counters
+            .map(|counter| (counter.name(), self.counts.counter(*counter), counter.description()));
+        counters.collect()
     }
 }
 
 impl Serialize for Stream {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// The stream as others read it.
+        /// A stream in `/state.json`.
         #[derive(Serialize)]
-        struct Shown<'a> {
+        struct StreamJson<'a> {
             name: &'a str,
             state: &'static str,
             since: f64,
@@ -151,7 +148,7 @@ impl Serialize for Stream {
             share: f64,
             thumbnail: Option<&'a str>,
         }
-        Shown {
+        StreamJson {
             name: &self.name,
             state: self.state.name(),
             since: seconds(self.since),

@@ -9,7 +9,7 @@ use safetensors::SafeTensors;
 use super::Table;
 
 /// Metrics that are measured with a clock.
-const TIMED: [&str; 4] = ["clips_per_second", "waiting_share", "clip_age_seconds", "step_seconds"];
+const TIMED: [&str; 4] = ["clips_per_second", "data_wait", "clip_age_seconds", "step_seconds"];
 
 /// Everything that a run writes and that does not depend on a clock.
 #[derive(PartialEq)]

@@ -73,7 +73,8 @@ pub struct ClipConfig {
     pub frames: usize,
     /// Seconds between neighbouring frames of a clip, more than 0.
     pub interval: f64,
-    /// Seconds between the starts of successive clips.
+    /// Seconds between the starts of successive clips. 0, the default, puts clips back to back:
+    /// `frames * interval`. Of several starts nearest to the same frame, one is used.
     #[serde(default)]
     pub hop: f64,
     /// Scene cut: a clip is dropped when the mean absolute difference of two neighbouring frames,

@@ -42,10 +42,10 @@ pub struct StreamConfig {
     /// 0.2.
     #[serde(default = "latency")]
     pub latency: f64,
-    /// Which kind of decoder is used.
+    /// Which kind of decoder is used. Default: `"auto"`.
     #[serde(default)]
     pub decoder: Decoder,
-    /// Which frames are decoded.
+    /// Which frames are decoded. Default: `"dense"`.
     #[serde(default)]
     pub sample: Sample,
     /// Parts of the frame that are painted black before anything else sees it, each `[left, top,
@@ -57,7 +57,7 @@ pub struct StreamConfig {
     /// whole frame.
     #[serde(default)]
     pub crop: Option<Region>,
-    /// When a live stream counts as gone, and when it is tried again.
+    /// When a live stream is reconnected, and when it is given up.
     #[serde(default)]
     pub retry: Retry,
 }
@@ -124,7 +124,7 @@ pub enum Sample {
     GopStart,
 }
 
-/// When a live stream counts as gone, and when it is tried again.
+/// When a live stream is reconnected, and when it is given up.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {

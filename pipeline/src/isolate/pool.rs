@@ -110,9 +110,9 @@ impl WorkerHandle {
         let (reply, answer) = bounded(1);
         let (stream, clip) = ((*context.stream).clone(), context.clip.clone());
         let open = OpenRequest { location, stream, clip, size: self.size, fit: self.fit };
-        let ask = WorkerRequest::Open { open: Box::new(open), reply };
+        let request = WorkerRequest::Open { open: Box::new(open), reply };
         let sent = select! {
-            send(self.group.0, ask) -> sent => sent.is_ok(),
+            send(self.group.0, request) -> sent => sent.is_ok(),
             recv(context.stop.signal()) -> _ => return Ok(None),
         };
         let gone = || Problem::Crashed("its supervisor is gone; please report this bug".into());

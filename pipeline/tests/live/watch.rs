@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::LazyLock,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use cameras::media;
@@ -80,12 +80,6 @@ impl Watch {
         self.events.len() > before
     }
 
-    /// Trains for some time.
-    pub(crate) fn train_for(&mut self, time: Duration) {
-        let until = Instant::now() + time;
-        self.until("some time", |_| Instant::now() >= until);
-    }
-
     pub(crate) fn until_state(&mut self, stream: usize, state: StreamState, epoch: u64) {
         let what = format!("stream {stream} {state} in epoch {epoch}");
         self.until(&what, |it| {
@@ -97,9 +91,13 @@ impl Watch {
     pub(crate) fn until_clips(&mut self, stream: usize, epoch: u64, clips: usize) {
         let what = format!("{clips} clips of stream {stream} in epoch {epoch}");
         self.until(&what, |it| {
-            it.clips.iter().filter(|it| it.0.stream == stream && it.0.epoch == epoch).count()
-                >= clips
+            it.clips_of(stream).filter(|it| it.0.epoch == epoch).count() >= clips
         });
+    }
+
+    /// The clips that a stream has given, with the times of their frames.
+    pub(crate) fn clips_of(&self, stream: usize) -> impl Iterator<Item = &(ClipInfo, Vec<f64>)> {
+        self.clips.iter().filter(move |it| it.0.stream == stream)
     }
 
     /// The states of a stream in order; repeated failures to connect are listed once.

@@ -1,7 +1,10 @@
-//! The server over real sockets, with a run that is made up.
+//! The server over real sockets, with an invented run.
 
 mod numbers;
 mod page;
+#[allow(dead_code, reason = "shared with the tests of the program")]
+#[path = "../../../tests/support/scope.rs"]
+mod scope;
 mod sockets;
 
 use std::io::{Read as _, Write as _};
@@ -10,9 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pipeline::{Counts, StreamState};
 
-use super::snapshot::{Event, Pace, Queue, Snapshot, Stream};
-use super::state::{Patience, State};
+use super::snapshot::{Event, Queue, Snapshot, Stream};
+use super::state::{ServerState, StuckAfter};
 use super::{Publisher, start, start_with};
+use crate::run::throughput::Throughput;
 
 /// Nothing here takes longer, except on a machine that hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -57,11 +61,12 @@ fn snapshot(step: u64) -> Snapshot {
         step,
         steps: 100_000,
         started: ago(7_200),
-        pace: Pace {
+        throughput: Throughput {
             clips_per_second: 37.25,
+            data_wait: 0.125,
+            clip_age_seconds: 8.5,
+            reused_share: 0.0,
             step_seconds: 0.43,
-            waiting: 0.125,
-            clip_age_seconds: Some(8.5),
         },
         queue: Queue { batches: 1, pool: Some(256) },
         losses: losses(step),
@@ -70,7 +75,7 @@ fn snapshot(step: u64) -> Snapshot {
     }
 }
 
-/// Curves that fall, wobble and rise, one of them no number.
+/// Curves that fall, wobble and rise, and one that is NaN.
 fn losses(step: u64) -> Vec<(String, f64)> {
     let x = step as f64;
     let wobble = ((x * 0.37).sin() + (x * 1.91).sin()) * 0.04;
@@ -151,6 +156,11 @@ fn connect(address: SocketAddr) -> TcpStream {
 fn exchange(address: SocketAddr, request: &str) -> Reply {
     let mut socket = connect(address);
     socket.write_all(request.as_bytes()).unwrap();
+    read(&mut socket)
+}
+
+/// Reads until the server hangs up.
+fn read(socket: &mut TcpStream) -> Reply {
     let mut text = String::new();
     socket.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -164,12 +174,12 @@ fn get(address: SocketAddr, path: &str) -> Reply {
 
 /// Asks until the answer is as wanted: what is published is shown within moments, not at once.
 fn get_until(address: SocketAddr, path: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
-    let begun = Instant::now();
+    let start = Instant::now();
     loop {
         let reply = get(address, path);
         if wanted(&reply) {
             return reply;
         }
-        assert!(begun.elapsed() < DEADLINE, "{path} stayed {}: {}", reply.status, reply.body);
+        assert!(start.elapsed() < DEADLINE, "{path} stayed {}: {}", reply.status, reply.body);
     }
 }

@@ -1,18 +1,19 @@
-//! What the stored embeddings of late say about the encoder.
+//! The effective rank of recent embeddings, by which the best checkpoint is chosen.
 
 use std::collections::VecDeque;
 
 use model::VectorBatch;
 
-/// Embeddings that are measured together: equally many at every checkpoint, so that they compare.
+/// Embeddings that are measured together. The number is the same at every checkpoint, so that the
+/// ranks can be compared.
 const ROWS: usize = 256;
 
 /// The latest embeddings.
 #[derive(Default)]
-pub(crate) struct Recent(VecDeque<Vec<f32>>);
+pub(crate) struct RecentEmbeddings(VecDeque<Vec<f32>>);
 
-impl Recent {
-    /// Takes note of a batch's embeddings.
+impl RecentEmbeddings {
+    /// Adds the embeddings of a batch.
     pub(crate) fn push(&mut self, vectors: &VectorBatch) {
         self.0.extend(vectors.values.chunks(vectors.dim).map(<[f32]>::to_vec));
         while self.0.len() > ROWS {
