@@ -71,7 +71,7 @@ fn a_value_that_cannot_be_used() {
         ["log_every = 2", "log_every = 0", "log_every", "at least 1"],
         ["device = \"cpu\"", "device = \"tpu\"", "device", "cuda"],
         ["name = \"tdv\"", "name = \"jepa\"", "model.method", "tdv"],
-        ["heads = 3", "heads = 5", "model.encoder.heads", "do not divide"],
+        ["heads = 3", "heads = 5", "model.encoder.heads", "does not divide"],
         ["patch = 8", "patch = 7", "model.encoder.patch", "does not divide"],
         ["steps = 10", "steps = 0", "model.train.steps", "at least 1"],
         ["learning_rate = 1e-3", "learning_rate = nan", "model.train.learning_rate", "above 0"],

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use model::{Clips, DeviceChoice, EncoderShape, Init, Mode};
+use model::{Clips, DeviceChoice, EncoderShape, Init, NormMode};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde::Deserialize as _;
 use support::{Done, Setup, finish, looped, media, onward, scope};
@@ -58,7 +58,7 @@ fn frames_and_tokens(setup: &Setup, weights: &Path) -> PathBuf {
     let shape: EncoderShape = model.encoder.shape(streams.size, model.precision).unwrap();
     let encoder = model::load(shape.init(&mut Init::new(0, &device)), weights).unwrap();
     let clips = Clips::upload(batch.pixels.clone(), batch.shape, &device);
-    let tokens = encoder.forward(clips.frames(0, batch.shape[1]), Mode::Evaluate);
+    let tokens = encoder.forward(clips.frames(0, batch.shape[1]), NormMode::Evaluate);
 
     let [n, t, h, w, c] = batch.shape;
     let shape = tokens.dims().to_vec();

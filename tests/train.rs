@@ -192,7 +192,7 @@ fn embeddings_are_of_the_encoder_and_the_tokens_that_were_asked_for() {
     };
     let (teacher, times, plain) = embedded("model.embed.pool=cls");
     let (student, student_times, by_student) = embedded("model.embed.encoder=student");
-    let (encoder, patch_times, patches) = embedded("model.embed.pool=patches");
+    let (encoder, patch_times, patches) = embedded("model.embed.pool=mean");
     assert_eq!([&teacher[..], &student, &encoder], ["teacher", "student", "teacher"]);
     assert_eq!((&times, &times), (&student_times, &patch_times), "the frames are the same");
     assert_ne!(plain, by_student);

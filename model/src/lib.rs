@@ -1,81 +1,54 @@
-//! Turns clips into losses and embeddings, and trains the networks in between.
+//! Trains vision encoders on clips of video, and computes embeddings with them.
 //!
 //! ```text
-//! Clips ──▶ Method ──▶ Losses ──backward──▶ clip ──▶ AdamW ──▶ EMA teacher
+//! Clips ──▶ Method ──▶ Losses ──backward──▶ gradients ──▶ AdamW ──▶ EMA teacher
 //!             │
 //!             └─ frame encoder ──▶ embeddings
 //! ```
 //!
-//! No threads of its own, no channels, no clocks; the only files are weights. The caller owns the
-//! loop: see [`trainer()`].
+//! The crate has no channels and no clocks, and the only files it writes are weights and training
+//! state. The caller owns the training loop: see [`trainer()`].
 
-mod cholesky;
-mod clips;
 mod config;
-mod conv3d;
+mod validate;
+
+mod clips;
 mod device;
-mod ema;
-mod embedder;
+
+mod views;
+
 mod encoder;
-mod export;
-mod gradients;
-mod head;
-mod import;
-mod init;
-mod kept;
-mod layers;
+mod nn;
+
 pub mod loss;
 pub mod method;
-mod mlp;
-mod motion;
-mod norm;
-mod optimizer;
-mod parallel;
-mod parameters;
-mod probe;
-mod random;
-mod rank;
+
+mod train;
+
+mod export;
+pub mod metrics;
+
 #[cfg(test)]
-mod reference;
-mod resnet;
-mod seen;
-mod state_dict;
-mod statistics;
-mod trace;
-mod trainer;
-mod views;
-mod vit;
-mod watched;
-mod weights;
-mod work;
+mod reference_cases;
 
 pub use burn::tensor::Device;
 
-pub use clips::{Clips, MEAN, STD};
+pub use clips::{Clips, IMAGENET_MEAN, IMAGENET_STD};
 pub use config::{Config, EmbedConfig, EncoderChoice, Input, Pool};
-pub use conv3d::{Conv3dEncoder, Conv3dShape};
 pub use device::{DeviceChoice, device_name};
-pub use embedder::{Embedder, Tokens};
-pub use encoder::{Arch, EncoderConfig, EncoderShape, FrameEncoder, Size};
-pub use export::{Layout, export, timm_config};
-pub use head::{Head, HeadConfig};
-pub use init::Init;
-pub use layers::Precision;
-pub use method::{Futures, MethodConfig, Warning};
-pub use mlp::Widths;
-pub use motion::MotionEncoder;
-pub use norm::Mode;
-pub use optimizer::TrainConfig;
-pub use rank::rankme;
-pub use resnet::{ResNet18, ResNetShape};
-pub use trace::NotFinite;
-pub use trainer::{Embeddings, Report, Trainer, Vectors, trainer};
+pub use encoder::{
+    Arch, Conv3dEncoder, Conv3dShape, Embedder, EncoderConfig, EncoderShape, FrameEncoder,
+    Precision, ResNet18, ResNetShape, Tokens, VectorBatch, Vit, VitShape, VitSize,
+};
+pub use export::{Layout, export, load, save, timm_config};
+pub use method::{Futures, MethodConfig, MotionEncoder, Warning};
+pub use metrics::rankme;
+pub use nn::{DinoHead, DinoHeadConfig, Init, NormMode, Widths};
+pub use train::{Embeddings, NotFinite, Report, TrainConfig, Trainer, trainer};
 pub use views::actions;
 pub use views::augment::AugmentConfig;
-pub use vit::{Vit, VitShape};
-pub use weights::{load, save};
 
-/// Everything that can go wrong between a batch and its loss.
+/// What can go wrong in this crate. A mistaken tensor shape is a bug and panics instead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -87,31 +60,31 @@ pub enum Error {
         /// What is wrong with it, and what to write instead.
         message: String,
     },
-    /// The device that was asked for cannot be used here.
+    /// The configured device cannot be used on this machine.
     #[error("device {device:?}: {message}")]
     Device {
         /// The device as the user wrote it.
         device: String,
-        /// What is missing: the feature, the driver or the GPU.
+        /// What is missing (a build feature, the driver or the GPU), and how to get it.
         message: String,
     },
-    /// A loss stopped being a finite number.
+    /// A loss is NaN or infinite.
     #[error(
-        "the loss became {loss} at step {step}; lower model.train.learning_rate, lengthen \
-         model.train.warmup, or look at the clips of that step"
+        "the loss is {loss} at step {step}; lower model.train.learning_rate, lengthen \
+         model.train.warmup, or look at the clips of this step"
     )]
     Diverged {
-        /// First step whose loss was not finite.
+        /// The first step whose loss is not finite.
         step: u64,
-        /// The loss of that step.
+        /// The loss at this step.
         loss: f32,
     },
-    /// Weights could not be written or read.
-    #[error("weights {path:?}: {message}; check the folder, and that its disk has room")]
+    /// A file of weights cannot be read or written.
+    #[error("weights {path:?}: {message}")]
     Weights {
         /// The file.
         path: std::path::PathBuf,
-        /// What the file system or the format said.
+        /// What is wrong with the file, and what to do.
         message: String,
     },
 }

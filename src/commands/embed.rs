@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use crossbeam_channel::select;
-use model::{Device, Embedder, Input, Tokens, Vectors};
+use model::{Device, Embedder, Input, Tokens, VectorBatch};
 use pipeline::{Batch, Ingest, StreamEnd, StreamReport};
 use storage::{Record, Store, Watermark};
 use tracing::{info, warn};
@@ -170,12 +170,12 @@ impl<'a> Embedding<'a> {
         Ok(())
     }
 
-    fn record(&self, batch: &Batch, vectors: Vec<Vectors>) -> storage::Embeddings {
+    fn record(&self, batch: &Batch, vectors: Vec<VectorBatch>) -> storage::Embeddings {
         let CheckpointState { run_id, step, .. } = &self.trained;
         let mut vectors = vectors.into_iter().zip(self.column_names());
         let (first, _) = vectors.next().expect("at least one kind of tokens");
         let others = vectors
-            .map(|(Vectors { dim, values }, name)| storage::VectorColumn { name, dim, values })
+            .map(|(VectorBatch { dim, values }, name)| storage::VectorColumn { name, dim, values })
             .collect();
         let encoder = format!("{run_id}, step {step}");
         let rows = records::embeddings(*step, encoder, (&self.streams, batch), first);

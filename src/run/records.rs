@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use model::{Embeddings, Report, Vectors};
+use model::{Embeddings, Report, VectorBatch};
 use pipeline::Batch;
 use storage::{Metrics, Record};
 
@@ -26,7 +26,7 @@ pub(crate) fn trained_embeddings(
     embedded: Embeddings,
     report: &Report,
 ) -> Record {
-    let others = embedded.others.into_iter().map(|(name, Vectors { dim, values })| {
+    let others = embedded.others.into_iter().map(|(name, VectorBatch { dim, values })| {
         storage::VectorColumn { name: name.into(), dim, values }
     });
     Record::Embeddings(storage::Embeddings {
@@ -41,7 +41,7 @@ pub(crate) fn embeddings(
     step: u64,
     encoder: String,
     (streams, batch): (&Streams, &Batch),
-    Vectors { dim, values }: Vectors,
+    VectorBatch { dim, values }: VectorBatch,
 ) -> storage::Embeddings {
     let [_, frames, ..] = batch.shape;
     let clips = || batch.clips.iter();

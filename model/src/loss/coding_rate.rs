@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::pairs::unit_rows;
 use super::with_gradients;
-use crate::cholesky::Inverse;
+use crate::metrics::cholesky::Inverse;
 
 /// Total coding rate (Li et al., 2022): `½ ln det(I + d/(n ε²) Zᵀ Z)` for rows of `z` `[n, d]` on
 /// the unit sphere; `eps2` is `ε²`. It is a thing to maximise: a loss takes its negative.
@@ -23,7 +23,7 @@ pub fn coding_rate(z: Tensor<2>, eps2: f64) -> Tensor<1> {
     } else {
         rows.clone().transpose().matmul(rows.clone())
     };
-    let Inverse { log_det, inverse } = Inverse::of(gram * scale);
+    let Inverse { log_det, inverse } = Inverse::of_identity_plus(gram * scale);
     let inverse = inverse.to_tensor(&device);
     let grad = if n < d { inverse.matmul(rows) } else { rows.matmul(inverse) } * scale;
     let value = Tensor::<1>::from_data([log_det as f32 / 2.0], &device);
@@ -50,7 +50,7 @@ mod tests {
         let z = Tensor::<2>::random([5, 12], Distribution::Normal(0.0, 1.0), &device);
         let gram = z.clone().matmul(z.transpose());
         let eye = Tensor::<2>::eye(5, &device);
-        let inverse = Inverse::of(gram.clone()).inverse.to_tensor(&device);
+        let inverse = Inverse::of_identity_plus(gram.clone()).inverse.to_tensor(&device);
         let off: f32 = ((gram + eye.clone()).matmul(inverse) - eye).abs().max().into_scalar();
         assert!(off < 1e-5, "off by {off}");
     }

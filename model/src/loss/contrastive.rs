@@ -4,9 +4,70 @@
 //! temperature.
 
 use burn::tensor::{Bool, Tensor};
+use serde::{Deserialize, Serialize};
 
-use super::Positives;
 use super::pairs::{diagonal, log_sum_exp, log_sum_exp_except, other_view, paired, unit_rows};
+use super::validate::positive;
+use crate::Result;
+
+/// Of [`nt_xent`].
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimClr {
+    /// Divides the cosines. 0.1 on ImageNet and 0.5 on CIFAR-10 (Chen et al., 2020); Garrido et
+    /// al. (2023) tuned it to 0.15.
+    pub temperature: f64,
+}
+
+impl Default for SimClr {
+    fn default() -> Self {
+        Self { temperature: 0.1 }
+    }
+}
+
+impl SimClr {
+    /// # Errors
+    /// A temperature that nothing can be divided by.
+    pub fn validate(&self) -> Result<()> {
+        positive("temperature", self.temperature)
+    }
+}
+
+/// Of [`simclr_sq`] and
+/// [`simclr_abs`].
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimClrTransformed {
+    /// Divides the transformed cosines.
+    pub temperature: f64,
+    /// What happens to the positive pair.
+    pub positives: Positives,
+}
+
+impl Default for SimClrTransformed {
+    fn default() -> Self {
+        Self { temperature: 0.15, positives: Positives::Plain }
+    }
+}
+
+impl SimClrTransformed {
+    /// # Errors
+    /// A temperature that nothing can be divided by.
+    pub fn validate(&self) -> Result<()> {
+        positive("temperature", self.temperature)
+    }
+}
+
+/// Whether the positive pair's cosine is transformed as the negatives' are.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Positives {
+    /// It is not.
+    #[default]
+    Plain,
+    /// It is, which rewards opposite embeddings as much as equal ones.
+    Transformed,
+}
 
 /// What stands for the cosine of a negative pair.
 ///

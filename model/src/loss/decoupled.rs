@@ -3,9 +3,60 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
+use serde::{Deserialize, Serialize};
 
 use super::contrastive::Similarity;
 use super::pairs::{diagonal, log_sum_exp_except, paired, unit_rows};
+use super::validate::positive;
+use crate::Result;
+
+/// Of [`dcl`], [`dcl_sq`] and
+/// [`dcl_abs`].
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dcl {
+    /// Divides the cosines.
+    pub temperature: f64,
+}
+
+impl Default for Dcl {
+    fn default() -> Self {
+        Self { temperature: 0.1 }
+    }
+}
+
+impl Dcl {
+    /// # Errors
+    /// A temperature that nothing can be divided by.
+    pub fn validate(&self) -> Result<()> {
+        positive("temperature", self.temperature)
+    }
+}
+
+/// Of [`dclw`].
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dclw {
+    /// Divides the cosines.
+    pub temperature: f64,
+    /// Divides the cosines of positives in the softmax that weighs them.
+    pub sigma: f64,
+}
+
+impl Default for Dclw {
+    fn default() -> Self {
+        Self { temperature: 0.1, sigma: 0.5 }
+    }
+}
+
+impl Dclw {
+    /// # Errors
+    /// A temperature or sigma that nothing can be divided by.
+    pub fn validate(&self) -> Result<()> {
+        positive("temperature", self.temperature)?;
+        positive("sigma", self.sigma)
+    }
+}
 
 /// DCL: the mean of [`dcl_one_way`] in both directions.
 pub fn dcl(z1: Tensor<2>, z2: Tensor<2>, temperature: f64) -> Tensor<1> {

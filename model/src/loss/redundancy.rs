@@ -1,9 +1,60 @@
 //! Penalties on the correlation of dimensions: Barlow Twins and TiCo.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
-use super::TiCo;
 use super::pairs::{diagonal, paired, unit_rows};
+use super::validate::{share, weight};
+use crate::Result;
+
+/// Of [`barlow_twins`].
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BarlowTwins {
+    /// Weight of the correlations off the diagonal.
+    pub lambda: f64,
+}
+
+impl Default for BarlowTwins {
+    fn default() -> Self {
+        Self { lambda: 0.0051 }
+    }
+}
+
+impl BarlowTwins {
+    /// # Errors
+    /// A negative weight.
+    pub fn validate(&self) -> Result<()> {
+        weight("lambda", self.lambda)
+    }
+}
+
+/// Of [`tico`].
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TiCo {
+    /// Share of the running covariance that stays, per step.
+    pub beta: f64,
+    /// Weight of the covariance penalty.
+    pub rho: f64,
+    /// Whether the gradient also goes through this batch's share of the covariance.
+    pub through_covariance: bool,
+}
+
+impl Default for TiCo {
+    fn default() -> Self {
+        Self { beta: 0.9, rho: 8.0, through_covariance: false }
+    }
+}
+
+impl TiCo {
+    /// # Errors
+    /// A share outside of 0 to 1, or a negative weight.
+    pub fn validate(&self) -> Result<()> {
+        share("beta", self.beta)?;
+        weight("rho", self.rho)
+    }
+}
 
 /// Added to a variance before its root.
 const EPSILON: f64 = 1e-5;

@@ -3,8 +3,8 @@
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::config::{positive, require, share};
 use super::mean_squared;
+use super::validate::{positive, require, share};
 use crate::Result;
 
 /// The knots at which a characteristic function is compared with the normal one, and their

@@ -1,8 +1,34 @@
 //! The spectral contrastive loss.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::pairs::{diagonal, paired};
+use super::validate::positive;
+use crate::Result;
+
+/// Of [`spectral`].
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spectral {
+    /// Squared radius of the ball that embeddings are kept in. The authors' 10 is for ImageNet;
+    /// they take 1 for CIFAR.
+    pub mu: f64,
+}
+
+impl Default for Spectral {
+    fn default() -> Self {
+        Self { mu: 10.0 }
+    }
+}
+
+impl Spectral {
+    /// # Errors
+    /// A ball without a radius.
+    pub fn validate(&self) -> Result<()> {
+        positive("mu", self.mu)
+    }
+}
 
 /// The spectral contrastive loss (HaoChen et al., 2021; the authors' code):
 /// `(−2 mean ⟨a_i, b_i⟩ + mean_{i≠j} ⟨a_i, b_j⟩²) / μ`, with rows longer than `√μ` cut to `√μ`.

@@ -2,10 +2,128 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use serde::{Deserialize, Serialize};
 
 use super::duality::dimension_contrastive;
+use super::mean_squared;
 use super::pairs::{diagonal, log_sum_exp_except};
-use super::{CtrReading, VicReg, VicRegCtr, VicRegExp, mean_squared};
+use super::validate::{positive, weight};
+use crate::Result;
+
+/// Of [`vicreg`].
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VicReg {
+    /// Weight of the mean squared distance of the views.
+    pub sim_coeff: f64,
+    /// Weight of the hinge on the standard deviations, mean of the views.
+    pub std_coeff: f64,
+    /// Weight of the squared covariances, sum of the views.
+    pub cov_coeff: f64,
+}
+
+impl Default for VicReg {
+    fn default() -> Self {
+        Self { sim_coeff: 25.0, std_coeff: 25.0, cov_coeff: 1.0 }
+    }
+}
+
+impl VicReg {
+    /// # Errors
+    /// A negative weight.
+    pub fn validate(&self) -> Result<()> {
+        weights(self.sim_coeff, self.std_coeff, self.cov_coeff)
+    }
+}
+
+/// Of [`vicreg_exp`]. The paper's text does not give its
+/// coefficients: the defaults are VICReg's, and a temperature that nobody has tuned.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VicRegExp {
+    /// Weight of the mean squared distance of the views.
+    pub sim_coeff: f64,
+    /// Weight of the hinge on the standard deviations, sum of the views.
+    pub std_coeff: f64,
+    /// Weight of the log-sum-exp of the covariances, sum of the views.
+    pub cov_coeff: f64,
+    /// Divides the covariances.
+    pub temperature: f64,
+}
+
+impl Default for VicRegExp {
+    fn default() -> Self {
+        Self { sim_coeff: 25.0, std_coeff: 25.0, cov_coeff: 1.0, temperature: 0.1 }
+    }
+}
+
+impl VicRegExp {
+    /// # Errors
+    /// A negative weight, or a temperature that nothing can be divided by.
+    pub fn validate(&self) -> Result<()> {
+        weights(self.sim_coeff, self.std_coeff, self.cov_coeff)?;
+        positive("temperature", self.temperature)
+    }
+}
+
+/// Of [`vicreg_ctr`]. The paper's text does not give its
+/// coefficients: the defaults are VICReg's, and a temperature that nobody has tuned. SimCLR's
+/// balance of attraction and repulsion is at `sim_coeff = d · cov_coeff / temperature` in the
+/// unit-norm reading, and without `d` in the literal one.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VicRegCtr {
+    /// Weight of the mean squared distance of the views.
+    pub sim_coeff: f64,
+    /// Weight of the hinge on the norms or deviations of the samples, sum of the views.
+    pub std_coeff: f64,
+    /// Weight of the log-sum-exp over pairs of samples, sum of the views.
+    pub cov_coeff: f64,
+    /// Divides the inner products.
+    pub temperature: f64,
+    /// What it means to exchange samples and dimensions.
+    pub reading: CtrReading,
+}
+
+impl Default for VicRegCtr {
+    fn default() -> Self {
+        Self {
+            sim_coeff: 25.0,
+            std_coeff: 25.0,
+            cov_coeff: 1.0,
+            temperature: 0.1,
+            reading: CtrReading::UnitNorm,
+        }
+    }
+}
+
+impl VicRegCtr {
+    /// # Errors
+    /// A negative weight, or a temperature that nothing can be divided by.
+    pub fn validate(&self) -> Result<()> {
+        weights(self.sim_coeff, self.std_coeff, self.cov_coeff)?;
+        positive("temperature", self.temperature)
+    }
+}
+
+/// Eq. 13 and table 1 of Garrido et al. (2023) do not say the same of VICReg-ctr.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CtrReading {
+    /// Eq. 13 to the letter: every sample is centred over its dimensions, and the hinge drives
+    /// its norm to about `√d`.
+    Literal,
+    /// Table 1: dimensions are centred over the batch, and the hinge drives the norm to 1. The
+    /// default, because only this gives the embeddings that the paper describes.
+    #[default]
+    UnitNorm,
+}
+
+fn weights(sim: f64, std: f64, cov: f64) -> Result<()> {
+    weight("sim_coeff", sim)?;
+    weight("std_coeff", std)?;
+    weight("cov_coeff", cov)
+}
 
 /// Added to a variance before its root.
 const EPSILON: f64 = 1e-4;

@@ -12,16 +12,17 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::seen;
-use super::pair::{self, Branch, Pairs, Views};
-use super::{Method, Setting, ensure};
+use super::two_views::{self, Branch, Pairs, Views};
+use super::{Method, Setting};
+use crate::export::safetensors;
 use crate::loss::cosine;
-use crate::mlp::{Last, NormedMlp, Widths};
-use crate::norm::Mode;
-use crate::work::{Done, Work, together};
-use crate::{
-    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result, ema,
-    parameters, weights,
-};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
+use crate::nn::parameters;
+use crate::train::data_parallel::{Done, Work, together};
+use crate::train::ema;
+use crate::validate::ensure;
+use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "byol"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -55,17 +56,17 @@ impl Config {
     pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         ensure((0.0..=1.0).contains(&self.momentum), "momentum", "must lie in 0..=1")?;
         self.predictor.ends_with(self.projector.output(), "predictor")?;
-        pair::validate(self.views, &self.augment, shape, input)
+        two_views::validate(self.views, &self.augment, shape, input)
     }
 
     /// Fresh networks; the teacher starts as a copy.
-    pub(super) fn init(&self, setting: &Setting) -> (Byol, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (Byol, Student) {
         let Setting { shape, device, .. } = setting;
         let mut init = setting.init();
-        let branch = Branch::new(shape, &self.projector, Last::Bare, &mut init);
+        let branch = Branch::new(shape, &self.projector, LastLayer::NoBias, &mut init);
         let width = self.projector.output();
-        let predictor = NormedMlp::new(width, &self.predictor, Last::Bare, &mut init);
-        let teacher = branch.teacher(shape, &self.projector, Last::Bare, device);
+        let predictor = NormedMlp::new(width, &self.predictor, LastLayer::NoBias, &mut init);
+        let teacher = branch.teacher(shape, &self.projector, LastLayer::NoBias, device);
         let pairs = Pairs::new(self.views, &self.augment, setting);
         let byol = Byol { pairs, momentum: self.momentum, teacher };
         (byol, Student { branch, predictor })
@@ -95,12 +96,12 @@ impl Method for Byol {
 
     fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
         let views = self.pairs.of(clips, work);
-        let parts = pair::parts(views, &student.branch.encoder, work);
-        let targets = pair::targets(&self.teacher, &parts).map(Tensor::from_inner);
+        let parts = two_views::parts(views, &student.branch.encoder, work);
+        let targets = two_views::targets(&self.teacher, &parts).map(Tensor::from_inner);
         let see = |student: &Student, part| student.branch.see(part);
         together(student, work, parts, see, |student, embeddings| {
-            let views: [_; 2] = student.branch.project(embeddings.clone(), Mode::Train);
-            let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, Mode::Train));
+            let views: [_; 2] = student.branch.project(embeddings.clone(), NormMode::Train);
+            let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, NormMode::Train));
             let [t1, t2] = targets;
             seen(cosine::byol(p1, t2) + cosine::byol(p2, t1), embeddings, views)
         })
@@ -129,11 +130,12 @@ impl Method for Byol {
     }
 
     fn save_teacher(&self, folder: &Path) -> Result<()> {
-        weights::save(&self.teacher, &folder.join("teacher.safetensors"))
+        safetensors::save(&self.teacher, &folder.join("teacher.safetensors"))
     }
 
     fn load_teacher(&mut self, folder: &Path) -> Result<()> {
-        self.teacher = weights::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
+        self.teacher =
+            safetensors::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
         Ok(())
     }
 }

@@ -14,17 +14,18 @@ use burn::module::Module as _;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::pair::{self, Branch, Pairs, Views};
-use super::{Losses, Method, Setting};
+use super::two_views::{self, Branch, Pairs, Views};
+use super::{Method, Setting};
+use crate::loss::Losses;
 use crate::loss::pairs::{paired, unit_rows};
 use crate::loss::{
     BarlowTwins, Dcl, Dclw, LeJepa, SimClr, SimClrTransformed, Spectral, VicReg, VicRegCtr,
     VicRegExp, contrastive, decoupled, redundancy, sigreg, spectral, variance,
 };
-use crate::mlp::{Last, Widths};
-use crate::norm::Mode;
-use crate::random::{Draws, Stage};
-use crate::work::{Done, Work, together};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, Widths};
+use crate::train::data_parallel::{Done, Work, together};
+use crate::train::random::{Draws, Stage};
 use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of every method over one network.
@@ -149,13 +150,13 @@ impl Criterion for LeJepa {
 impl<C: Criterion> Config<C> {
     pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         self.loss.validate()?;
-        pair::validate(self.views, &self.augment, shape, input)
+        two_views::validate(self.views, &self.augment, shape, input)
     }
 
     /// Fresh networks.
-    pub(super) fn init(&self, setting: &Setting) -> (JointEmbedding<C>, Branch) {
+    pub(crate) fn init(&self, setting: &Setting) -> (JointEmbedding<C>, Branch) {
         let mut init = setting.init();
-        let student = Branch::new(&setting.shape, &self.projector, Last::Bare, &mut init);
+        let student = Branch::new(&setting.shape, &self.projector, LastLayer::NoBias, &mut init);
         let pairs = Pairs::new(self.views, &self.augment, setting);
         (JointEmbedding { criterion: self.loss.clone(), pairs }, student)
     }
@@ -183,9 +184,9 @@ impl<C: Criterion> Method for JointEmbedding<C> {
 
     fn step(&mut self, student: &Branch, clips: &Clips, work: &Work) -> Done {
         let views = self.pairs.of(clips, work);
-        let parts = pair::parts(views, &student.encoder, work);
+        let parts = two_views::parts(views, &student.encoder, work);
         together(student, work, parts, Branch::see, |student, embeddings| {
-            let [z1, z2] = student.project(embeddings.clone(), Mode::Train);
+            let [z1, z2] = student.project(embeddings.clone(), NormMode::Train);
             let directions = self.directions(z1.dims()[1], work).map(Tensor::from_inner);
             let total = self.criterion.loss(z1.clone(), z2.clone(), directions);
             seen(total, embeddings, [z1, z2])

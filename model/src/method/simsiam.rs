@@ -10,15 +10,14 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::seen;
-use super::pair::{self, Branch, Pairs, Views};
+use super::two_views::{self, Branch, Pairs, Views};
 use super::{Method, Setting};
 use crate::loss::cosine;
-use crate::mlp::{Last, NormedMlp, Widths};
-use crate::norm::Mode;
-use crate::work::{Done, Work, together};
-use crate::{
-    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result, parameters,
-};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
+use crate::nn::parameters;
+use crate::train::data_parallel::{Done, Work, together};
+use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "simsiam"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -48,15 +47,15 @@ impl Default for Config {
 impl Config {
     pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         self.predictor.ends_with(self.projector.output(), "predictor")?;
-        pair::validate(self.views, &self.augment, shape, input)
+        two_views::validate(self.views, &self.augment, shape, input)
     }
 
     /// Fresh networks.
-    pub(super) fn init(&self, setting: &Setting) -> (SimSiam, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (SimSiam, Student) {
         let mut init = setting.init();
-        let branch = Branch::new(&setting.shape, &self.projector, Last::Normed, &mut init);
+        let branch = Branch::new(&setting.shape, &self.projector, LastLayer::BatchNorm, &mut init);
         let width = self.projector.output();
-        let predictor = NormedMlp::new(width, &self.predictor, Last::Biased, &mut init);
+        let predictor = NormedMlp::new(width, &self.predictor, LastLayer::Bias, &mut init);
         let pairs = Pairs::new(self.views, &self.augment, setting);
         (SimSiam { pairs }, Student { branch, predictor })
     }
@@ -83,11 +82,11 @@ impl Method for SimSiam {
 
     fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
         let views = self.pairs.of(clips, work);
-        let parts = pair::parts(views, &student.branch.encoder, work);
+        let parts = two_views::parts(views, &student.branch.encoder, work);
         let see = |student: &Student, part| student.branch.see(part);
         together(student, work, parts, see, |student, embeddings| {
-            let views: [_; 2] = student.branch.project(embeddings.clone(), Mode::Train);
-            let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, Mode::Train));
+            let views: [_; 2] = student.branch.project(embeddings.clone(), NormMode::Train);
+            let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, NormMode::Train));
             let [t1, t2] = views.clone().map(Tensor::detach);
             let total = (cosine::sim_siam(p1, t2) + cosine::sim_siam(p2, t1)) / 2.0;
             seen(total, embeddings, views)

@@ -20,12 +20,15 @@ use serde::{Deserialize, Serialize};
 
 use super::adassl::{self, Gaussian};
 use super::tdv::{self, Seen, Targets, Tdv};
-use super::{Futures, LearningRate, Losses, Method, Ratio, Recalled, Setting, Warning, ensure};
-use crate::kept::Kept;
+use super::{Futures, LearningRate, Method, Ratio, Recalled, Setting, Warning};
+use crate::loss::Losses;
 use crate::loss::pairs::unit_rows;
-use crate::random::{Draws, Stage};
-use crate::work::{Done, Work, apart};
-use crate::{Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Result, parameters};
+use crate::nn::parameters;
+use crate::train::data_parallel::{Done, Work, apart};
+use crate::train::random::{Draws, Stage};
+use crate::train::state::tensors::Kept;
+use crate::validate::ensure;
+use crate::{Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Result};
 
 /// The `[model.method]` table of `name = "tdv-adassl"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -55,7 +58,7 @@ impl Config {
     }
 
     /// Fresh networks; the projection of TDV's motion gives way to r.
-    pub(super) fn init(&self, setting: &Setting) -> (TdvAdaSsl, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (TdvAdaSsl, Student) {
         let d = setting.shape.dim();
         let (tdv, mut student) = self.tdv.init(setting);
         student.motion_proj = None;

@@ -15,17 +15,17 @@ use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::directions;
-use super::{LearningRate, Losses, Method, Ratio, Setting, ensure, motion_group};
-use crate::config::is_positive;
-use crate::loss::{SigReg, mean_squared, sigreg::sigreg};
-use crate::mlp::{Last, NormedMlp, Widths};
-use crate::norm::Mode;
-use crate::random::{self, Draws, Stage};
-use crate::work::{Done, Work, together};
-use crate::{
-    Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, MotionEncoder, Result, Vit,
-    parameters, watched,
-};
+use super::tdv::motion_group;
+use super::{LearningRate, Method, Ratio, Setting};
+use crate::loss::{Losses, SigReg, mean_squared, sigreg::sigreg};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
+use crate::nn::parameters;
+use crate::train::data_parallel::{Done, Work, together};
+use crate::train::nan_trace::watched;
+use crate::train::random::{self, Draws, Stage};
+use crate::validate::{ensure, is_positive};
+use crate::{Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, MotionEncoder, Result, Vit};
 
 /// The `[model.method]` table of `name = "tdv-sigreg"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -70,14 +70,14 @@ impl Config {
     }
 
     /// Fresh networks.
-    pub(super) fn init(&self, setting: &Setting) -> (TdvSigReg, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (TdvSigReg, Student) {
         let shape = setting.shape.vit().expect("was validated");
         let mut init = setting.init();
         let student = Student {
             frame_encoder: shape.init(&mut init),
             motion_encoder: MotionEncoder::new(&shape, &mut init),
             motion_proj: init.default_linear(shape.dim, shape.dim),
-            projector: NormedMlp::new(shape.dim, &self.projector, Last::Bare, &mut init),
+            projector: NormedMlp::new(shape.dim, &self.projector, LastLayer::NoBias, &mut init),
         };
         (TdvSigReg { config: self.clone(), seed: setting.seed }, student)
     }
@@ -135,7 +135,7 @@ impl TdvSigReg {
             let rows: Vec<i64> =
                 rows.map(|(clip, it)| ((clip * t + it.0) * tokens + place(*it)) as i64).collect();
             let rows = Tensor::<1, Int>::from_data(rows.as_slice(), &flat.device());
-            student.projector.forward(flat.clone().select(0, rows), Mode::Train)
+            student.projector.forward(flat.clone().select(0, rows), NormMode::Train)
         };
         let width = self.config.projector.output();
         let directions = directions([width, self.config.directions], self.seed, work);

@@ -13,16 +13,17 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::seen;
-use super::pair::{self, Branch, Pairs, Views};
-use super::{Method, Recalled, Setting, ensure};
-use crate::kept::Kept;
+use super::two_views::{self, Branch, Pairs, Views};
+use super::{Method, Recalled, Setting};
+use crate::export::safetensors;
 use crate::loss::{TiCo as Constants, redundancy};
-use crate::mlp::{Last, Widths};
-use crate::norm::Mode;
-use crate::work::{Done, Work, together};
-use crate::{
-    AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result, ema, weights,
-};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, Widths};
+use crate::train::data_parallel::{Done, Work, together};
+use crate::train::ema;
+use crate::train::state::tensors::Kept;
+use crate::validate::ensure;
+use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "tico"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -56,15 +57,15 @@ impl Config {
     pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         ensure((0.0..=1.0).contains(&self.momentum), "momentum", "must lie in 0..=1")?;
         self.loss.validate()?;
-        pair::validate(self.views, &self.augment, shape, input)
+        two_views::validate(self.views, &self.augment, shape, input)
     }
 
     /// Fresh networks; the teacher starts as a copy.
-    pub(super) fn init(&self, setting: &Setting) -> (Tico, Branch) {
+    pub(crate) fn init(&self, setting: &Setting) -> (Tico, Branch) {
         let Setting { shape, device, .. } = setting;
         let mut init = setting.init();
-        let student = Branch::new(shape, &self.projector, Last::Bare, &mut init);
-        let teacher = student.teacher(shape, &self.projector, Last::Bare, device);
+        let student = Branch::new(shape, &self.projector, LastLayer::NoBias, &mut init);
+        let teacher = student.teacher(shape, &self.projector, LastLayer::NoBias, device);
         let width = self.projector.output();
         let tico = Tico {
             pairs: Pairs::new(self.views, &self.augment, setting),
@@ -99,12 +100,12 @@ impl Method for Tico {
         // The student sees the first view, the teacher the second.
         let [first, second] = [0, 1].map(|it| {
             let view = views.clone().narrow(1, it, 1);
-            pair::parts(view, &student.encoder, work)
+            two_views::parts(view, &student.encoder, work)
         });
-        let [target] = pair::targets(&self.teacher, &second);
+        let [target] = two_views::targets(&self.teacher, &second);
         let covariance = self.covariance.clone();
         together(student, work, first, Branch::see, |student, embeddings| {
-            let [z] = student.project(embeddings.clone(), Mode::Train);
+            let [z] = student.project(embeddings.clone(), NormMode::Train);
             let target = Tensor::from_inner(target);
             let (total, covariance) =
                 redundancy::tico(z.clone(), target.clone(), covariance, &self.loss);
@@ -134,11 +135,12 @@ impl Method for Tico {
     }
 
     fn save_teacher(&self, folder: &Path) -> Result<()> {
-        weights::save(&self.teacher, &folder.join("teacher.safetensors"))
+        safetensors::save(&self.teacher, &folder.join("teacher.safetensors"))
     }
 
     fn load_teacher(&mut self, folder: &Path) -> Result<()> {
-        self.teacher = weights::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
+        self.teacher =
+            safetensors::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
         Ok(())
     }
 

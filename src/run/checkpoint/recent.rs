@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use model::Vectors;
+use model::VectorBatch;
 
 /// Embeddings that are measured together. The number is the same at every checkpoint, so that the
 /// ranks can be compared.
@@ -14,7 +14,7 @@ pub(crate) struct RecentEmbeddings(VecDeque<Vec<f32>>);
 
 impl RecentEmbeddings {
     /// Adds the embeddings of a batch.
-    pub(crate) fn push(&mut self, vectors: &Vectors) {
+    pub(crate) fn push(&mut self, vectors: &VectorBatch) {
         self.0.extend(vectors.values.chunks(vectors.dim).map(<[f32]>::to_vec));
         while self.0.len() > ROWS {
             self.0.pop_front();

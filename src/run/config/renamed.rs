@@ -11,6 +11,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("pipeline.stream.retry.longest", "max_delay"),
     ("pipeline.stream.retry.attempts", "max_attempts"),
     (r#"pipeline.stream.sample = "keyframe-pairs""#, r#""gop-start""#),
+    (r#"model.embed.pool = "patches""#, r#""mean""#),
 ];
 
 /// Refuses a config with an old name.

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::latent::{EditorKind, Shape};
 use super::{AdaSsl, DenseConfig, Latent, Student};
-use crate::config::is_positive;
-use crate::method::pair::Branch;
-use crate::method::{Setting, ensure};
-use crate::mlp::{Hidden, Last, Widths};
+use crate::method::Setting;
+use crate::method::two_views::Branch;
+use crate::nn::mlp::{HiddenLayers, LastLayer, Widths};
+use crate::validate::{ensure, is_positive};
 use crate::{AugmentConfig, EncoderShape, Input, Result};
 
 /// The `[model.method]` table of `name = "adassl"`.
@@ -191,14 +191,14 @@ impl Config {
     }
 
     /// Fresh networks; the teacher starts as a copy.
-    pub(in crate::method) fn init(&self, setting: &Setting) -> (AdaSsl, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (AdaSsl, Student) {
         let Setting { shape, seed, device, .. } = setting;
         let mut init = setting.init();
-        let last = if self.projector_norm { Last::Normed } else { Last::Bare };
+        let last = if self.projector_norm { LastLayer::BatchNorm } else { LastLayer::NoBias };
         // The authors' contrastive projectors have biases in the place of batch norms.
         let hidden = match self.objective {
-            Objective::Distillation => Hidden::Normed,
-            Objective::Contrastive => Hidden::Biased,
+            Objective::Distillation => HiddenLayers::BatchNorm,
+            Objective::Contrastive => HiddenLayers::Bias,
         };
         let branch = Branch::with_hidden(shape, &self.projector, hidden, last, &mut init);
         let teacher = (self.objective == Objective::Distillation)

@@ -6,10 +6,11 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::layers::CrossBlock;
+use crate::encoder::blocks::CrossBlock;
 use crate::loss::mean_squared;
-use crate::method::ensure;
-use crate::{EncoderShape, Init, Result, VitShape, watched};
+use crate::train::nan_trace::watched;
+use crate::validate::ensure;
+use crate::{EncoderShape, Init, Result, VitShape};
 
 /// The `[model.method.dense]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]

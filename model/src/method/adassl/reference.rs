@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::latent::Networks;
 use super::*;
 use crate::Init;
-use crate::reference::{Case, cases, device};
+use crate::reference_cases::{Case, cases, device};
 
 fn is_adassl(json: &Value) -> bool {
     json["variant"].as_str().is_some_and(|it| it.starts_with("adassl-"))
@@ -91,7 +91,7 @@ fn losses_predictions_and_gradients_are_the_authors() {
         case.assert_number("/losses/total", number(&total), 1e-5);
         // The authors' x_hat and y_hat are edits, before any predictor.
         for (key, it) in [("y_hat", &gone[0]), ("x_hat", &gone[1])] {
-            let edit = networks.edit(it.way.from.clone(), it.drawn.r.clone(), Mode::Train);
+            let edit = networks.edit(it.way.from.clone(), it.drawn.r.clone(), NormMode::Train);
             case.assert_close(key, edit.inner(), 1e-5);
         }
         let mut grads = total.backward();

@@ -7,9 +7,10 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, softmax};
 
-use crate::norm::{BatchNorm, Mode};
-use crate::random::Draws;
-use crate::{Init, watched};
+use crate::Init;
+use crate::nn::batch_norm::{BatchNorm, NormMode};
+use crate::train::nan_trace::watched;
+use crate::train::random::Draws;
 
 /// Actions to vectors: a linear layer without bias and a batch norm without scale and shift.
 #[derive(Module, Debug)]
@@ -25,14 +26,14 @@ impl ActionEmbedding {
     }
 
     /// `[rows, a]` to `[rows, dim]`.
-    pub(super) fn forward(&self, actions: Tensor<2>, mode: Mode) -> Tensor<2> {
+    pub(super) fn forward(&self, actions: Tensor<2>, mode: NormMode) -> Tensor<2> {
         self.norm.forward(watched::linear(&self.linear, actions), mode)
     }
 
     /// What stands beside the observed views, `[n, m, a]` to `[n, m, dim]`: the last slot is
     /// zero, for its action leads to the target. All rows count in the batch's statistics, the
     /// last ones with whatever they hold.
-    pub(super) fn observed(&self, actions: Tensor<3>, mode: Mode) -> Tensor<3> {
+    pub(super) fn observed(&self, actions: Tensor<3>, mode: NormMode) -> Tensor<3> {
         let [n, m, a] = actions.dims();
         let rows = self.forward(actions.reshape([n * m, a]), mode);
         let dim = rows.dims()[1];

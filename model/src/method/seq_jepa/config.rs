@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::aggregator::{ActionEmbedding, AggregatorShape};
 use super::looks::{Actions, Eye};
 use super::{Behind, SeqJepa, Student};
-use crate::method::{Setting, ensure};
-use crate::mlp::{Last, NormedMlp, Widths};
-use crate::probe::Probe;
+use crate::method::Setting;
+use crate::metrics::linear_probe::LinearProbe;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
+use crate::train::ema;
+use crate::validate::ensure;
 use crate::views::fixation::IorShape;
-use crate::{AugmentConfig, EncoderShape, Init, Input, Result, ema};
+use crate::{AugmentConfig, EncoderShape, Init, Input, Result};
 
 /// The `[model.method]` table of `name = "seq-jepa"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -140,12 +142,12 @@ impl Config {
         Behind {
             action_proj: self.conditioned.then(|| ActionEmbedding::new(width, told, init)),
             aggregator: shape.init(init),
-            predictor: NormedMlp::new(dim + 2 * told, &widths, Last::Biased, init),
+            predictor: NormedMlp::new(dim + 2 * told, &widths, LastLayer::Bias, init),
         }
     }
 
     /// Fresh networks; the teacher starts as a copy of the encoder.
-    pub(in crate::method) fn init(&self, setting: &Setting) -> (SeqJepa, Student) {
+    pub(crate) fn init(&self, setting: &Setting) -> (SeqJepa, Student) {
         let Setting { shape, input, seed, device, .. } = setting;
         let eye = self.eye(input, *seed);
         let mut init = setting.init();
@@ -153,7 +155,7 @@ impl Config {
         let aggregator = self.aggregator(shape.dim());
         let behind = self.behind([shape.dim(), eye.width()], aggregator, &mut init);
         let teacher = ema::update(shape.init(&mut Init::new(0, device)), &encoder, 0.0);
-        let (action, path) = (Probe::default(), Probe::default());
+        let (action, path) = (LinearProbe::default(), LinearProbe::default());
         let method = SeqJepa { config: self.clone(), eye, teacher, action, path };
         (method, Student { encoder, behind })
     }

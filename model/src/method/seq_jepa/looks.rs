@@ -13,7 +13,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::Clips;
-use crate::random::{Draws, Stage, uniform};
+use crate::train::random::{Draws, Stage, uniform};
 use crate::views::actions::{augmentation_actions, differences};
 use crate::views::augment::AugmentConfig;
 use crate::views::fixation::{Inhibition, IorShape, fixate};

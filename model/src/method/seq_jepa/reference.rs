@@ -1,19 +1,19 @@
 //! seq-JEPA behind its encoder against numbers that the authors' program produced, and against a
 //! small forward pass whose every step is written down.
 
+use ::safetensors::Dtype;
+use ::safetensors::tensor::TensorView;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::optim::GradientsParams;
 use burn::store::SafetensorsStore;
 use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 use serde_json::Value;
 
 use super::aggregator::AggregatorShape;
 use super::*;
 use crate::Init;
-use crate::reference::{Case, cases, device, json_files, load};
+use crate::reference_cases::{Case, cases, device, json_files, load};
 use crate::views::actions::differences;
 
 /// A stand-in for the encoder, as in the case: pixels, flattened, and one linear layer.
@@ -104,7 +104,7 @@ fn the_aggregate_loss_and_gradients_are_the_authors() {
         let actions = differences(case.input("positions", &tracked));
         let observed = encodings.reshape([n, m, dim]);
         let counted = without_last(actions.clone());
-        let thought = networks.behind.think(observed, actions, counted, Mode::Train, &mut None);
+        let thought = networks.behind.think(observed, actions, counted, NormMode::Train, &mut None);
         case.assert_close("aggregate", thought.aggregate.clone().inner(), 1e-5);
         let loss = loss(&thought, Tensor::from_inner(target));
         case.assert_number("/loss", loss.clone().into_scalar::<f32>().into(), 1e-5);
@@ -174,7 +174,7 @@ fn tiny_weights(weights: &Value) -> Vec<u8> {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
         (name.clone(), view)
     });
-    safetensors::serialize(views, None).unwrap()
+    ::safetensors::serialize(views, None).unwrap()
 }
 
 /// In this one the last action itself counts in the statistics, as in the authors' 3DIEBench.
@@ -209,9 +209,9 @@ fn the_small_forward_pass_agrees_at_every_step() {
         };
         let wanted = &case["intermediate"];
         let embedding = behind.action_proj.as_ref().unwrap();
-        let beside = embedding.observed(actions.clone(), Mode::Train);
+        let beside = embedding.observed(actions.clone(), NormMode::Train);
         let thought =
-            behind.think(observed.clone(), actions.clone(), actions, Mode::Train, &mut None);
+            behind.think(observed.clone(), actions.clone(), actions, NormMode::Train, &mut None);
         close(beside.inner().flatten(0, 2), &wanted["action_embedding_obs"], "beside");
         let last = thought.last_action.clone().unwrap();
         close(last.inner().flatten(0, 1), &wanted["action_embedding_next"], "next");
@@ -240,7 +240,7 @@ fn the_order_of_the_observed_pairs_does_not_matter() {
     };
     let aggregate = |observed: Tensor<3>, actions: Tensor<3>| {
         let counted = without_last(actions.clone());
-        behind.think(observed, actions, counted, Mode::Train, &mut None).aggregate
+        behind.think(observed, actions, counted, NormMode::Train, &mut None).aggregate
     };
     let one = aggregate(observed.clone(), actions.clone());
     let other = aggregate(swap(&observed), swap(&actions));

@@ -9,9 +9,9 @@ use burn::tensor::Device;
 use serde_json::Value;
 
 use super::*;
-use crate::gradients;
-use crate::reference::{Case, cases, device};
-use crate::trainer::MethodTrainer;
+use crate::reference_cases::{Case, cases, device};
+use crate::train::MethodTrainer;
+use crate::train::gradients;
 use crate::{EncoderConfig, Input, MethodConfig, Precision, TrainConfig, Trainer as _};
 
 /// Whether a case is of TDV.
@@ -36,7 +36,7 @@ impl Tdvs<'_> {
             motion: Motion::Difference,
             motion_depth: Some(self.size("motion_depth")),
             motion_learning_rate: self.0.number("/optimizer/motion_lr_multiplier"),
-            head: HeadConfig {
+            head: DinoHeadConfig {
                 hidden: self.size("head_hidden"),
                 bottleneck: self.size("head_bottleneck"),
                 prototypes: self.size("prototypes"),

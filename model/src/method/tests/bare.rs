@@ -8,9 +8,10 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use super::cases::{Case, STEPS};
+use crate::method::registry::each;
 use crate::method::{LearningRate, Method, MethodConfig, Setting};
-use crate::parameters::is_statistic;
-use crate::work::Work;
+use crate::nn::parameters::is_statistic;
+use crate::train::data_parallel::Work;
 use crate::{Clips, TrainConfig};
 
 /// What came of a batch.

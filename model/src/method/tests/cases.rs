@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use serde_json::{Value, json};
 
-use crate::random::{Draws, Stage, flag, uniform};
+use crate::train::random::{Draws, Stage, flag, uniform};
 use crate::{Clips, Config, Input, Trainer, trainer};
 
 /// One configuration.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use burn::tensor::{Device, Tensor};
 
 use super::cases::{CASES, Case};
-use crate::random::{Draws, Stage};
+use crate::train::random::{Draws, Stage};
 use crate::{Clips, Report, Trainer};
 
 fn step(trainer: &mut dyn Trainer, clips: &Clips, what: &str) -> Report {

@@ -10,7 +10,7 @@ use tempfile::tempdir;
 use super::bare::{Bare, bare};
 use super::cases::{CASES, Case, STEPS};
 use crate::MethodConfig;
-use crate::parameters::is_statistic;
+use crate::nn::parameters::is_statistic;
 
 type Weights = BTreeMap<String, Vec<f32>>;
 
