@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the H.264 files of the decode benchmark and prints their paths, one a line.
+# Makes the H.264 files of the decoding benchmark and prints their paths, one per line.
 #
-#   cam720.mp4    1280x720, 25 fps, a key frame every 50, no B-frames, 2.5 Mbit/s: as a camera sends
+#   cam720.mp4    1280x720, 25 fps, a keyframe every 50 frames, no B-frames, 2.5 Mbit/s: as a camera sends
 #   arch1080.mp4  1920x1080, 25 fps, x264's defaults (crf 23, GOP 250, B-frames): as an archive holds
 #
 # Both re-encode vtest.avi, a real surveillance camera (795 frames), from Debian's opencv-doc.
@@ -25,8 +25,8 @@ if [ ! -e "$source" ]; then # some builds of the package compress their examples
     gunzip -c "$data/vtest.avi.gz" >"$source"
 fi
 
-# encode NAME REPEATS X264_OPTIONS...: the film is played REPEATS times in a row at 25 fps, so that
-# a measurement lasts seconds. A half-written file never takes the final name.
+# encode NAME REPEATS X264_OPTIONS...: repeats the film at 25 fps, so that a measurement takes
+# seconds. The file gets its name only when it is complete.
 encode() {
     local out=$cache/$1.mp4 loops=$(($2 - 1))
     shift 2

@@ -1,28 +1,10 @@
 //! `onward`: pretrains vision encoders, without labels, on video that never stops.
 
-mod allocator;
-mod card;
-mod check;
-mod checkpoint;
-mod clips;
-mod compact;
-mod config;
-mod embed;
-mod environment;
-mod export;
-mod interrupt;
-mod ledger;
-mod picture;
-mod print;
-mod progress;
-mod replay;
-mod reports;
+mod commands;
+mod process;
+mod run;
 mod serve;
-mod streams;
-mod summary;
-mod telemetry;
-mod train;
-mod view;
+mod terminal;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,8 +13,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing::Level;
 
-use crate::config::{BadConfig, Config};
-use crate::progress::Progress;
+use crate::commands::{check, compact, embed, export, replay, train};
+use crate::process::allocator;
+use crate::run::config::{BadConfig, Config};
+use crate::terminal::progress::Progress;
 
 /// Pretrains vision encoders, without labels, on video that never stops.
 #[derive(Debug, Parser)]

@@ -1,5 +1,5 @@
-//! Configs that cannot be run: exit status 78, the file, the line and the key, and nothing on
-//! disk, from `check` and `train` alike.
+//! Configs that cannot be run: `check` and `train` name the file, the line and the key, end with
+//! exit status 78, and write nothing.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -10,7 +10,7 @@ use support::{Done, Setup, finish, looped, media, onward};
 
 const BAD_CONFIG: i32 = 78;
 
-/// Both commands on a config: both refuse it, and neither leaves anything behind.
+/// Both commands refuse a config, and neither writes anything.
 fn refused(setup: &Setup, sets: &[&str], parts: &[&str]) {
     for name in ["check", "train"] {
         let done: Done = finish(setup.command(name, sets)).ended_with(BAD_CONFIG);
@@ -20,7 +20,7 @@ fn refused(setup: &Setup, sets: &[&str], parts: &[&str]) {
     }
 }
 
-/// A good config in which `good` became `bad`: both commands name the line and the key.
+/// Both commands name the line and the key when `bad` replaces `good` in a valid config.
 fn wrong([good, bad, key, says]: [&str; 4]) {
     let streams = ["tree", "cup"].map(|it| looped(it, media(&format!("{it}.mp4"))));
     let setup = Setup::new(&streams);
@@ -46,7 +46,7 @@ fn a_key_that_does_not_exist() {
     }
 }
 
-/// Its parser names the outer table only, which is picked by its `name`.
+/// serde names only the outer table of an enum that is tagged by its `name`.
 #[test]
 fn a_key_that_does_not_exist_inside_a_method() {
     wrong(["hidden = 32", "hiden = 32", "model.method.head.hiden", "unknown field"]);
@@ -83,7 +83,7 @@ fn a_value_that_cannot_be_used() {
     }
 }
 
-/// Of two lines with the same key the second is wrong.
+/// Of two lines with the same key the second is named.
 #[test]
 fn a_key_that_is_there_twice() {
     wrong(["heads = 3", "depth = 2\nheads = 3", "", "duplicate key"]);

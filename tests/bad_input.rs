@@ -1,5 +1,5 @@
-//! Files that cannot be used: each is named with its stream and with what to do, in `check` and
-//! in `train`, and takes no other stream with it.
+//! Files that cannot be used: `check` and `train` name each with its stream and a remedy, and the
+//! other streams are not affected.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -10,7 +10,8 @@ use std::process::Command;
 
 use support::{Done, Setup, assert_balanced, finish, looped, media, once};
 
-/// `check` and `train` on one bad stream, read once and for ever: both fail and say `parts`.
+/// `check` and `train` fail on one bad stream, read once or looped, and their messages contain
+/// `parts`.
 fn refused(file: &Path, parts: &[&str], change: impl Fn(&mut Command)) {
     let named = ["\"bad\"", file.to_str().unwrap()];
     let parts = [&named, parts].concat();
@@ -32,7 +33,7 @@ fn refused(file: &Path, parts: &[&str], change: impl Fn(&mut Command)) {
     }
 }
 
-/// A file of its own with these bytes.
+/// Runs a test on a temporary file with these bytes.
 fn with_file(name: &str, bytes: &[u8], test: impl FnOnce(&Path)) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -104,7 +105,7 @@ fn a_clip_that_no_file_is_long_enough_for() {
 }
 
 #[test]
-fn a_bad_stream_takes_no_other_with_it() {
+fn a_bad_stream_does_not_stop_the_others() {
     let good = looped("good", media("tree.mp4"));
     let setup = Setup::new(&[looped("bad", "/no/such.mp4"), good]);
     let parts = ["/no/such.mp4", "no such file or folder"];
@@ -117,9 +118,9 @@ fn a_bad_stream_takes_no_other_with_it() {
     assert!(parts.iter().all(|it| message.contains(it)), "{message}");
     assert_eq!(streams.last("good"), ("stopped".into(), String::new()));
     assert_eq!(streams.sums("trained")["bad"], 0);
-    assert!(streams.sums("trained")["good"] >= 20 * 4, "four clips a step");
+    assert!(streams.sums("trained")["good"] >= 20 * 4, "four clips per step");
 
-    // A check fails all the same: whoever asks wants to know.
+    // A check fails when any stream does.
     let check = finish(setup.command("check", &[])).ended_with(1);
     check.prints(&parts).prints(&["good: ", "320 x 240"]).complains(&["error: one file"]);
 }
@@ -159,7 +160,7 @@ fn a_truncated_file_is_reported_and_its_clips_are_trained_on() {
     });
 }
 
-/// Trains on a file to its end: frames decoded, errors, and what the ledger says of them.
+/// Trains on a file to its end. Returns decoded frames, errors, and the message in the ledger.
 fn read_once(path: &Path) -> (i64, i64, String) {
     let setup = Setup::new(&[once("file", path)]);
     let done = setup.train(&["model.train.steps=1000"]).ended_with(0);
@@ -183,7 +184,7 @@ fn wav(samples: u32) -> Vec<u8> {
     bytes
 }
 
-/// The same mp4 with its index in front of its pictures, so that a part of it can be played.
+/// The same mp4 with its index before its pictures, so that the beginning of it can be played.
 fn index_first(bytes: &[u8]) -> Vec<u8> {
     let at = |name: &[u8]| bytes.windows(4).position(|it| it == name).unwrap() - 4;
     let (pictures, index) = (at(b"mdat"), at(b"moov"));

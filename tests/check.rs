@@ -1,4 +1,4 @@
-//! `onward check` on the config that a newcomer runs first, and what the commands print.
+//! `onward check` on the config that a newcomer runs first, and what `--quiet` still prints.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -9,7 +9,7 @@ use std::process::Stdio;
 use support::{Setup, finish, has_extension, looped, media, onward};
 
 #[test]
-fn the_quickstart_says_what_it_finds_needs_and_gives() {
+fn the_report_names_files_networks_speed_and_memory() {
     let done = finish(onward(&["check", "configs/quickstart.toml"])).ended_with(0);
     assert_eq!(done.stderr, "", "{done}");
     let done = done.prints(&["networks", "parameters", "clips/s", "host memory: at most", "MiB"]);
@@ -48,9 +48,9 @@ fn number_before(line: &str, unit: &str) -> f64 {
     text.replace(',', "").parse().unwrap_or_else(|_| panic!("no number before {unit:?}: {line}"))
 }
 
-/// A config without steps is refused for that reason only, before its networks are made.
+/// With 0 steps a config is refused for that reason only, before its networks are built.
 #[test]
-fn every_config_of_the_repository_can_be_run() {
+fn every_config_of_the_repository_is_valid() {
     let configs = fs::read_dir("configs").unwrap().map(|it| it.unwrap().path());
     let configs: Vec<_> = configs.filter(|it| has_extension(it, "toml")).collect();
     assert!(configs.len() >= 4, "{configs:?}");
@@ -71,7 +71,7 @@ fn a_check_leaves_nothing_on_disk() {
 }
 
 #[test]
-fn a_quiet_run_says_nothing() {
+fn a_quiet_run_prints_nothing() {
     let setup = Setup::new(&[looped("cup", media("cup.mp4"))]);
     let mut command = setup.command("train", &[]);
     command.arg("--quiet");
@@ -81,7 +81,7 @@ fn a_quiet_run_says_nothing() {
 }
 
 #[test]
-fn a_quiet_run_still_says_what_is_wrong() {
+fn a_quiet_run_still_prints_errors() {
     let setup = Setup::new(&[looped("cup", "/no/such.mp4")]);
     let mut command = setup.command("train", &[]);
     command.arg("--quiet");
@@ -89,7 +89,7 @@ fn a_quiet_run_still_says_what_is_wrong() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     for name in ["train", "check"] {
         let setup = Setup::new(&[looped("cup", media("cup.mp4"))]);
         let mut command = setup.command(name, &[]);

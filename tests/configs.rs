@@ -1,5 +1,5 @@
-//! Every config under `configs/` trains for a few steps, with its own method, streams and clips,
-//! and with networks, frames and batches so small that it takes a second.
+//! Every config of `configs/` trains for two steps, with its own method, streams and clips. Its
+//! networks, frames and batches are made so small that this takes a second.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -25,7 +25,7 @@ fn set(of: &mut Toml, key: &str, value: impl Into<Value>) {
     of.insert(key.into(), value.into());
 }
 
-/// A run of two steps in `run`, the networks small and everything else as it was.
+/// The config for a run of two steps in `run`, with small networks and everything else unchanged.
 fn small(path: &Path, run: &Path) -> Toml {
     let mut config: Toml = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     for (key, value) in [("log_every", 1), ("embed_every", 2)] {
@@ -48,7 +48,7 @@ fn small(path: &Path, run: &Path) -> Toml {
     config
 }
 
-/// A camera becomes a file, for there is no network; all else about the stream stays.
+/// Reads a file in the place of a camera; the other keys of the stream stay.
 fn on_file(stream: &mut Toml) {
     let source = table(stream, "source");
     if source.remove("uri").is_some() {
@@ -69,7 +69,7 @@ fn small_encoder(encoder: &mut Toml) {
     }
 }
 
-/// Every width that is written as text becomes 16; numbers of known keys become small.
+/// Sets every width of an MLP to 16, and the sizes that a method names itself to small numbers.
 fn small_method(method: &mut Toml) {
     let name = method["name"].as_str().map(str::to_owned);
     narrow(method);
@@ -92,6 +92,7 @@ fn small_head(head: &mut Toml) {
     }
 }
 
+/// Sets every width in text such as `2048-256` to 16.
 fn narrow(method: &mut Toml) {
     for (_, value) in method.iter_mut() {
         let widths = value.as_str().filter(|it| it.contains('-'));
@@ -132,7 +133,7 @@ fn every_config_trains() {
     }
 }
 
-/// A config opens with the command that runs it.
+/// Every config begins with the command that runs it.
 #[test]
 fn every_config_says_how_to_run_it() {
     for path in configs() {

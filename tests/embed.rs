@@ -1,4 +1,4 @@
-//! The encoder of a checkpoint sees any streams, and what it saw is in Parquet.
+//! `onward embed`: the encoder of a checkpoint embeds every clip of any streams.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use support::{Done, Setup, Table, finish, looped, media};
 
-/// A trained run, and the folder of its checkpoint.
+/// A finished run, and the folder of its checkpoint.
 fn trained() -> (Setup, PathBuf) {
     let setup =
         Setup::new(&[looped("street", media("street.mp4")), looped("cup", media("cup.mp4"))]);
@@ -57,7 +57,7 @@ fn every_clip_is_embedded_once_with_its_time() {
 }
 
 #[test]
-fn one_that_was_killed_goes_on_and_ends_as_if_it_had_not_been() {
+fn a_killed_command_resumes_and_ends_with_the_same_rows() {
     let (setup, _) = trained();
     embed(&setup, "whole", &[], None).ended_with(0);
     for fault in ["embed batch:1", "embed batch:5", "checkpoint before rename:2"] {
@@ -72,7 +72,7 @@ fn one_that_was_killed_goes_on_and_ends_as_if_it_had_not_been() {
 }
 
 #[test]
-fn streams_that_cannot_be_read_are_an_error() {
+fn unreadable_streams_are_an_error_when_none_is_left() {
     let (setup, _) = trained();
     let missing = setup.path("missing.mp4").display().to_string();
     let streams = [0, 1].map(|it| format!("pipeline.stream.{it}.source={{ files = '{missing}' }}"));
@@ -84,7 +84,7 @@ fn streams_that_cannot_be_read_are_an_error() {
 }
 
 #[test]
-fn what_is_no_checkpoint_is_refused() {
+fn a_damaged_checkpoint_and_a_missing_layer_are_refused() {
     let (setup, checkpoint) = trained();
     let weights = checkpoint.join("encoder.safetensors");
     let bytes = fs::read(&weights).unwrap();

@@ -1,10 +1,9 @@
-//! `onward export` and `model.encoder.weights` against timm and DINOv2's own code: the same
-//! tokens of the same real frames.
+//! `onward export` and `model.encoder.weights` against timm and DINOv2's own code, which must give
+//! the same tokens for the same real frames.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,24 +11,26 @@ use std::process::Command;
 use model::{Clips, DeviceChoice, EncoderShape, Init, Mode};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde::Deserialize as _;
-use support::{Done, Setup, finish, looped, media, onward};
+use support::{Done, Setup, finish, looped, media, onward, scope};
 use toml::Table;
 
-/// `tests/export.py` by the interpreter that has torch, timm and DINOv2.
-fn python(arguments: &[&Path]) -> Done {
-    let python = env::var("ONWARD_TIMM_PYTHON").unwrap_or_else(|_| "python3".into());
-    let mut command = Command::new(&python);
-    command.args(["-c", "import dinov2, timm"]);
-    let done = finish(command);
-    assert_eq!(
-        done.code,
-        Some(0),
-        "{python} cannot import dinov2 and timm: run scripts/test, which installs them and sets \
-         ONWARD_TIMM_PYTHON\n{done}"
-    );
-    let mut command = Command::new(python);
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/export.py")).args(arguments);
-    finish(command)
+/// A Python with torch, timm and DINOv2, which checks what is exported.
+struct Checker(String);
+
+impl Checker {
+    /// Without such a Python the calling test is skipped.
+    #[track_caller]
+    fn find() -> Option<Self> {
+        scope::python("ONWARD_TIMM_PYTHON", "torch, timm and DINOv2").map(Self)
+    }
+
+    /// Runs `export.py`.
+    fn run(&self, arguments: &[&Path]) -> Done {
+        let mut command = Command::new(&self.0);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/export.py"));
+        command.args(arguments);
+        finish(command)
+    }
 }
 
 fn export(from: &Path, out: &Path, options: &[&str]) -> Done {
@@ -38,12 +39,13 @@ fn export(from: &Path, out: &Path, options: &[&str]) -> Done {
     finish(command)
 }
 
-/// The `config.toml` that a run left.
+/// The `config.toml` of a run.
 fn config(setup: &Setup) -> Table {
     toml::from_str(&fs::read_to_string(setup.run().join("config.toml")).unwrap()).unwrap()
 }
 
-/// Frames of the run's streams, and what its encoder in a file makes of them, for `export.py`.
+/// Writes frames of the run's streams, and the tokens that the encoder in `weights` gives for them,
+/// to a file for `export.py`.
 fn frames_and_tokens(setup: &Setup, weights: &Path) -> PathBuf {
     let config = config(setup);
     let streams = pipeline::Config::deserialize(config["pipeline"].clone()).unwrap();
@@ -71,7 +73,7 @@ fn frames_and_tokens(setup: &Setup, weights: &Path) -> PathBuf {
     path
 }
 
-/// A run over two real clips, ended.
+/// A finished run over two real clips.
 fn trained(sets: &[&str]) -> Setup {
     let streams = [looped("street", media("street.mp4")), looped("tree", media("tree.mp4"))];
     let setup = Setup::new(&streams);
@@ -85,19 +87,22 @@ fn checkpoint(setup: &Setup, steps: u64) -> PathBuf {
 
 #[test]
 fn timm_gives_the_tokens_of_an_exported_vit() {
+    let Some(checker) = Checker::find() else { return };
     let setup = trained(&["model.encoder.depth=2", "pipeline.size=[32, 48]"]);
     let (out, run) = (setup.path("export"), setup.run());
     export(&run, &out, &[]).ended_with(0).prints(&["model.safetensors", "README.md", "licence"]);
     let frames = frames_and_tokens(&setup, &checkpoint(&setup, 10).join("encoder.safetensors"));
-    python(&["timm".as_ref(), &out, &frames])
+    checker
+        .run(&["timm".as_ref(), &out, &frames])
         .ended_with(0)
         .prints(&["timm: tokens of shape [12, 25, 24]"]);
-    // Somebody may have filled in the licence.
+    // An export is never overwritten: a user may have filled in the licence.
     export(&run, &out, &[]).ended_with(1).complains(&["exists", "--out"]);
 }
 
 #[test]
 fn dinov2_and_timm_give_the_tokens_of_a_student_in_dinov2s_layout() {
+    let Some(checker) = Checker::find() else { return };
     let setup = trained(&["model.method.momentum=0.999"]);
     let [student, teacher] = ["student", "teacher"].map(|it| setup.path(it));
     let from = checkpoint(&setup, 10);
@@ -108,18 +113,20 @@ fn dinov2_and_timm_give_the_tokens_of_a_student_in_dinov2s_layout() {
     assert!(weights(&student) != weights(&teacher), "a teacher of momentum 0.999 lags behind");
     let frames = frames_and_tokens(&setup, &student.join("model.safetensors"));
     for by in ["dinov2", "timm"] {
-        python(&[by.as_ref(), &student, &frames])
+        checker
+            .run(&[by.as_ref(), &student, &frames])
             .ended_with(0)
             .prints(&["tokens of shape [12, 17, 24]"]);
     }
-    // The teacher's are others: had the files been mixed up, this would say so.
+    // The teacher's tokens differ from the student's, so that a mix-up of the two would be seen.
     let frames = frames_and_tokens(&setup, &from.join("encoder.safetensors"));
-    python(&["timm".as_ref(), &teacher, &frames]).ended_with(0);
-    python(&["timm".as_ref(), &student, &frames]).ended_with(1).complains(&["apart"]);
+    checker.run(&["timm".as_ref(), &teacher, &frames]).ended_with(0);
+    checker.run(&["timm".as_ref(), &student, &frames]).ended_with(1).complains(&["apart"]);
 }
 
 #[test]
 fn timm_gives_the_features_of_an_exported_resnet() {
+    let Some(checker) = Checker::find() else { return };
     let resnet = "{ arch = \"resnet18\" }";
     let method = "{ name = \"vicreg\", projector = \"32-16\" }";
     let setup = trained(&[
@@ -134,17 +141,19 @@ fn timm_gives_the_features_of_an_exported_resnet() {
     export(&setup.run(), &out, &["--layout", "dinov2"]).ended_with(1).complains(&["no ResNet"]);
     export(&setup.run(), &out, &[]).ended_with(0);
     let frames = frames_and_tokens(&setup, &checkpoint(&setup, 10).join("encoder.safetensors"));
-    python(&["timm".as_ref(), &out, &frames])
+    checker
+        .run(&["timm".as_ref(), &out, &frames])
         .ended_with(0)
         .prints(&["timm: tokens of shape [12, 5, 512]"]);
 }
 
-/// LayerScale and positions of another grid go in, and nothing moves in ten steps.
+/// LayerScale and the positions of another grid are imported, and ten steps change nothing.
 #[test]
 fn a_frozen_encoder_of_timm_gives_timms_tokens_after_a_run() {
+    let Some(checker) = Checker::find() else { return };
     let folder = tempfile::tempdir().unwrap();
     let weights = folder.path().join("timm.safetensors");
-    python(&["make".as_ref(), &weights]).ended_with(0);
+    checker.run(&["make".as_ref(), &weights]).ended_with(0);
     let setup = trained(&[
         &format!("model.encoder.weights={}", weights.display()),
         "model.encoder.frozen=true",
@@ -153,7 +162,8 @@ fn a_frozen_encoder_of_timm_gives_timms_tokens_after_a_run() {
         let out = setup.path(whose);
         export(&setup.run(), &out, &["--encoder", whose]).ended_with(0);
         let frames = frames_and_tokens(&setup, &out.join("model.safetensors"));
-        python(&["resampled".as_ref(), &weights, &frames])
+        checker
+            .run(&["resampled".as_ref(), &weights, &frames])
             .ended_with(0)
             .prints(&["resampled: tokens of shape [12, 17, 24]"]);
     }
@@ -175,7 +185,7 @@ fn weights_that_do_not_fit_are_a_bad_config() {
 }
 
 #[test]
-fn the_card_says_what_it_is_and_where_nothing_came_from() {
+fn the_card_describes_the_encoder_and_names_no_path_of_the_data() {
     let setup = trained(&[]);
     let out = setup.path("export");
     export(&setup.run(), &out, &[]).ended_with(0);

@@ -1,12 +1,12 @@
-//! Decoding in processes of its own: the same numbers, and no crash that costs the run anything.
+//! Decoding in worker processes: the numbers are the same, and a crash does not end the run.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
 use std::fs;
 
-use support::processes::{arguments, decoders, eventually, is_decoder, send, status};
-use support::{Running, Setup, Table, assert_balanced, assert_finished, looped, media};
+use support::processes::{arguments, decoders, is_decoder, kill, send, status, wait_for_end};
+use support::{Running, Setup, Table, assert_balanced, assert_finished, looped, media, scope};
 
 const ISOLATED: &str = "pipeline.isolate=true";
 
@@ -14,14 +14,14 @@ fn setup() -> Setup {
     Setup::new(&[looped("street", media("street.mp4")), looped("tree", media("tree.mp4"))])
 }
 
-/// A run that says what its decoder processes do.
+/// A run that logs what its decoder processes do.
 fn verbose(setup: &Setup, sets: &[&str]) -> Running {
     let mut command = setup.command("train", &[&[ISOLATED], sets].concat());
     command.arg("--verbose");
     Running::start(command)
 }
 
-/// Everything that must not depend on where the frames were decoded.
+/// What must not depend on which process decodes.
 fn numbers(setup: &Setup) -> (Vec<(i64, f64)>, Vec<Vec<f32>>) {
     (setup.table("metrics").metric("loss"), setup.table("embeddings").vectors())
 }
@@ -43,34 +43,30 @@ fn training_is_the_same_bit_for_bit() {
 }
 
 #[test]
-fn processes_that_are_killed_cost_one_reading_each() {
+fn every_killed_process_ends_one_epoch_and_the_run_trains_on() {
     let setup = setup();
-    let mut run = verbose(&setup, &["model.train.steps=1500"]);
+    let (kills, steps) = scope::tier((4, 750), (8, 1500));
+    let mut run = verbose(&setup, &[&format!("model.train.steps={steps}")]);
     run.wait_for("is ready");
     run.wait_for("is ready");
-    let signals = ["KILL", "SEGV"].iter().cycle().take(8);
+    let signals = ["KILL", "SEGV"].iter().cycle().take(kills);
     for (round, signal) in signals.enumerate() {
-        // Some frames of the newest process are under way.
+        // The newest process has frames in flight.
         run.wait_for("step ");
         run.wait_for("step ");
         let children = decoders(run.id());
         assert_eq!(children.len(), 2, "a process a stream");
-        let victim = children[round % 2];
-        // Rust's own handler takes the first SIGSEGV that nothing in the process caused.
-        eventually("a death", || {
-            send(victim, signal);
-            !is_decoder(victim)
-        });
+        kill(children[round % 2], signal);
         run.wait_for("is ready");
     }
     let done = run.finish().ended_with(0);
     let done = done.complains(&["street.mp4: decoding crashed", "tree.mp4: decoding crashed"]);
     let done = done.complains(&["process died (SIGKILL)", "process died (SIGSEGV)"]);
-    done.prints(&["1500"]);
+    done.prints(&[&steps.to_string()]);
     assert_finished(&setup.run());
     let streams = setup.table("streams");
     assert_balanced(&streams);
-    assert_eq!(streams.sums("errors").values().sum::<i64>(), 8, "one a kill");
+    assert_eq!(streams.sums("errors").values().sum::<i64>(), kills as i64, "one per kill");
 }
 
 #[test]
@@ -83,7 +79,7 @@ fn no_process_outlives_its_run() {
     assert_eq!(children.len(), 2);
     run.signal("KILL");
     assert_eq!(run.finish().code, None);
-    eventually("the decoders end", || !children.iter().any(|it| is_decoder(*it)));
+    children.iter().for_each(|it| wait_for_end(*it));
 }
 
 #[test]
@@ -102,7 +98,7 @@ fn a_process_that_is_stuck_does_not_keep_the_run_from_ending() {
 }
 
 #[test]
-fn a_process_has_no_rights_and_no_secrets() {
+fn a_process_is_confined_and_knows_no_secret() {
     let camera = "\n[[pipeline.stream]]\nname = \"gate\"\nlive = true\n\
                   source = { uri = \"http://me:hunter2@127.0.0.1:9/a.mp4\" }\n";
     let setup = Setup::new(&[looped("tree", media("tree.mp4")), camera.into()]);
@@ -121,7 +117,7 @@ fn a_process_has_no_rights_and_no_secrets() {
         assert!(limits[0].starts_with("3145728000"), "{limits:?}");
         assert!(limits[1].starts_with("0 "), "{limits:?}");
     }
-    // Nobody answers there, and the process may say so.
+    // No server listens there, and the process may say so.
     run.wait_for_all(&["127.0.0.1:9", "step 1/"]);
     run.signal("INT");
     let done = run.finish().ended_with(0);
@@ -131,7 +127,7 @@ fn a_process_has_no_rights_and_no_secrets() {
 }
 
 #[test]
-fn a_person_who_starts_one_by_hand_is_told_so() {
+fn a_worker_that_is_started_by_hand_ends_with_an_explanation() {
     let done = support::finish(support::onward(&["decode-worker"])).ended_with(1);
     done.complains(&["not by hand"]);
 }

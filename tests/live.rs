@@ -1,4 +1,4 @@
-//! The program over live cameras: what it tells while they come and go, and to whom.
+//! The program over live cameras: what it reports while they come and go.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -10,15 +10,15 @@ use std::path::PathBuf;
 
 use cameras::{Camera, Options};
 
-use support::processes::{decoders, eventually};
+use support::processes::decoders;
 use support::{Running, Setup, Table, assert_balanced, assert_finished};
 
-/// Real frames as a camera sends them, made once for all tests.
+/// Real frames as a camera sends them; they are encoded once for all tests.
 fn frames() -> PathBuf {
     cameras::media::h264(env!("CARGO_TARGET_TMPDIR").as_ref(), [320, 240], 4, 25)
 }
 
-/// An entry of the list of streams for a camera that is tried again soon.
+/// A stream of a camera, with short delays before it connects again.
 fn camera(name: &str, url: &str) -> String {
     format!(
         "\n[[pipeline.stream]]\nname = \"{name}\"\nsource = {{ uri = \"{url}\" }}\nlatency = 0.05\n\
@@ -26,13 +26,19 @@ fn camera(name: &str, url: &str) -> String {
     )
 }
 
-/// An endless run that shows itself at a free port.
-struct Shown {
+/// An endless run with a status page.
+struct ServedRun {
     run: Running,
+    page: Page,
+}
+
+/// The status page of a run.
+#[derive(Clone)]
+struct Page {
     address: String,
 }
 
-impl Shown {
+impl ServedRun {
     fn start(setup: &Setup, sets: &[&str], environment: &[(&str, &str)]) -> Self {
         let sets = [&["model.train.steps=1000000"], sets].concat();
         let mut command = setup.command("train", &sets);
@@ -40,10 +46,17 @@ impl Shown {
         let mut run = Running::start(command);
         let line = run.wait_for("can be seen at http://");
         let address = line.split("http://").nth(1).unwrap().trim_end_matches('/').to_owned();
-        Self { run, address }
+        Self { run, page: Page { address } }
     }
 
-    /// Status and body of an answer.
+    /// Waits until the page is as wanted.
+    fn until(&mut self, what: &str, holds: impl Fn(&Page) -> bool) {
+        self.run.until(what, || holds(&self.page));
+    }
+}
+
+impl Page {
+    /// The status and the body of an answer.
     fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -54,13 +67,13 @@ impl Shown {
         (status, body)
     }
 
-    /// Whether a metric has a line that begins so.
+    /// Whether the metrics have a line that begins so.
     fn has(&self, line: &str) -> bool {
         self.get("/metrics").1.lines().any(|it| it.starts_with(line))
     }
 }
 
-/// The states of a stream in the order of the table, a repeated attempt once.
+/// The states of a stream in the order of the table, with repeated attempts counted once.
 fn states(events: &Table, stream: &str) -> Vec<String> {
     let rows = events.text("kind").into_iter().zip(events.text("stream"));
     let rows = rows.zip(events.text("state"));
@@ -79,30 +92,30 @@ fn states(events: &Table, stream: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_run_outlives_its_cameras_and_tells_what_happened() {
+fn a_run_trains_on_while_cameras_fail_and_reports_it() {
     let options = Options::playing(&frames());
     let [mut door, yard] = [(); 2].map(|()| Camera::start(&options));
     let setup = Setup::new(&[camera("door", door.url()), camera("yard", yard.url())]);
-    let shown = Shown::start(&setup, &[], &[]);
-    eventually("readiness", || shown.get("/readyz").0 == 200);
-    assert_eq!(shown.get("/healthz").0, 200);
-    eventually("a playing door", || {
-        shown.has("onward_stream_state{stream=\"door\",state=\"playing\"} 1")
+    let mut served = ServedRun::start(&setup, &[], &[]);
+    served.until("readiness", |it| it.get("/readyz").0 == 200);
+    assert_eq!(served.page.get("/healthz").0, 200);
+    served.until("a playing door", |it| {
+        it.has("onward_stream_state{stream=\"door\",state=\"playing\"} 1")
     });
     door.kill();
-    eventually("a door that is gone", || {
-        shown.has("onward_stream_state{stream=\"door\",state=\"waiting\"} 1")
-            || shown.has("onward_stream_state{stream=\"door\",state=\"connecting\"} 1")
+    served.until("a door that is gone", |it| {
+        it.has("onward_stream_state{stream=\"door\",state=\"waiting\"} 1")
+            || it.has("onward_stream_state{stream=\"door\",state=\"connecting\"} 1")
     });
-    // One camera is enough to train on.
-    assert_eq!(shown.get("/readyz").0, 200);
+    // The other camera is enough to train on.
+    assert_eq!(served.page.get("/readyz").0, 200);
     door.restart(&options);
-    eventually("a door that is back", || shown.has("onward_reconnects_total{stream=\"door\"} 1"));
-    let state = shown.get("/state.json").1;
+    served.until("a door that is back", |it| it.has("onward_reconnects_total{stream=\"door\"} 1"));
+    let state = served.page.get("/state.json").1;
     assert!(state.contains("first frame after"), "{state}");
-    assert!(!state.contains("data:image"), "a picture that nobody asked for");
-    shown.run.signal("INT");
-    let done = shown.run.finish().ended_with(0);
+    assert!(!state.contains("data:image"), "a picture without thumbnails = true");
+    served.run.signal("INT");
+    let done = served.run.finish().ended_with(0);
     done.complains(&["went away: its server", "stream \"door\" plays again"]).prints(&[
         "door: stopped",
         "yard: stopped",
@@ -123,34 +136,34 @@ fn a_hang_up_reads_the_streams_again() {
     let options = Options::playing(&frames());
     let [door, yard] = [(); 2].map(|()| Camera::start(&options));
     let setup = Setup::new(&[camera("door", door.url())]);
-    let mut shown = Shown::start(&setup, &[], &[]);
-    eventually("readiness", || shown.get("/readyz").0 == 200);
+    let mut served = ServedRun::start(&setup, &[], &[]);
+    served.until("readiness", |it| it.get("/readyz").0 == 200);
     let before = fs::read_to_string(setup.config()).unwrap();
 
-    // A config that is wrong changes nothing.
+    // A config with a mistake changes nothing.
     fs::write(setup.config(), before.replace("latency", "latncy")).unwrap();
-    shown.run.signal("HUP");
-    shown.run.wait_for("the streams stay as they are");
+    served.run.signal("HUP");
+    served.run.wait_for("the streams stay as they are");
 
     let (start, end) = before.split_once("\n[storage]").unwrap();
     let more = camera("yard", yard.url());
     fs::write(setup.config(), format!("{start}{more}\n[storage]{end}")).unwrap();
-    shown.run.signal("HUP");
-    shown.run.wait_for("stream \"yard\" added");
-    eventually("a playing yard", || {
-        shown.has("onward_stream_state{stream=\"yard\",state=\"playing\"} 1")
+    served.run.signal("HUP");
+    served.run.wait_for("stream \"yard\" added");
+    served.until("a playing yard", |it| {
+        it.has("onward_stream_state{stream=\"yard\",state=\"playing\"} 1")
     });
 
     let door_entry = camera("door", door.url());
     fs::write(setup.config(), format!("{start}{more}\n[storage]{end}").replace(&door_entry, ""))
         .unwrap();
-    shown.run.signal("HUP");
-    shown.run.wait_for("stream \"door\" removed");
-    eventually("a door that stopped", || {
-        shown.has("onward_stream_state{stream=\"door\",state=\"stopped\"} 1")
+    served.run.signal("HUP");
+    served.run.wait_for("stream \"door\" removed");
+    served.until("a door that stopped", |it| {
+        it.has("onward_stream_state{stream=\"door\",state=\"stopped\"} 1")
     });
-    shown.run.signal("TERM");
-    shown.run.finish().ended_with(0).prints(&["door: stopped", "yard: stopped"]);
+    served.run.signal("TERM");
+    served.run.finish().ended_with(0).prints(&["door: stopped", "yard: stopped"]);
     let streams = setup.table("streams");
     assert_balanced(&streams);
     assert!(streams.sums("trained")["yard"] > 0);
@@ -158,32 +171,32 @@ fn a_hang_up_reads_the_streams_again() {
 }
 
 #[test]
-fn a_password_reaches_neither_the_page_nor_a_process() {
+fn a_password_reaches_neither_the_page_nor_a_decoder_process() {
     const PASSWORD: &str = "Canary-7f3a";
     let login = Some(["viewer".into(), PASSWORD.into()]);
     let door = Camera::start(&Options { login, ..Options::playing(&frames()) });
     let url = door.url().replacen("://", "://viewer:${CAMERA_PASSWORD}@", 1);
     let setup = Setup::new(&[camera("door", &url)]);
     let sets = ["pipeline.isolate=true", "thumbnails=true"];
-    let shown = Shown::start(&setup, &sets, &[("CAMERA_PASSWORD", PASSWORD)]);
-    eventually("readiness", || shown.get("/readyz").0 == 200);
-    eventually("a picture", || shown.get("/state.json").1.contains("data:image/bmp"));
+    let mut served = ServedRun::start(&setup, &sets, &[("CAMERA_PASSWORD", PASSWORD)]);
+    served.until("readiness", |it| it.get("/readyz").0 == 200);
+    served.until("a picture", |it| it.get("/state.json").1.contains("data:image/bmp"));
     for path in ["/", "/state.json", "/metrics", "/healthz", "/readyz"] {
-        let (status, body) = shown.get(path);
+        let (status, body) = served.page.get(path);
         assert!(status == 200 && !body.contains(PASSWORD), "{path}: {status}");
     }
-    let children = decoders(shown.run.id());
+    let children = decoders(served.run.id());
     assert_eq!(children.len(), 1);
     for file in ["cmdline", "environ"] {
         let bytes = fs::read(format!("/proc/{}/{file}", children[0])).unwrap();
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains(PASSWORD), "{file} of the decoder process: {text}");
     }
-    // Training goes on without the camera's process.
+    // A new process takes the place of the camera's process.
     support::processes::send(children[0], "KILL");
-    eventually("a new process", || shown.has("onward_reconnects_total{stream=\"door\"} 1"));
-    shown.run.signal("INT");
-    let done = shown.run.finish().ended_with(0);
+    served.until("a new process", |it| it.has("onward_reconnects_total{stream=\"door\"} 1"));
+    served.run.signal("INT");
+    let done = served.run.finish().ended_with(0);
     let said = format!("{}{}", done.stdout, done.stderr);
     assert!(!said.contains(PASSWORD), "{said}");
     assert_balanced(&setup.table("streams"));
@@ -196,32 +209,33 @@ fn a_password_reaches_neither_the_page_nor_a_process() {
     }
 }
 
-/// How many frames of the door were trained on, as the run shows it.
+/// The number of frames of the door that were trained on, in the metrics.
 const TRAINED: &str = "onward_frames_total{stream=\"door\",fate=\"trained\"}";
 
 #[test]
-fn a_killed_run_goes_on_and_says_how_much_of_each_camera_nobody_saw() {
+fn a_resumed_run_reports_how_much_of_each_camera_was_not_trained_on() {
     let door = Camera::start(&Options::playing(&frames()));
     let setup = Setup::new(&[
         camera("door", door.url()),
         support::looped("tree", support::media("tree.mp4")),
     ]);
     let sets = ["checkpoint.every_steps=5", "embed_every=1", "log_every=1"];
-    let first = Shown::start(&setup, &sets, &[]);
-    eventually("two checkpoints", || setup.run().join("checkpoints/step-00000010").is_dir());
-    eventually("a frame of the camera that was trained on", || {
-        first.has(TRAINED) && !first.has(&format!("{TRAINED} 0"))
+    let mut first = ServedRun::start(&setup, &sets, &[]);
+    first.until("two checkpoints", |_| setup.run().join("checkpoints/step-00000010").is_dir());
+    first.until("a frame of the camera that was trained on", |it| {
+        it.has(TRAINED) && !it.has(&format!("{TRAINED} 0"))
     });
-    let newest = || fs::read_dir(setup.run().join("checkpoints")).unwrap().count();
-    eventually("both kept", || newest() >= 2);
+    let kept = || fs::read_dir(setup.run().join("checkpoints")).unwrap().count();
+    first.until("two checkpoints that are kept", |_| kept() >= 2);
     first.run.signal("KILL");
     assert_eq!(first.run.finish().code, None);
-    let second = Shown::start(&setup, &sets, &[]);
-    let trained =
-        || second.get("/metrics").1.lines().find(|it| it.starts_with(TRAINED)).map(str::to_owned);
-    eventually("the metrics of the run", || trained().is_some());
-    let begun = trained();
-    eventually("more frames of the camera", || trained() != begun);
+    let mut second = ServedRun::start(&setup, &sets, &[]);
+    let trained = |page: &Page| {
+        page.get("/metrics").1.lines().find(|it| it.starts_with(TRAINED)).map(str::to_owned)
+    };
+    second.until("the metrics of the run", |it| trained(it).is_some());
+    let before = trained(&second.page);
+    second.until("more frames of the camera", |it| trained(it) != before);
     second.run.signal("INT");
     second.run.finish().ended_with(0);
     let events = setup.table("events");
@@ -235,7 +249,7 @@ fn a_killed_run_goes_on_and_says_how_much_of_each_camera_nobody_saw() {
     );
     assert!(told.iter().all(|it| it.0 != "tree"), "an archive loses nothing: {told:?}");
     assert_balanced(&setup.table("streams"));
-    // Each connection has a number of its own, before the kill and after it.
+    // Every connection has its own number, before the kill and after it.
     let embeddings = setup.table("embeddings");
     let rows = embeddings.text("stream").into_iter().zip(embeddings.counts("pass"));
     let mut passes: Vec<i64> = rows.filter(|it| it.0 == "door").map(|it| it.1).collect();

@@ -1,4 +1,4 @@
-//! A run whose tables and checkpoints are in an object store, too, and which goes on from there.
+//! A run that is copied to an object store, and resumes from there.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -9,9 +9,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use support::bucket::Bucket;
-use support::left::{self, assert_same, left};
-use support::processes::eventually;
-use support::{Done, Setup, Table, assert_balanced, finish, looped, media};
+use support::results::{Results, assert_same, newest, results};
+use support::{Done, Setup, Table, assert_balanced, finish, looped, media, scope};
 
 const STEPS: i64 = 12;
 const URL: &str = "storage.url=s3://onward/runs/first";
@@ -20,7 +19,7 @@ fn setup() -> Setup {
     Setup::new(&[looped("street", media("street.mp4")), looped("tree", media("tree.mp4"))])
 }
 
-/// A run of so many steps with a checkpoint every third one, and a part a record.
+/// A run with a checkpoint every three steps and one part per record.
 fn train(setup: &Setup, bucket: &Bucket, steps: i64, sets: &[&str]) -> std::process::Command {
     let steps = format!("model.train.steps={steps}");
     let always = [
@@ -35,7 +34,7 @@ fn train(setup: &Setup, bucket: &Bucket, steps: i64, sets: &[&str]) -> std::proc
     command
 }
 
-/// The same with `--fresh`.
+/// The same run, started again with `--fresh`.
 fn fresh(setup: &Setup, bucket: &Bucket, steps: i64) -> Done {
     let mut command = train(setup, bucket, steps, &[]);
     command.arg("--fresh");
@@ -49,7 +48,7 @@ fn die(setup: &Setup, bucket: &Bucket, fault: &str) {
     assert_eq!(done.code, None, "{fault}: a signal ended it\n{done}");
 }
 
-/// What both places must have alike: parts, checkpoints, and what stands beside them.
+/// What the folder and its copy must have in common: everything but what is made for each place.
 fn files(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let all = support::files(run).into_iter();
     let all = all.map(|(path, bytes)| (path.strip_prefix(run).unwrap().to_owned(), bytes));
@@ -58,7 +57,7 @@ fn files(run: &Path) -> BTreeMap<String, Vec<u8>> {
     all.filter(|it| !it.0.starts_with("superseded/") && !apart.contains(&it.0.as_str())).collect()
 }
 
-/// The bucket has what the run's folder has, and nothing else; PyArrow counts the same rows in it.
+/// The bucket has the files of the run's folder and no others, and PyArrow counts the same rows.
 fn assert_mirrored(setup: &Setup, bucket: &Bucket) {
     let folder = bucket.copy("runs/first");
     let (seen, wanted) = (files(folder.path()), files(&setup.run()));
@@ -73,50 +72,53 @@ fn assert_mirrored(setup: &Setup, bucket: &Bucket) {
     }
 }
 
-/// A run of all steps that nobody killed and that went nowhere else.
-fn whole() -> support::left::Left {
+/// The results of a run that is neither killed nor copied.
+fn uninterrupted() -> Results {
     let setup = setup();
     let sets = ["model.train.steps=12", "checkpoint.every_steps=3", "model.train.warmup=2"];
     setup.train(&sets).ended_with(0);
-    left(&setup.run())
+    results(&setup.run())
 }
 
 #[test]
 fn a_bucket_has_what_the_folder_has() {
-    let (setup, bucket) = (setup(), Bucket::start());
+    let Some(bucket) = Bucket::start() else { return };
+    let setup = setup();
     let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
     done.complains(&["copied to s3://onward/runs/first"])
         .prints(&["and in s3://onward/runs/first"]);
     assert_mirrored(&setup, &bucket);
-    assert_same(&left(&setup.run()), &whole(), "a run that is copied");
-    // Done, and with nothing more to copy.
+    assert_same(&results(&setup.run()), &uninterrupted(), "a run that is copied");
+    // Started again, it has nothing to do and nothing to copy.
     finish(train(&setup, &bucket, STEPS, &[])).ended_with(0).complains(&["has done its 12 steps"]);
     assert_mirrored(&setup, &bucket);
 }
 
 #[test]
-fn a_run_whose_machine_is_lost_goes_on_from_the_bucket() {
-    let (wanted, setup, bucket) = (whole(), setup(), Bucket::start());
+fn a_run_whose_folder_is_lost_resumes_from_the_bucket() {
+    let Some(bucket) = Bucket::start() else { return };
+    let (wanted, setup) = (uninterrupted(), setup());
     finish(train(&setup, &bucket, 6, &[])).ended_with(0);
     die(&setup, &bucket, "remote after:16");
-    // Parts that came later are in the bucket, and no later checkpoint.
+    // The bucket has parts that were written after its last checkpoint.
     let there = bucket.copy("runs/first");
     let state = fs::read(there.path().join("checkpoints/step-00000006/state.json")).unwrap();
     let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
     let parts = fs::read_dir(there.path().join("metrics")).unwrap().count() as u64;
     assert!(parts > state["parts"]["metrics"].as_u64().unwrap(), "{parts} parts of metrics");
-    assert_eq!(left::newest(there.path()).file_name().unwrap(), "step-00000006");
+    assert_eq!(newest(there.path()).file_name().unwrap(), "step-00000006");
     fs::remove_dir_all(setup.run()).unwrap();
     let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
     done.complains(&["was made again from s3://onward/runs/first", "going on after step 6"]);
-    assert_same(&left(&setup.run()), &wanted, "a lost machine");
+    assert_same(&results(&setup.run()), &wanted, "a lost machine");
     assert_balanced(&setup.table("streams"));
     assert_mirrored(&setup, &bucket);
 }
 
 #[test]
-fn a_run_that_is_done_is_fetched_with_its_last_rows_and_all_its_checkpoints() {
-    let (setup, bucket) = (setup(), Bucket::start());
+fn a_finished_run_is_fetched_with_its_last_rows_and_all_its_checkpoints() {
+    let Some(bucket) = Bucket::start() else { return };
+    let setup = setup();
     let sets = ["checkpoint.keep_last=1", "checkpoint.keep_every=6"];
     finish(train(&setup, &bucket, STEPS, &sets)).ended_with(0);
     let before = files(&setup.run());
@@ -130,15 +132,16 @@ fn a_run_that_is_done_is_fetched_with_its_last_rows_and_all_its_checkpoints() {
         assert!(after.get(name) == Some(bytes), "{name}");
     }
     assert_balanced(&setup.table("streams"));
-    // It goes on, and the regular checkpoint of before is still there.
+    // It resumes, and keeps the regular checkpoint that was fetched.
     finish(train(&setup, &bucket, 18, &sets)).ended_with(0);
     assert!(files(&setup.run()).contains_key("checkpoints/step-00000006/state.json"));
     assert_mirrored(&setup, &bucket);
 }
 
 #[test]
-fn a_fetch_that_is_killed_or_finds_the_disk_full_is_made_again() {
-    let (wanted, setup, bucket) = (whole(), setup(), Bucket::start());
+fn a_fetch_that_is_killed_or_finds_the_disk_full_is_repeated() {
+    let Some(bucket) = Bucket::start() else { return };
+    let (wanted, setup) = (uninterrupted(), setup());
     finish(train(&setup, &bucket, 6, &[])).ended_with(0);
     fs::remove_dir_all(setup.run()).unwrap();
     for fault in ["checkpoint before rename:1", "publish.rename:14", "publish.renamed:30"] {
@@ -147,7 +150,7 @@ fn a_fetch_that_is_killed_or_finds_the_disk_full_is_made_again() {
     }
     let command = train(&setup, &bucket, STEPS, &[]);
     let mut limited = std::process::Command::new("bash");
-    // Without the trap the limit is a signal; with it, it is an error as a full disk is.
+    // Beyond the limit a write is an error, as on a full disk, because the signal is ignored.
     limited.args(["-c", "trap '' XFSZ; ulimit -f 30; exec \"$@\"", "bash"]);
     limited.arg(command.get_program()).args(command.get_args());
     bucket.tell(&mut limited);
@@ -155,59 +158,65 @@ fn a_fetch_that_is_killed_or_finds_the_disk_full_is_made_again() {
     assert!(!setup.run().join("config.toml").exists());
     let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
     done.complains(&["was made again", "going on after step 6"]);
-    assert_same(&left(&setup.run()), &wanted, "a fetch in several attempts");
+    assert_same(&results(&setup.run()), &wanted, "a fetch in several attempts");
     assert_mirrored(&setup, &bucket);
 }
 
 #[test]
-fn a_run_killed_at_any_point_of_its_copying_ends_as_if_it_had_not_been() {
-    let wanted = whole();
-    for fault in [
+fn a_run_killed_at_any_request_of_its_copying_ends_with_the_same_results() {
+    const FAULTS: [&str; 6] = [
         "remote before:1",
+        "remote after:41",
+        "remote after:3",
         "remote after:1",
         "remote before:3",
-        "remote after:3",
         "remote before:20",
-        "remote after:41",
-    ] {
-        let (setup, bucket) = (setup(), Bucket::start());
+    ];
+    let Some(_) = Bucket::start() else { return };
+    let wanted = uninterrupted();
+    for fault in scope::tier(&FAULTS[..3], &FAULTS) {
+        let Some(bucket) = Bucket::start() else { return };
+        let setup = setup();
         die(&setup, &bucket, fault);
         finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
-        assert_same(&left(&setup.run()), &wanted, fault);
+        assert_same(&results(&setup.run()), &wanted, fault);
         assert_mirrored(&setup, &bucket);
     }
 }
 
 #[test]
-fn a_damaged_checkpoint_in_the_bucket_is_left_and_the_one_before_it_is_used() {
-    let (wanted, setup, bucket) = (whole(), setup(), Bucket::start());
+fn a_damaged_checkpoint_in_the_bucket_is_passed_over_for_the_one_before_it() {
+    let Some(bucket) = Bucket::start() else { return };
+    let (wanted, setup) = (uninterrupted(), setup());
     finish(train(&setup, &bucket, 6, &[])).ended_with(0);
     fs::remove_dir_all(setup.run()).unwrap();
     bucket.damage("runs/first/checkpoints/step-00000006/student.safetensors");
     let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
     done.complains(&["the checkpoint of step 6", "damaged", "going on after step 3"]);
-    assert_same(&left(&setup.run()), &wanted, "a damaged checkpoint");
+    assert_same(&results(&setup.run()), &wanted, "a damaged checkpoint");
     assert_mirrored(&setup, &bucket);
 }
 
 #[test]
-fn a_folder_that_is_behind_the_bucket_is_refused_and_nothing_is_touched() {
-    let (setup, bucket) = (setup(), Bucket::start());
+fn a_folder_that_is_behind_the_bucket_is_refused_and_stays_as_it_is() {
+    let Some(bucket) = Bucket::start() else { return };
+    let setup = setup();
     finish(train(&setup, &bucket, 3, &[])).ended_with(0);
     let old = setup.path("runs/old");
     support::copy(&setup.run(), &old);
     finish(train(&setup, &bucket, 6, &[])).ended_with(0);
     fs::remove_dir_all(setup.run()).unwrap();
     support::copy(&old, &setup.run());
-    let before = support::files(&setup.run());
+    let before = support::tree(&setup.run());
     let done = finish(train(&setup, &bucket, 9, &[])).ended_with(1);
     done.complains(&["as it was after step 6", "as it was after step 3", "move"]);
-    assert!(support::files(&setup.run()) == before, "something was touched");
+    assert!(support::tree(&setup.run()) == before, "something was touched");
 }
 
 #[test]
-fn a_bucket_of_another_run_is_refused_and_a_fresh_one_sets_it_aside() {
-    let (first, second, bucket) = (setup(), setup(), Bucket::start());
+fn a_bucket_of_another_run_is_refused_and_a_fresh_run_moves_it_away() {
+    let Some(bucket) = Bucket::start() else { return };
+    let (first, second) = (setup(), setup());
     finish(train(&first, &bucket, 3, &[])).ended_with(0);
     // Another run in another folder.
     second.train(&["model.train.steps=2", "model.train.warmup=2"]).ended_with(0);
@@ -219,12 +228,13 @@ fn a_bucket_of_another_run_is_refused_and_a_fresh_one_sets_it_aside() {
     fresh(&second, &bucket, 3).ended_with(0).complains(&["is now in s3://onward/runs/first.1"]);
     assert_mirrored(&second, &bucket);
     let folder = bucket.copy("runs/first.1");
-    assert!(files(folder.path()) == before, "what was set aside is not what was there");
+    assert!(files(folder.path()) == before, "what was moved away differs from what was there");
 }
 
 #[test]
-fn what_cannot_work_is_said_before_anything_is_made() {
-    let (setup, bucket) = (setup(), Bucket::start());
+fn an_unusable_store_is_an_error_before_the_run_begins() {
+    let Some(bucket) = Bucket::start() else { return };
+    let setup = setup();
     let done = finish(train(&setup, &bucket, 3, &["storage.url=s3://nowhere/run"])).ended_with(1);
     done.complains(&["s3://nowhere/run", "check the network, the AWS_ variables and the bucket"]);
     assert!(!setup.run().exists());
@@ -245,9 +255,9 @@ fn what_cannot_work_is_said_before_anything_is_made() {
 }
 
 #[test]
-fn the_run_goes_on_while_the_store_is_away_and_the_copy_is_made_good() {
+fn the_run_trains_on_while_the_store_is_unreachable_and_the_copy_is_completed_later() {
     let (setup, disk) = (setup(), tempfile::tempdir().unwrap());
-    // A link, which becomes another one at once.
+    // A symbolic link, which a rename replaces at once.
     let (place, there) = (disk.path().join("mirror"), disk.path().join("there"));
     let turn = |to: &str| {
         let link = disk.path().join("link");
@@ -261,8 +271,8 @@ fn the_run_goes_on_while_the_store_is_away_and_the_copy_is_made_good() {
     let sets = [url.as_str(), "checkpoint.every_steps=20", "storage.rows_per_part=20"];
     let mut run = setup.endless(&sets);
     run.wait_for("copied to file://");
-    eventually("something is copied", || there.join("first/metrics").exists());
-    // A file in the place of the folder: nothing can be read or written there.
+    run.until("something is copied", || there.join("first/metrics").exists());
+    // With a file in the place of the folder, nothing can be read or written there.
     turn("file");
     run.wait_for("the run goes on without it");
     turn("there");

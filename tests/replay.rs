@@ -1,4 +1,5 @@
-//! The steps before a loss that is no number are repeated, and what went wrong first is named.
+//! `onward replay` repeats the steps before a loss that is not finite, and names what went wrong
+//! first.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -20,7 +21,7 @@ const SETS: [&str; 8] = [
     "checkpoint.keep_last=1",
 ];
 
-/// A run whose loss soon is no number, with a checkpoint of every step before that.
+/// A run whose loss soon is not finite, with a checkpoint at every step before that.
 fn diverged(sets: &[&str]) -> (Setup, u64) {
     diverged_over(Path::new(&media("street.mp4")), sets)
 }
@@ -39,21 +40,21 @@ fn replay(setup: &Setup) -> Done {
 }
 
 #[test]
-fn the_first_numbers_that_are_not_finite_are_named_with_their_clips() {
+fn the_first_values_that_are_not_finite_are_named_with_their_clips() {
     let (setup, step) = diverged(&[]);
-    let before = support::files(&setup.run());
+    let before = support::tree(&setup.run());
     let done = replay(&setup).ended_with(0);
     let said = done.stdout.lines().next().unwrap().to_owned();
     let at: u64 = said.split([' ', ':']).nth(1).unwrap().parse().unwrap();
-    // A step's weights or gradients go wrong before the loss that shows it.
+    // The weights or gradients of the step before may be the first that are not finite.
     assert!(at <= step && at + 1 >= step, "{said} and the loss of step {step}\n{done}");
     let done = done.prints(&["the first numbers that are not finite", "its clips"]);
     assert!(done.stdout.contains("street.mp4 at "), "{done}");
-    assert!(support::files(&setup.run()) == before, "a replay writes nothing");
+    assert!(support::tree(&setup.run()) == before, "a replay writes nothing");
 }
 
 #[test]
-fn batches_that_were_kept_are_repeated_without_their_streams() {
+fn kept_batches_are_replayed_without_their_streams() {
     let folder = tempfile::tempdir().unwrap();
     let video = folder.path().join("street.mp4");
     fs::copy(media("street.mp4"), &video).unwrap();
@@ -71,7 +72,7 @@ fn batches_that_were_kept_are_repeated_without_their_streams() {
 }
 
 #[test]
-fn the_layer_in_which_a_number_went_beyond_all_bounds_is_named() {
+fn the_layer_that_overflows_is_named() {
     for layer in ["frame_encoder.blocks.0.mlp.fc1", "motion_encoder.blocks.0.cross_attn.kv"] {
         let setup = Setup::new(&[looped("street", media("street.mp4"))]);
         setup.train(&["model.train.steps=3"]).ended_with(0);
@@ -91,7 +92,7 @@ fn the_layer_in_which_a_number_went_beyond_all_bounds_is_named() {
     }
 }
 
-/// Fills a tensor of a file with one number.
+/// Sets every element of a tensor of a file.
 fn fill(path: &Path, name: &str, number: f32) {
     let mut bytes = fs::read(path).unwrap();
     let (length, header) = SafeTensors::read_metadata(&bytes).unwrap();
@@ -102,7 +103,7 @@ fn fill(path: &Path, name: &str, number: f32) {
 }
 
 #[test]
-fn steps_in_which_all_is_well_are_counted() {
+fn steps_with_finite_values_are_counted() {
     let setup = Setup::new(&[looped("street", media("street.mp4"))]);
     setup.train(&["model.train.steps=3"]).ended_with(0);
     let mut command = onward(&["replay", setup.run().to_str().unwrap(), "--steps", "4"]);

@@ -1,5 +1,5 @@
-//! A known password is given in every way that there is, and searched for in everything that the
-//! program prints and writes, in every form that it may take on the way.
+//! A known password is passed to the program in every way that it accepts, and searched for, in
+//! every encoding, in everything that the program prints and writes.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -24,13 +24,13 @@ const USER: &str = "warden";
 const PASSWORD: &str = "ca/na@ry+Pw7z";
 const ENCODED: &str = "ca%2Fna%40ry%2BPw7z";
 
-/// What must be found nowhere.
+/// The user and the password in every encoding; none may be found.
 const FORMS: [&str; 8] = [
     USER,
     PASSWORD,
     ENCODED,
     "ca%2fna%40ry%2bPw7z",
-    // What stays when only the characters that must be encoded are.
+    // With `+`, which need not be encoded, as it is.
     "ca%2Fna%40ry+Pw7z",
     "ca%2fna%40ry+Pw7z",
     // Base64 of `warden:ca/na@ry+Pw7z` and of the password alone.
@@ -38,10 +38,10 @@ const FORMS: [&str; 8] = [
     "Y2EvbmFAcnkrUHc3eg",
 ];
 
-/// The streams that cannot be read, by name; each knows the secret in another way.
+/// The streams that cannot be read, by name; each gets the secret in another way.
 const STREAMS: [&str; 5] = ["literal", "refused", "variable", "credential", "token"];
 
-/// Everything that was printed and written, by place.
+/// Everything that was printed and written, with the place where it is.
 #[derive(Default)]
 struct Places(Vec<(String, Vec<u8>)>);
 
@@ -55,7 +55,7 @@ impl Places {
         self.add("standard error", done.stderr.as_str());
     }
 
-    /// Every file below a folder, and what is compressed in it.
+    /// Adds every file below a folder, and the uncompressed columns of Parquet files.
     fn add_folder(&mut self, folder: &Path) {
         for (path, bytes) in files(folder) {
             let place = path.display().to_string();
@@ -67,7 +67,7 @@ impl Places {
         }
     }
 
-    /// The command lines of a process and of all that it has started.
+    /// Adds the command lines of a process and of its descendants.
     fn add_command_lines(&mut self, id: u32) {
         let commands = family(id);
         assert!(!commands.is_empty(), "process {id} is gone");
@@ -78,7 +78,7 @@ impl Places {
         }
     }
 
-    /// Where a form of the secret is, and which.
+    /// The places of the secret, each with the form that was found there.
     fn found(&self) -> Vec<(&str, &str)> {
         let holds = |bytes: &[u8], form: &str| {
             bytes.windows(form.len()).any(|it| it.eq_ignore_ascii_case(form.as_bytes()))
@@ -94,7 +94,7 @@ impl Places {
     }
 }
 
-/// Every byte of every column of a Parquet file, and what it says of itself.
+/// Every byte of every column of a Parquet file, and its metadata.
 fn unpacked(path: &Path) -> Vec<u8> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
     let mut bytes = format!("{:?}", reader.metadata().file_metadata()).into_bytes();
@@ -129,7 +129,7 @@ fn parent(id: u32) -> Option<u32> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// A server on loopback that asks for a password and accepts none; it keeps what it is told.
+/// A server on the loopback interface that accepts no password and records what it receives.
 struct Refusing {
     address: SocketAddr,
     heard: Arc<Mutex<String>>,
@@ -157,7 +157,7 @@ impl Refusing {
     }
 }
 
-/// Answers every request on a connection, of HTTP and RTSP alike.
+/// Answers every request of HTTP or RTSP on a connection.
 fn answer(mut stream: &TcpStream, heard: &Mutex<String>) -> std::io::Result<()> {
     let (mut request, mut sequence) = (String::new(), String::new());
     for line in BufReader::new(stream).lines() {
@@ -192,15 +192,15 @@ struct Canary {
 impl Canary {
     fn new() -> Self {
         let server = Refusing::start();
-        // Its port is free again, and nobody answers there.
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let somebody = server.address;
+        // The listener is closed at once, so that nothing answers there.
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let open = server.address;
         let uris = [
-            format!("rtsp://{USER}:{ENCODED}@{nobody}/literal"),
-            format!("rtsp://{USER}:{ENCODED}@{somebody}/refused"),
-            format!("rtsp://${{DOOR_USER}}:${{DOOR_PASSWORD}}@{somebody}/variable"),
-            format!("http://${{DOOR_USER}}:${{YARD_PASSWORD}}@{somebody}/credential.m3u8"),
-            format!("http://{somebody}/token.m3u8?token={ENCODED}"),
+            format!("rtsp://{USER}:{ENCODED}@{closed}/literal"),
+            format!("rtsp://{USER}:{ENCODED}@{open}/refused"),
+            format!("rtsp://${{DOOR_USER}}:${{DOOR_PASSWORD}}@{open}/variable"),
+            format!("http://${{DOOR_USER}}:${{YARD_PASSWORD}}@{open}/credential.m3u8"),
+            format!("http://{open}/token.m3u8?token={ENCODED}"),
         ];
         let entry = |(name, uri)| {
             format!("\n[[pipeline.stream]]\nname = \"{name}\"\nsource = {{ uri = \"{uri}\" }}\n")
@@ -213,7 +213,7 @@ impl Canary {
         Self { setup, server, places: Places::default() }
     }
 
-    /// The program on this config, with the secrets where it looks for them.
+    /// A command of the program on this config, with the secrets in its environment.
     fn command(&self, name: &str, sets: &[&str]) -> Command {
         let mut command = self.setup.command(name, sets);
         command.env("DOOR_USER", USER).env("DOOR_PASSWORD", PASSWORD);
@@ -221,7 +221,7 @@ impl Canary {
         command
     }
 
-    /// Trains until every bad stream has failed and a checkpoint can be made.
+    /// Trains until every bad stream has failed and a step is done.
     fn train(&mut self, change: impl FnOnce(&mut Command), sets: &[&str]) {
         let mut command = self.command("train", &[&["model.train.steps=1000000"], sets].concat());
         change(&mut command);
@@ -246,7 +246,7 @@ impl Canary {
 }
 
 #[test]
-fn the_search_finds_a_secret_wherever_it_is() {
+fn the_search_finds_every_form_of_the_secret() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("table.parquet");
     let properties =
@@ -274,10 +274,10 @@ fn the_search_finds_a_secret_wherever_it_is() {
 }
 
 #[test]
-fn a_process_has_its_children_beside_it() {
+fn the_search_sees_the_command_lines_of_children() {
     let mut child = Command::new("cat");
     let mut child = child.arg("-u").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    // Its command line is there once it answers.
+    // `cat` has replaced this program once it answers.
     writeln!(child.stdin.as_ref().unwrap(), "ready").unwrap();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
     let mut places = Places::default();
@@ -293,7 +293,7 @@ fn a_process_has_its_children_beside_it() {
 fn training_shows_no_secret() {
     let mut canary = Canary::new();
     canary.train(|_| {}, &[]);
-    // They were used, or nothing would be proven.
+    // The server received them: a secret that is not used proves nothing.
     canary.server.assert_heard(&format!("Authorization: Basic {}=", FORMS[6]));
     for part in ["/refused", "/variable", "/credential.m3u8", "token=ca%2Fna%40ry%2BPw7z"] {
         canary.server.assert_heard(part);
@@ -308,7 +308,7 @@ fn training_shows_no_secret() {
 }
 
 #[test]
-fn training_that_says_more_shows_no_secret() {
+fn verbose_training_shows_no_secret() {
     let mut canary = Canary::new();
     let uri = format!("rtsp://{USER}:{ENCODED}@{}/set", canary.server.address);
     let set = format!("pipeline.stream.1.source={{ uri = \"{uri}\" }}");

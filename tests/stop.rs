@@ -1,5 +1,5 @@
-//! How a run stops before its steps are done: somebody stops it, its loss is no number any more,
-//! or its disk fails.
+//! How a run stops before its steps are done: a signal stops it, its loss is not finite, or its
+//! disk fails.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -15,15 +15,15 @@ fn setup() -> Setup {
     Setup::new(&[looped("street", media("street.mp4")), looped("tree", media("tree.mp4"))])
 }
 
-/// The only folder in `folder`.
+/// The only entry of `folder`.
 fn only(folder: PathBuf) -> PathBuf {
     let mut found = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path());
     let first = found.next().unwrap_or_else(|| panic!("{} is empty", folder.display()));
-    assert!(found.next().is_none(), "{} holds more than one thing", folder.display());
+    assert!(found.next().is_none(), "{} holds more than one entry", folder.display());
     first
 }
 
-/// A signal ends an endless run as its last step would.
+/// A signal ends an endless run as its last step does: with a checkpoint and all rows.
 fn saved_after(signal: &str) {
     let setup = setup();
     let mut running = setup.endless(&[]);
@@ -72,14 +72,14 @@ fn a_kill_leaves_whole_parts_only() {
         assert!(table.parts > 0 && table.rows() >= table.parts, "{name}: {} parts", table.parts);
     }
     let losses = setup.table("metrics").metric("loss");
-    // It was killed before its first checkpoint.
+    // The run was killed before its first checkpoint, so that there is nothing to resume from.
     let done = setup.train(&[]).ended_with(0);
     done.complains(&["a run without a checkpoint", "superseded"]);
-    let aside = Table::read(&setup.run().join("superseded/0"), "metrics").metric("loss");
-    assert!(aside.starts_with(&losses), "what was there is set aside, with what was in no part");
+    let superseded = Table::read(&setup.run().join("superseded/0"), "metrics").metric("loss");
+    assert!(superseded.starts_with(&losses), "the superseded rows include those of the open parts");
 }
 
-/// An endless run that closes a part for every record, and says so.
+/// An endless run that closes a part for every record, and logs it.
 fn verbose(setup: &Setup) -> Running {
     let sets = ["model.train.steps=1000000", "storage.rows_per_part=1"];
     let mut command = setup.command("train", &sets);
@@ -90,10 +90,10 @@ fn verbose(setup: &Setup) -> Running {
 #[test]
 fn a_second_signal_ends_the_run_at_once() {
     let setup = setup();
-    // With many prototypes a step and the weights take far longer than two signals do.
+    // With this many prototypes a step takes far longer than the delivery of two signals.
     let mut running = setup.endless(&["model.method.head.prototypes=200000"]);
     running.wait_for("step 1/1000000");
-    // While it is stopped both become pending, and it gets them together.
+    // Both signals wait while the process is stopped, and then arrive together.
     running.signal("STOP");
     running.signal("INT");
     running.signal("TERM");
@@ -102,7 +102,7 @@ fn a_second_signal_ends_the_run_at_once() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_ends_the_run_and_shows_its_clips() {
+fn a_loss_that_is_not_finite_ends_the_run_and_names_its_clips() {
     let setup = setup();
     let diverging = [
         "model.train.steps=1000",
@@ -119,7 +119,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_shows_its_clips() {
     for name in ["encoder", "student", "teacher"] {
         assert!(folder.join(format!("{name}.safetensors")).is_file(), "{name} is missing");
     }
-    assert!(!setup.run().join("checkpoints").exists(), "broken weights look like good ones");
+    assert!(!setup.run().join("checkpoints").exists(), "weights that diverged are no checkpoint");
 
     let (_, step) = done.stderr.split_once("at step ").unwrap();
     let step: u64 = step.split(';').next().unwrap().parse().unwrap();
@@ -141,7 +141,7 @@ fn a_loss_that_is_no_number_ends_the_run_and_shows_its_clips() {
 }
 
 #[test]
-fn a_folder_that_disappears_ends_the_run() {
+fn a_folder_that_is_moved_away_ends_the_run() {
     let setup = setup();
     let mut running = verbose(&setup);
     running.wait_for("table=\"metrics\" part=3");
@@ -171,7 +171,7 @@ fn a_full_disk_ends_the_run_and_keeps_the_closed_parts() {
         ],
     );
     let mut limited = Command::new("bash");
-    // Without the trap the limit is a signal; with it, it is an error as a full disk is.
+    // Beyond the limit a write is an error, as on a full disk, because the signal is ignored.
     limited.args(["-c", "trap '' XFSZ; ulimit -f 20; exec \"$@\"", "bash"]);
     limited.arg(run.get_program()).args(run.get_args());
     let done = finish(limited).ended_with(1);
@@ -180,7 +180,7 @@ fn a_full_disk_ends_the_run_and_keeps_the_closed_parts() {
     done.complains(&["error: ", file.to_str().unwrap(), "that its disk has room"]);
     let metrics = setup.table("metrics");
     assert!(metrics.metric("loss").len() >= 4, "four steps before the first embeddings");
-    assert_eq!(metrics.metric("loss").len(), metrics.parts, "one record a part");
+    assert_eq!(metrics.metric("loss").len(), metrics.parts, "one record per part");
     assert_eq!(setup.table("embeddings").parts, 0);
     assert_finished(&setup.run());
 }

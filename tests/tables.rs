@@ -1,31 +1,16 @@
-//! The tables of a real run, opened and queried with DuckDB and Polars.
+//! The tables of a real run: queried with DuckDB and Polars, compacted, and read while it trains.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
-use std::env;
 use std::process::Command;
 
-use support::{Running, Setup, finish, looped, media, onward};
-
-/// The interpreter that has DuckDB and Polars.
-fn python() -> String {
-    let python = env::var("ONWARD_PYTHON").unwrap_or_else(|_| "python3".into());
-    let mut command = Command::new(&python);
-    command.args(["-c", "import duckdb, numpy, polars"]);
-    let done = finish(command);
-    assert_eq!(
-        done.code,
-        Some(0),
-        "{python} cannot import duckdb, numpy and polars: run scripts/test, which installs them \
-         and sets ONWARD_PYTHON\n{done}"
-    );
-    python
-}
+use support::{Running, Setup, finish, looped, media, onward, scope};
 
 #[test]
 fn duckdb_and_polars_read_a_run_of_many_parts() {
-    let python = python();
+    let packages = "DuckDB, NumPy and Polars";
+    let Some(python) = scope::python("ONWARD_PYTHON", packages) else { return };
     let setup = Setup::new(&[
         looped("street", media("street.mp4")),
         looped("tree", media("tree.mp4")),
@@ -37,7 +22,7 @@ fn duckdb_and_polars_read_a_run_of_many_parts() {
         assert!(setup.table(name).parts >= 3, "{name} has {} parts", setup.table(name).parts);
     }
     let mut command = Command::new(python);
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tables.py")).arg(setup.run());
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/tables.py")).arg(setup.run());
     finish(command).ended_with(0).prints(&[
         "embeddings: 80 rows",
         "80 embeddings of 24 numbers",
@@ -48,7 +33,7 @@ fn duckdb_and_polars_read_a_run_of_many_parts() {
 }
 
 #[test]
-fn small_parts_are_merged_and_the_run_goes_on() {
+fn small_parts_are_merged_and_the_run_resumes() {
     let setup = Setup::new(&[looped("street", media("street.mp4"))]);
     let sets = ["storage.rows_per_part=10", "checkpoint.every_steps=8"];
     setup.train(&[&sets[..], &["model.train.steps=20"]].concat()).ended_with(0);
@@ -59,7 +44,7 @@ fn small_parts_are_merged_and_the_run_goes_on() {
     let compact = || finish(onward(&["compact", run.to_str().unwrap()]));
     compact().ended_with(0).prints(&["metrics: ", " parts are ", "remove it when no reader"]);
     let merged = setup.table("metrics").parts;
-    // The checkpoints of steps 16 and 20 are there, and the rows after the last.
+    // No part spans one of the checkpoints of steps 16 and 20.
     assert!(merged <= 3 && merged < parts, "{merged} parts of {parts}");
     assert_eq!(rows(), before);
     compact().ended_with(0).prints(&["nothing to merge"]);
@@ -77,7 +62,7 @@ fn small_parts_are_merged_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_closed_part_can_be_read_while_the_run_goes_on() {
+fn a_closed_part_can_be_read_while_the_run_trains() {
     let setup = Setup::new(&[looped("street", media("street.mp4"))]);
     let mut command = setup.command("train", &["model.train.steps=1000000"]);
     command.args(["--verbose", "--set", "storage.rows_per_part=1"]);
@@ -85,7 +70,7 @@ fn a_closed_part_can_be_read_while_the_run_goes_on() {
     running.wait_for("table=\"metrics\" part=3");
     let metrics = setup.table("metrics");
     assert!(metrics.parts >= 4, "{} parts", metrics.parts);
-    assert_eq!(metrics.metric("loss").len(), metrics.parts, "one record a part");
+    assert_eq!(metrics.metric("loss").len(), metrics.parts, "one record per part");
     running.signal("INT");
     running.finish().ended_with(0);
 }

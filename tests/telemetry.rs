@@ -1,4 +1,4 @@
-//! Telemetry beside a stream, as `onward check` shows it.
+//! The telemetry of a stream, as `onward check` reports it.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -7,7 +7,7 @@ use std::fs;
 
 use support::{Done, Setup, finish, looped, media};
 
-/// `check` on a stream with a file of telemetry.
+/// Checks a stream with this telemetry, or with a file that is missing. Returns the file's path.
 fn check(text: Option<&str>) -> (String, Done) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cup.csv");
@@ -21,7 +21,7 @@ fn check(text: Option<&str>) -> (String, Done) {
 }
 
 #[test]
-fn a_check_says_what_it_finds() {
+fn a_check_describes_the_telemetry() {
     let (path, done) = check(Some("time,yaw,pitch\n0,1,2\n4.5,,2\n8,1,2\n"));
     done.ended_with(0).prints(&[
         &format!("    telemetry: {path}"),

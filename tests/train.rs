@@ -1,4 +1,4 @@
-//! `onward train` on real video: what a run leaves behind, and that it can be repeated.
+//! `onward train` on real video: what a run writes, and that it is reproducible.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -10,7 +10,7 @@ use std::path::Path;
 use support::onward;
 use support::{Setup, Table, assert_balanced, assert_finished, finish, looped, media, once};
 
-/// What is measured with a clock, and so differs from run to run.
+/// Metrics that are measured with a clock, and so differ from run to run.
 const CLOCKED: [&str; 4] =
     ["clips_per_second", "waiting_share", "step_seconds", "clip_age_seconds"];
 
@@ -34,7 +34,7 @@ fn three_real_clips_as_file_folder_and_glob() {
     for name in tables {
         assert!(setup.table(name).rows() > 0, "{name} is empty");
     }
-    assert!(setup.table("metrics").parts > 1, "200 rows a part make more than one part");
+    assert!(setup.table("metrics").parts > 1, "200 rows per part make more than one part");
     let streams = setup.table("streams");
     assert_balanced(&streams);
     for (stream, trained) in streams.sums("trained") {
@@ -47,7 +47,7 @@ fn three_real_clips_as_file_folder_and_glob() {
 }
 
 #[test]
-fn every_monitor_is_stored_and_finite() {
+fn every_metric_is_stored_and_finite() {
     let setup = Setup::new(&[looped("tree", media("tree.mp4"))]);
     setup.train(&["model.train.steps=9", "log_every=4"]).ended_with(0);
     let metrics = setup.table("metrics");
@@ -78,7 +78,7 @@ fn every_monitor_is_stored_and_finite() {
 }
 
 #[test]
-fn the_monitors_are_what_their_names_say() {
+fn the_metrics_are_what_their_names_say() {
     let setup = Setup::new(&[looped("street", media("street.mp4"))]);
     setup.train(&["log_every=1"]).ended_with(0);
     let metrics = setup.table("metrics");
@@ -116,7 +116,7 @@ fn the_same_seed_gives_the_same_numbers_and_another_seed_others() {
 }
 
 #[test]
-fn a_run_can_be_repeated_from_the_config_that_it_leaves() {
+fn a_run_can_be_repeated_from_the_config_that_it_writes() {
     let setup = Setup::new(&[looped("street", media("street.mp4"))]);
     setup.train(&["model.train.weight_decay=0.2", "model.train.accumulate=2"]).ended_with(0);
     let again = setup.path("runs/again");
@@ -127,7 +127,7 @@ fn a_run_can_be_repeated_from_the_config_that_it_leaves() {
     assert_same(&setup.run(), &again);
 }
 
-/// Steps, names and values of the metrics that no clock has a part in.
+/// Steps, names and values of the metrics that are not measured with a clock.
 fn numbers(run: &Path) -> Vec<(i64, String, u64)> {
     let metrics = Table::read(run, "metrics");
     let values = metrics.reals("value").into_iter().map(f64::to_bits);
@@ -136,7 +136,7 @@ fn numbers(run: &Path) -> Vec<(i64, String, u64)> {
     rows.filter(|it| !CLOCKED.contains(&&it.1[..])).collect()
 }
 
-/// The runs have the same metrics and the same embeddings of the same frames, to the last bit.
+/// The runs have the same metrics and the same embeddings of the same frames, bit for bit.
 fn assert_same(a: &Path, b: &Path) {
     let [a_numbers, b_numbers] = [a, b].map(numbers);
     assert!(!a_numbers.is_empty());
@@ -151,7 +151,7 @@ fn assert_same(a: &Path, b: &Path) {
 }
 
 #[test]
-fn embeddings_say_which_frame_they_are_of() {
+fn embeddings_name_their_frame() {
     let glob = media("*e*.mp4");
     let setup = Setup::new(&[looped("cup", media("cup.mp4")), looped("two", &glob)]);
     setup.train(&["model.train.steps=30", "embed_every=5"]).ended_with(0);
@@ -161,7 +161,7 @@ fn embeddings_say_which_frame_they_are_of() {
     assert!(table.text("encoder").iter().all(|it| it == "teacher"));
     assert!(table.vectors().iter().all(|it| it.len() == 24 && it.iter().all(|it| it.is_finite())));
 
-    // Frames a second and frames of each file, which the decoder does not get from us.
+    // The frame rate and the number of frames of each file, by other tools than ours.
     let files = [("cup", 26.777, 217), ("street", 10.0, 600), ("tree", 1e6 / 66_667.0, 449)];
     let frames = table.text("item").into_iter().zip(table.reals("pts")).zip(table.text("stream"));
     for ((item, pts), stream) in frames {
@@ -222,15 +222,15 @@ fn a_run_ends_when_its_streams_do() {
     let clips = streams.sums("clips")["cup"];
     assert!((36..=41).contains(&clips), "{clips} clips");
     let last = setup.table("metrics").counts("step").into_iter().max().unwrap();
-    assert!((8..=10).contains(&last), "four clips a step: {last} steps");
+    assert!((8..=10).contains(&last), "four clips per step: {last} steps");
 }
 
 #[test]
-fn drawn_video_needs_no_file() {
+fn synthetic_video_needs_no_file() {
     let source = "{ synthetic = { frames = 100, fps = 20, cuts = [50, 57] } }";
     let stream = format!("[[pipeline.stream]]\nname = \"drawn\"\nsource = {source}\n");
     let setup = Setup::new(&[stream]);
-    // Back to back, at least one clip goes over one of the two cuts.
+    // Clips without gaps between them: at least one spans one of the two cuts.
     let sets = ["model.train.steps=1000", "pipeline.clip.hop=0"];
     setup.train(&sets).ended_with(0).prints(&["drawn: ended"]);
     let streams = setup.table("streams");

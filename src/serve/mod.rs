@@ -9,12 +9,14 @@
 mod history;
 mod http;
 mod metrics;
+mod picture;
 mod process;
 mod server;
 mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
+pub(crate) mod view;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

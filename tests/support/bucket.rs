@@ -1,29 +1,34 @@
-//! An S3 server on the loopback interface (moto), and what PyArrow's own client finds in it. The
-//! tests of `storage` share it.
+//! An S3 server on the loopback interface (moto), read and written by PyArrow's own client. The
+//! tests of `storage` use it, too.
 
-use std::env;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A server with the empty bucket `onward`; gone when it is dropped.
+use super::scope;
+
+/// A server with the empty bucket `onward`; dropping it ends the server.
 pub(crate) struct Bucket {
+    python: String,
     server: Child,
     port: String,
 }
 
 impl Bucket {
-    pub(crate) fn start() -> Self {
-        let mut command = script(&["serve"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    /// Starts a server; without moto the calling test is skipped.
+    #[track_caller]
+    pub(crate) fn start() -> Option<Self> {
+        let python = scope::python("ONWARD_BUCKET_PYTHON", "moto and PyArrow")?;
+        let mut command = script(&python, &["serve"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut server = command.spawn().unwrap();
         let mut port = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
-        assert!(!port.is_empty(), "there is no moto: run the tests by scripts/test");
-        Self { server, port: port.trim().to_owned() }
+        assert!(!port.is_empty(), "{python} cannot start moto: see what it said above");
+        Some(Self { python, server, port: port.trim().to_owned() })
     }
 
-    /// Tells a command where it is, as one tells every S3 client.
+    /// Sets the variables by which S3 clients find the server.
     pub(crate) fn tell(&self, command: &mut Command) {
         command.envs([
             ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port).as_str()),
@@ -41,12 +46,12 @@ impl Bucket {
         folder
     }
 
-    /// Writes a file as an object, whatever is there.
+    /// Writes a file as an object, and replaces the one of that key.
     pub(crate) fn put(&self, key: &str, file: &Path) {
         self.run(&["put", &self.port, key, file.to_str().unwrap()]);
     }
 
-    /// Rows of each table below `prefix`, as read in the bucket.
+    /// The number of rows of each table below `prefix`, a line each, as PyArrow counts them.
     pub(crate) fn rows(&self, prefix: &str) -> String {
         self.run(&["rows", &self.port, prefix])
     }
@@ -56,9 +61,9 @@ impl Bucket {
         self.run(&["damage", &self.port, key]);
     }
 
-    /// What the script printed.
+    /// Runs the script and gives its standard output.
     fn run(&self, arguments: &[&str]) -> String {
-        let output = script(arguments).output().unwrap();
+        let output = script(&self.python, arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {said}");
         String::from_utf8(output.stdout).unwrap()
@@ -72,11 +77,11 @@ impl Drop for Bucket {
     }
 }
 
-fn script(arguments: &[&str]) -> Command {
-    let python = env::var("ONWARD_PYTHON").unwrap_or_else(|_| "python3".into());
+/// `bucket.py`, which lies in this package for the program's tests and beside it for `storage`'s.
+fn script(python: &str, arguments: &[&str]) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let places = [root.join("tests/bucket.py"), root.join("../tests/bucket.py")];
+    let paths = ["tests", "../tests"].map(|it| root.join(it).join("python/bucket.py"));
     let mut command = Command::new(python);
-    command.arg(places.iter().find(|it| it.is_file()).unwrap()).args(arguments);
+    command.arg(paths.iter().find(|it| it.is_file()).unwrap()).args(arguments);
     command
 }

@@ -6,10 +6,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The longest that any step of a test may take, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits before it fails. Nothing takes as long, even on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+/// How often something is looked at that gives no sign of itself.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// A process whose standard error is read as it comes; killed when it is dropped.
+/// A process whose standard error is read line by line; dropping it kills the process.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -20,7 +22,7 @@ pub(crate) struct Running {
 /// A process that ended.
 #[derive(Debug)]
 pub(crate) struct Done {
-    /// Exit status; none when a signal ended it.
+    /// Exit status; `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -49,7 +51,7 @@ impl Running {
         Self { child, lines, seen: String::new(), stdout: Some(stdout) }
     }
 
-    /// Waits for a line on standard error that holds `part`, and gives it.
+    /// Waits for a line on standard error that contains `part`, and returns it.
     pub(crate) fn wait_for(&mut self, part: &str) -> String {
         let until = Instant::now() + PATIENCE;
         while self.next_line(until).unwrap_or_else(|| self.give_up(part)) {
@@ -60,7 +62,7 @@ impl Running {
         self.give_up(part)
     }
 
-    /// Waits until standard error holds all of these, in any order.
+    /// Waits until standard error contains all of these, in any order.
     pub(crate) fn wait_for_all(&mut self, parts: &[&str]) {
         let until = Instant::now() + PATIENCE;
         while let Some(part) = parts.iter().find(|it| !self.seen.contains(**it)) {
@@ -70,7 +72,19 @@ impl Running {
         }
     }
 
-    /// Its process.
+    /// Waits until something holds outside of the process. It is looked at every few moments and
+    /// after every line on standard error; a process that ends before that fails the test.
+    pub(crate) fn until(&mut self, what: &str, holds: impl Fn() -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !holds() {
+            let ended = self.next_line(Instant::now() + LOOK_EVERY) == Some(false);
+            if (ended && !holds()) || Instant::now() > until {
+                self.give_up(what);
+            }
+        }
+    }
+
+    /// The number of its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -82,7 +96,7 @@ impl Running {
         assert!(sent.success(), "kill -s {name} gave {sent}");
     }
 
-    /// Waits for the end.
+    /// Waits until the process ends.
     pub(crate) fn finish(mut self) -> Done {
         let until = Instant::now() + PATIENCE;
         while self.next_line(until).unwrap_or_else(|| self.give_up("the end")) {}
@@ -91,7 +105,7 @@ impl Running {
         Done { code, stdout, stderr: std::mem::take(&mut self.seen) }
     }
 
-    /// Takes a line of standard error: false at its end, nothing when the time is over.
+    /// Takes a line of standard error: false at its end, `None` when no line comes in time.
     fn next_line(&mut self, until: Instant) -> Option<bool> {
         match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(line) => {
@@ -104,7 +118,7 @@ impl Running {
     }
 
     fn give_up(&self, what: &str) -> ! {
-        panic!("waited in vain for {what:?}; standard error so far:\n{}", self.seen)
+        panic!("{what:?} did not come; standard error so far:\n{}", self.seen)
     }
 }
 
@@ -117,20 +131,20 @@ impl Drop for Running {
 }
 
 impl Done {
-    /// It ended with this exit status.
+    /// The exit status is this one, and nothing panicked.
     pub(crate) fn ended_with(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
         assert!(!self.stderr.contains("panicked"), "{self}");
         self
     }
 
-    /// Standard error holds all of these.
+    /// Standard error contains all of these.
     pub(crate) fn complains(self, parts: &[&str]) -> Self {
         parts.iter().for_each(|it| assert!(self.stderr.contains(it), "no {it:?} in\n{self}"));
         self
     }
 
-    /// Standard output holds all of these.
+    /// Standard output contains all of these.
     pub(crate) fn prints(self, parts: &[&str]) -> Self {
         parts.iter().for_each(|it| assert!(self.stdout.contains(it), "no {it:?} in\n{self}"));
         self

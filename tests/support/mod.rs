@@ -1,12 +1,14 @@
-//! What the tests of the program share: a small run in a folder of its own, and its tables.
+//! What the tests of the program share: a small run in a temporary folder, and its tables.
 #![allow(dead_code, unused_imports, reason = "every test file uses a part of it")]
 
 pub(crate) mod bucket;
 mod child;
-pub(crate) mod left;
 pub(crate) mod processes;
+pub(crate) mod results;
+pub(crate) mod scope;
 mod table;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,30 +18,30 @@ use tempfile::TempDir;
 pub(crate) use child::{Done, Running, finish};
 pub(crate) use table::{Table, assert_balanced};
 
-/// A real clip of the repository.
+/// The path of a clip in `tests/media`.
 pub(crate) fn media(name: &str) -> String {
     format!("{}/tests/media/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// An entry of the list of streams, read again whenever it ends.
+/// A stream of files that is read again when it ends.
 pub(crate) fn looped(name: &str, files: impl AsRef<Path>) -> String {
     once(name, files) + "loop = true\n"
 }
 
-/// An entry of the list of streams, read once.
+/// A stream of files that is read once.
 pub(crate) fn once(name: &str, files: impl AsRef<Path>) -> String {
     let files = files.as_ref().display();
     format!("\n[[pipeline.stream]]\nname = \"{name}\"\nsource = {{ files = \"{files}\" }}\n")
 }
 
-/// The program with arguments.
+/// The program with these arguments.
 pub(crate) fn onward(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onward"));
     command.args(arguments);
     command
 }
 
-/// Everything but the streams: networks so small that a hundred steps take about a second.
+/// The config without streams and storage: a hundred steps of its networks take about a second.
 const REST: &str = r#"
 seed = 1
 device = "cpu"
@@ -71,7 +73,7 @@ learning_rate = 1e-3
 warmup = 4
 "#;
 
-/// A config in a folder of its own, where its runs go too.
+/// A config in a temporary folder, which its runs go to as well.
 pub(crate) struct Setup {
     folder: TempDir,
 }
@@ -101,7 +103,7 @@ impl Setup {
         self.folder.path().join(name)
     }
 
-    /// The program with this config, some of its values replaced.
+    /// A command of the program on this config, with some of its values replaced.
     pub(crate) fn command(&self, name: &str, sets: &[&str]) -> Command {
         let mut command = onward(&[name]);
         command.arg(self.config());
@@ -114,32 +116,37 @@ impl Setup {
         finish(self.command("train", sets))
     }
 
-    /// Starts a run that ends only when it is told to.
+    /// Starts a run that ends only when it is stopped.
     pub(crate) fn endless(&self, sets: &[&str]) -> Running {
         let sets = [&["model.train.steps=1000000"], sets].concat();
         Running::start(self.command("train", &sets))
     }
 
-    /// A table of the run.
+    /// Reads a table of the run.
     pub(crate) fn table(&self, name: &str) -> Table {
         Table::read(&self.run(), name)
     }
 }
 
-/// Every file below a folder with its bytes, by path.
-pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
+/// Everything below a folder by its path: the bytes of a file, `None` for a folder.
+pub(crate) fn tree(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(files(&path));
+            found.append(&mut tree(&path));
+            found.insert(path, None);
         } else {
             let bytes = fs::read(&path).unwrap();
-            found.push((path, bytes));
+            found.insert(path, Some(bytes));
         }
     }
-    found.sort();
     found
+}
+
+/// Every file below a folder with its bytes, sorted by path.
+pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    tree(folder).into_iter().filter_map(|(path, bytes)| Some((path, bytes?))).collect()
 }
 
 /// Copies a folder.
@@ -155,12 +162,18 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// No file that was begun and not finished, but for those that a run set aside.
-pub(crate) fn assert_finished(folder: &Path) {
-    let aside = folder.join("superseded");
-    let paths = files(folder).into_iter().map(|it| it.0).filter(|it| !it.starts_with(&aside));
-    let unfinished: Vec<_> = paths.filter(|it| has_extension(it, "tmp")).collect();
+/// No file and no folder is left of something that was begun and not finished, or was being
+/// removed: such have hidden or temporary names.
+pub(crate) fn assert_finished(run: &Path) {
+    let superseded = run.join("superseded");
+    let paths = tree(run).into_keys().filter(|it| !it.starts_with(&superseded));
+    let unfinished: Vec<_> = paths.filter(|it| is_temporary(it)).collect();
     assert!(unfinished.is_empty(), "{unfinished:?}");
+}
+
+fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap().to_string_lossy();
+    name.starts_with('.') || ["tmp", "old", "new"].iter().any(|it| has_extension(path, it))
 }
 
 /// Whether a path ends in this extension.

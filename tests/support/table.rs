@@ -1,4 +1,4 @@
-//! A table of a run, read as any other program would read it.
+//! A table of a run, read from its Parquet files as any other program reads it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Every part of `<run>/<name>`, in the order of writing.
+    /// Reads every part of `<run>/<name>`, in the order in which they were written.
     pub(crate) fn read(run: &Path, name: &str) -> Self {
         let entries = fs::read_dir(run.join(name)).unwrap().map(|it| it.unwrap().path());
         let mut paths: Vec<PathBuf> = entries.filter(|it| has_extension(it, "parquet")).collect();
@@ -35,7 +35,7 @@ impl Table {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 
-    /// A column of counts.
+    /// A column of integers.
     pub(crate) fn counts(&self, name: &str) -> Vec<i64> {
         let column = |it: &RecordBatch| it[name].as_primitive::<Int64Type>().values().to_vec();
         self.batches.iter().flat_map(column).collect()
@@ -53,7 +53,7 @@ impl Table {
         self.batches.iter().flat_map(column).collect()
     }
 
-    /// A column of text, empty where there is none.
+    /// A column of text, with empty text for null.
     pub(crate) fn text(&self, name: &str) -> Vec<String> {
         let column = |it: &RecordBatch| {
             let column = it[name].as_string::<i32>();
@@ -62,12 +62,12 @@ impl Table {
         self.batches.iter().flat_map(column).collect()
     }
 
-    /// Numbers in each vector of a column of them.
+    /// The length of the vectors of a column.
     pub(crate) fn width(&self, name: &str) -> i32 {
         self.batches[0][name].as_fixed_size_list().value_length()
     }
 
-    /// The column `embedding`.
+    /// The vectors of the column `embedding`.
     pub(crate) fn vectors(&self) -> Vec<Vec<f32>> {
         let vectors = |it: &RecordBatch| {
             let lists = it["embedding"].as_fixed_size_list();
@@ -79,14 +79,14 @@ impl Table {
         self.batches.iter().flat_map(vectors).collect()
     }
 
-    /// Step and value of one of the `metrics`.
+    /// The steps and values of one of the `metrics`.
     pub(crate) fn metric(&self, name: &str) -> Vec<(i64, f64)> {
         let rows = self.counts("step").into_iter().zip(self.reals("value"));
         let named = rows.zip(self.text("name")).filter(|it| it.1 == name);
         named.map(|it| it.0).collect()
     }
 
-    /// The sum of a column of counts, a stream.
+    /// The sum of a column of counts, per stream.
     pub(crate) fn sums(&self, name: &str) -> BTreeMap<String, i64> {
         let mut sums = BTreeMap::new();
         for (stream, count) in self.text("stream").into_iter().zip(self.counts(name)) {
@@ -95,7 +95,7 @@ impl Table {
         sums
     }
 
-    /// State and message of a stream's last row.
+    /// The state and the message in the last row of a stream.
     pub(crate) fn last(&self, stream: &str) -> (String, String) {
         let rows = self.text("state").into_iter().zip(self.text("message"));
         let mut rows = rows.zip(self.text("stream")).filter(|it| it.1 == stream);
