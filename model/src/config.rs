@@ -105,7 +105,7 @@ impl Config {
     /// # Errors
     /// They cannot be built.
     pub fn shape(&self, input: Input) -> Result<EncoderShape> {
-        self.encoder.shape(self.method.view(input.image), self.precision)
+        self.encoder.shape(self.method.view_size(input.image), self.precision)
     }
 
     /// Checks the table for clips as `input` says, on `device`.
@@ -123,7 +123,7 @@ impl Config {
             return Err(Error::Config { key: "model.embed.encoder".into(), message });
         }
         self.train.validate()?;
-        if self.method.clips_meet() && smallest_part(input.clips, self.train.accumulate) < 2 {
+        if self.method.clips_interact() && smallest_part(input.clips, self.train.accumulate) < 2 {
             let message = "clips are compared with each other in this method: every micro-batch \
                            (pipeline.batch.clips by model.train.accumulate) needs at least 2"
                 .into();

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 
 use burn::tensor::{Device, Int, Tensor};
 
-use super::cholesky::Inverse;
+use super::cholesky::Square;
 use super::r2::{r2_pooled, r2_uniform};
-use crate::train::state::tensors::Kept;
+use crate::train::state::SavedState;
 
 /// Steps whose features are kept: enough rows for a fit, and few enough that the network has not
 /// changed much since.
@@ -48,10 +48,10 @@ impl Probe {
     }
 
     /// Puts all that it has seen under `name` into `kept`.
-    pub(crate) fn remember(&self, name: &str, kept: &mut Kept) {
+    pub(crate) fn save_state(&self, name: &str, state: &mut SavedState) {
         for (idx, Seen { step, features, targets }) in self.seen.iter().enumerate() {
-            kept.put(&format!("{name}/{idx:06}/{step}/features"), features.clone());
-            kept.put(&format!("{name}/{idx:06}/{step}/targets"), targets.clone());
+            state.put(&format!("{name}/{idx:06}/{step}/features"), features.clone());
+            state.put(&format!("{name}/{idx:06}/{step}/targets"), targets.clone());
         }
     }
 
@@ -59,16 +59,20 @@ impl Probe {
     ///
     /// # Errors
     /// Half of a step is missing.
-    pub(crate) fn recall(name: &str, kept: &mut Kept, device: &Device) -> Result<Self, String> {
+    pub(crate) fn load_state(
+        name: &str,
+        state: &mut SavedState,
+        device: &Device,
+    ) -> Result<Self, String> {
         let own = |it: &&str| it.starts_with(&format!("{name}/")) && it.ends_with("/features");
-        let places: Vec<_> = kept.names().filter(own).map(str::to_owned).collect();
+        let places: Vec<_> = state.names().filter(own).map(str::to_owned).collect();
         let mut seen = VecDeque::new();
         for place in places {
             let at = place.trim_end_matches("/features");
             let step = at.rsplit('/').next().and_then(|it| it.parse().ok());
             let step = step.ok_or_else(|| format!("{place:?} names no step"))?;
-            let features = kept.take(&place, device)?;
-            let targets = kept.take(&format!("{at}/targets"), device)?;
+            let features = state.take(&place, device)?;
+            let targets = state.take(&format!("{at}/targets"), device)?;
             seen.push_back(Seen { step, features, targets });
         }
         Ok(Self { seen })
@@ -124,7 +128,7 @@ impl Fit {
         let [rows, _] = x.dims();
         let square: f64 = x.clone().square().mean().into_scalar::<f32>().into();
         let penalty = (RIDGE * square * rows as f64).max(1e-12);
-        let inverse = Inverse::of(gram / penalty).inverse.to_tensor(&x.device());
+        let inverse = Square::inverse_of(gram / penalty).to_tensor(&x.device());
         let weights = inverse.matmul(x.transpose()).matmul(y - intercept.clone()) / penalty;
         Self { mean, weights, intercept }
     }

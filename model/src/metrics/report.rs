@@ -1,13 +1,33 @@
-//! What of a step's losses is shown, whatever parts it was worked in.
+//! The losses of the parts of a step, and the metrics of the whole step.
 
 use burn::tensor::Tensor;
 
 use super::collapse::{Spread, spread};
 use crate::loss::{duality::Duality, pairs::unit_rows};
-use crate::method::Losses;
 
-/// What is kept of the losses of one or more parts; nothing of it is tracked.
-pub(crate) struct Seen {
+/// The loss of a part, and what its metrics are computed from. Only `total` has gradients.
+pub(crate) struct Losses {
+    pub(crate) total: Tensor<1>,
+    /// Numbers by name, means over the clips.
+    pub(crate) terms: Vec<(&'static str, Tensor<1>)>,
+    /// Numbers per clip by name, `[n]`.
+    pub(crate) per_clip: Vec<(&'static str, Tensor<1>)>,
+    /// Tokens `[rows, tokens, d]` by name, for their variance and covariance over the batch.
+    pub(crate) tokens: Vec<(&'static str, Tensor<3>)>,
+    /// Vectors `[rows, d]` for the sample- and the dimension-contrastive criterion.
+    pub(crate) projections: Option<Tensor<2>>,
+}
+
+impl Losses {
+    /// Without gradients.
+    pub(crate) fn inner(mut self) -> Self {
+        self.total = self.total.inner();
+        self
+    }
+}
+
+/// Metrics of a step, merged over its parts.
+pub(crate) struct StepMetrics {
     /// The loss and its terms, each part's weighted with its share of the batch.
     terms: Vec<(&'static str, Tensor<1>)>,
     pub(crate) per_clip: Vec<(&'static str, Tensor<1>)>,
@@ -15,15 +35,17 @@ pub(crate) struct Seen {
     projections: Option<Tensor<2>>,
 }
 
-impl Seen {
-    pub(crate) fn of(losses: Losses, share: f64) -> Self {
+impl StepMetrics {
+    /// Of a part that is `share` of the batch.
+    pub(crate) fn of_part(losses: Losses, share: f64) -> Self {
         let Losses { total, terms, per_clip, tokens, projections } = losses;
         let terms = [("loss", total)].into_iter().chain(terms);
         let terms = terms.map(|(name, it)| (name, it * share)).collect();
         Self { terms, per_clip, tokens, projections }
     }
 
-    pub(crate) fn and(self, other: Self) -> Self {
+    /// Of both parts.
+    pub(crate) fn merge(self, other: Self) -> Self {
         let projections = self.projections.into_iter().chain(other.projections);
         Self {
             terms: zip(self.terms, other.terms, |a, b| a + b),
@@ -37,7 +59,8 @@ impl Seen {
         self.terms[0].1.clone()
     }
 
-    /// The loss, its terms, the spread of the tokens, and the duality of the projections.
+    /// The loss, its terms, the spread of the tokens, and the duality of the projections. Reading
+    /// them waits for the device.
     pub(crate) fn values(&self) -> Vec<(String, f32)> {
         let terms = self.terms.iter().map(|(name, it)| ((*name).to_owned(), it.clone()));
         let spreads = self.tokens.iter().flat_map(|(name, tokens)| {
@@ -50,14 +73,14 @@ impl Seen {
     }
 }
 
-/// Both criteria of unit vectors `[n, d]`, and what is between them (Garrido et al., 2023,
-/// theorem 3.3): `dimension_contrastive = sample_contrastive + duality_gap`.
+/// Both criteria of unit vectors `[n, d]`, and their difference (Garrido et al., 2023, theorem
+/// 3.3): `dimension_contrastive = sample_contrastive + duality_gap`.
 fn criteria(projections: Tensor<2>) -> [(String, Tensor<1>); 3] {
-    let it = Duality::of(unit_rows(projections));
+    let duality = Duality::of(unit_rows(projections));
     [
-        ("sample_contrastive".into(), it.sample_contrastive),
-        ("dimension_contrastive".into(), it.dimension_contrastive),
-        ("duality_gap".into(), it.sample_norms - it.dimension_norms),
+        ("sample_contrastive".into(), duality.sample_contrastive),
+        ("dimension_contrastive".into(), duality.dimension_contrastive),
+        ("duality_gap".into(), duality.sample_norms - duality.dimension_norms),
     ]
 }
 

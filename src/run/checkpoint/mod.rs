@@ -38,7 +38,7 @@ pub(crate) use rank::Recent;
 pub(crate) use restore::{refuse_behind, restore};
 
 /// What of the files' form an older or newer program may not know.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const STATE: &str = "state.json";
 const POOL: &str = "pool.rgb";

@@ -1,5 +1,5 @@
-//! The dense branch: every patch of the target, predicted from r and the patches of the source.
-//! The global objective says nothing about where things are; this does, after PhiNet v2.
+//! The dense branch: every patch of the target, predicted from r and the patches of the source, as
+//! in PhiNet v2. The global objective alone does not ask where things are in the image.
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
@@ -51,7 +51,7 @@ impl DenseConfig {
     }
 }
 
-/// Queries that ask the source and r for the target's patches.
+/// Queries for the target's patches, with cross-attention to the source and r.
 #[derive(Module, Debug)]
 pub(crate) struct Dense {
     latent_token: Option<Linear>,
@@ -63,16 +63,16 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    /// The error of the patches predicted from `source` `[n, patches, d]` and `r` `[n, d_r]`
-    /// against `target`, of the same shape as the source, layer-normed and standing still.
+    /// The mean squared error of the patches predicted from `source` `[n, patches, d]` and `r`
+    /// `[n, d_r]`. The `target`, of the source's shape, is layer-normed and a constant.
     pub(super) fn loss(
         &self,
         source: Tensor<3>,
         r: Option<Tensor<2>>,
         target: Tensor<3>,
     ) -> Tensor<1> {
-        let [n, places, d] = source.dims();
-        let queries = (self.mask_token.val() + self.pos_embed.val()).expand([n, places, d]);
+        let [n, patches, d] = source.dims();
+        let queries = (self.mask_token.val() + self.pos_embed.val()).expand([n, patches, d]);
         let token = r.zip(self.latent_token.as_ref());
         let token = token.map(|(r, linear)| watched::linear(linear, r).unsqueeze_dim::<3>(1));
         let memory = Tensor::cat(token.into_iter().chain([source]).collect(), 1);
@@ -83,7 +83,7 @@ impl Dense {
     }
 }
 
-/// Every token with mean 0 and deviation 1.
+/// Every token at mean 0 and deviation 1.
 fn layer_norm(tokens: Tensor<3>) -> Tensor<3> {
     let centred = tokens.clone() - tokens.mean_dim(2);
     let variance = centred.clone().square().mean_dim(2);

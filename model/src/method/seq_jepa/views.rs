@@ -1,11 +1,11 @@
-//! Where a sequence of views of a clip comes from, and the actions between them.
+//! The views of a clip, and the actions between them.
 //!
 //! ```text
-//! fixation    crops where the eye jumps        Δrow, Δcolumn, ln scale ratio, Δt
+//! fixation    crops at fixations               Δrow, Δcolumn, ln scale ratio, Δt
 //! camera      whole frames while it moves,     the same, and shift, turn and zoom of the
 //!             fixations while it does not      camera, and whether it moved
-//! telemetry   whole frames                     Δt, differences of what was measured, and
-//!                                              whether it was
+//! telemetry   whole frames                     Δt, differences of the measurements, and whether
+//!                                              there are any
 //! augment     augmented views of one frame     differences of crop, colours and blur
 //! ```
 
@@ -25,57 +25,57 @@ use crate::views::view::{View, apply};
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Actions {
-    /// Jumps of the eye within and across frames.
+    /// Saccades: from fixation to fixation, within and across frames.
     #[default]
     Fixation,
-    /// The camera's own motion; of a camera that stands still, jumps of the eye.
+    /// The camera's motion; for a static camera, saccades.
     Camera,
-    /// Whatever was measured beside the stream.
+    /// Differences of telemetry.
     Telemetry,
     /// Augmentations of the first frame: the paper's setting on images.
     Augment,
 }
 
-/// The mean of |shift|, |turn| and |zoom| a frame below which a camera stands still.
-const STILL: f64 = 0.01;
+/// A camera whose mean of |shift|, |turn| and |zoom| per frame is below this is static.
+const STATIC: f64 = 0.01;
 
-/// Columns of an action that are no change of anything: whether it is known.
+/// Columns of camera motion; the last says whether it is known.
 const CAMERA: usize = 5;
 const FIXATION: usize = 4;
 const AUGMENT: usize = 9;
 
-/// Everything that decides the views of a clip.
+/// Samples the views of clips.
 #[derive(Clone, Debug)]
-pub(super) struct Eye {
+pub(super) struct ViewSampler {
     pub(super) actions: Actions,
-    /// Views, the target included.
+    /// Number of views with the target.
     pub(super) views: usize,
     /// Height and width of a view, pixels.
     pub(super) size: [usize; 2],
-    /// Least and largest side of a fixation, as a part of the frame's.
+    /// Smallest and largest side of a fixation, as a fraction of the frame's.
     pub(super) side: [f64; 2],
-    /// Whether salient places draw the eye.
+    /// Whether fixations are drawn from the saliency map; otherwise uniformly.
     pub(super) saliency: bool,
     pub(super) shape: IorShape,
-    /// Reach of the inhibition of return, as a part of the frame's shorter side.
+    /// Reach of the inhibition of return, as a fraction of the frame's shorter side.
     pub(super) radius: f64,
     /// Columns of telemetry.
     pub(super) telemetry: usize,
-    /// How views are augmented, where they are.
+    /// Augmentation of views, with [`Actions::Augment`].
     pub(super) augment: AugmentConfig,
     pub(super) seed: u64,
 }
 
 /// A sequence of views of every clip.
 #[derive(Clone, Debug)]
-pub(super) struct Looks {
+pub(super) struct ViewSequence {
     /// `[n, views, 3, h, w]`.
     pub(super) views: Tensor<5>,
     /// `[n, views − 1, a]`.
     pub(super) actions: Tensor<3>,
 }
 
-impl Eye {
+impl ViewSampler {
     /// Width of an action.
     pub(super) fn width(&self) -> usize {
         match self.actions {
@@ -86,7 +86,7 @@ impl Eye {
         }
     }
 
-    /// Columns of an action that add up along a sequence; the others say whether it is known.
+    /// Columns of an action that add up along a sequence; the others say whether the rest is known.
     pub(super) fn changes(&self) -> Vec<usize> {
         match self.actions {
             Actions::Fixation => (0..FIXATION).collect(),
@@ -96,8 +96,8 @@ impl Eye {
         }
     }
 
-    /// The views of every clip; `number` decides them together with the seed.
-    pub(super) fn look(&self, clips: &Clips, number: u64) -> Looks {
+    /// The views of every clip, drawn from the seed and `number`.
+    pub(super) fn sample(&self, clips: &Clips, number: u64) -> ViewSequence {
         if self.actions == Actions::Augment {
             return self.augmented(clips, number);
         }
@@ -106,32 +106,32 @@ impl Eye {
         let gaps = self.gaps(clips, &frames);
         if self.actions == Actions::Telemetry {
             let whole = Boxes::whole(clips.len() * self.views, &clips.device());
-            let measured = self.measured(clips, &frames);
-            let actions = Tensor::cat(vec![gaps, measured], 2);
-            return Looks { views: self.cut(clips, &frames, &whole), actions };
+            let changes = self.telemetry_changes(clips, &frames);
+            let actions = Tensor::cat(vec![gaps, changes], 2);
+            return ViewSequence { views: self.crop(clips, &frames, &whole), actions };
         }
         let Fixations { positions, sides } = self.fixations(clips, &mut draws);
-        let moved = (self.actions == Actions::Camera).then(|| self.moved(clips, &frames));
-        // A moving camera is seen whole: its fixations stay at the centre.
+        let moved = (self.actions == Actions::Camera).then(|| self.camera_motion(clips, &frames));
+        // With a moving camera the views are whole frames: fixations at the centre of side 1.
         let (positions, sides) = match &moved {
             None => (positions, sides),
             Some((_, moves)) => {
-                let still = moves.clone().neg() + 1.0;
+                let is_static = moves.clone().neg() + 1.0;
                 let centres = moves.clone().unsqueeze_dim::<3>(2) * 0.5;
-                let positions = positions * still.clone().unsqueeze_dim::<3>(2) + centres;
-                (positions, sides * still + moves.clone())
+                let positions = positions * is_static.clone().unsqueeze_dim::<3>(2) + centres;
+                (positions, sides * is_static + moves.clone())
             }
         };
-        let jumps = differences(positions.clone());
+        let saccades = differences(positions.clone());
         let zooms = differences(sides.clone().log().unsqueeze_dim::<3>(2));
-        let mut parts = vec![jumps, zooms, gaps];
+        let mut parts = vec![saccades, zooms, gaps];
         parts.extend(moved.map(|it| it.0));
         let boxes = Boxes::around(positions.flatten(0, 1), sides.flatten(0, 1));
-        Looks { views: self.cut(clips, &frames, &boxes), actions: Tensor::cat(parts, 2) }
+        ViewSequence { views: self.crop(clips, &frames, &boxes), actions: Tensor::cat(parts, 2) }
     }
 
     /// Augmented views of the first frame.
-    fn augmented(&self, clips: &Clips, number: u64) -> Looks {
+    fn augmented(&self, clips: &Clips, number: u64) -> ViewSequence {
         let (n, device) = (clips.len(), clips.device());
         let mut draws = Draws::at(self.seed, number, Stage::Augment, &device);
         let frames = clips.all().narrow(1, 0, 1).repeat_dim(1, self.views);
@@ -147,21 +147,21 @@ impl Eye {
         let whole = Boxes::whole(n * self.views, &device);
         let [h, w] = self.size;
         let views = resample(views, &whole, self.size).reshape([n, self.views, 3, h, w]);
-        Looks { views, actions }
+        ViewSequence { views, actions }
     }
 
-    /// Which frame each view of each clip is of, in their order. Fixations and telemetry take
-    /// frames at random, so that the time between them varies; a camera's motion is known from
-    /// each frame to the next alone.
-    fn frames(&self, clips: &Clips, draws: &mut Draws) -> Chosen {
+    /// The frame of each view of each clip, in order of time. Fixations and telemetry take random
+    /// frames, so that the time between them varies. Camera motion is known only between
+    /// neighbouring frames, so these are taken.
+    fn frames(&self, clips: &Clips, draws: &mut Draws) -> FrameChoice {
         let (n, available) = (clips.len(), clips.frames_per_clip());
         let keys = draws.each([n, available], |rng| uniform(rng, [0.0, 1.0]));
-        let frames = keys.chunks(available).flat_map(|keys| self.of_clip(keys));
-        Chosen::new(frames.collect(), [n, self.views, available], &clips.device())
+        let frames = keys.chunks(available).flat_map(|keys| self.frames_of_clip(keys));
+        FrameChoice::new(frames.collect(), [n, self.views, available], &clips.device())
     }
 
     /// The frames of one clip, from a random key for each there is.
-    fn of_clip(&self, keys: &[f32]) -> Vec<usize> {
+    fn frames_of_clip(&self, keys: &[f32]) -> Vec<usize> {
         let available = keys.len();
         if available < self.views {
             return (0..self.views).map(|it| it * available / self.views).collect();
@@ -178,15 +178,15 @@ impl Eye {
         frames
     }
 
-    /// Time between the views, as a part of the clip's, `[n, views − 1, 1]`.
-    fn gaps(&self, clips: &Clips, chosen: &Chosen) -> Tensor<3> {
+    /// Time between the views, as a fraction of the clip's, `[n, views − 1, 1]`.
+    fn gaps(&self, clips: &Clips, chosen: &FrameChoice) -> Tensor<3> {
         let times = clips.times();
         let span = times.clone().narrow(1, clips.frames_per_clip() - 1, 1).clamp_min(1e-6);
-        let times = chosen.of(times.unsqueeze_dim::<3>(2));
+        let times = chosen.select(times.unsqueeze_dim::<3>(2));
         differences(times) / span.unsqueeze_dim::<3>(2)
     }
 
-    /// Where the eye rests, and how large a piece it sees.
+    /// Positions and sides of the fixations.
     fn fixations(&self, clips: &Clips, draws: &mut Draws) -> Fixations {
         let frames = clips.all();
         let [n, _, _, h, w] = frames.dims();
@@ -199,40 +199,40 @@ impl Eye {
         Fixations { positions, sides }
     }
 
-    /// The camera's motion between the views, `[n, views − 1, 5]`, and which clips' cameras
-    /// moved, `[n, 1]`; the motion of the others is zero.
-    fn moved(&self, clips: &Clips, chosen: &Chosen) -> (Tensor<3>, Tensor<2>) {
+    /// The camera's motion between the views, `[n, views − 1, 5]`, and whether it moved, `[n, 1]`.
+    /// The motion of a static camera is zero.
+    fn camera_motion(&self, clips: &Clips, chosen: &FrameChoice) -> (Tensor<3>, Tensor<2>) {
         let (n, steps) = (clips.len(), self.views - 1);
         let Some(motion) = clips.motion().filter(|_| clips.frames_per_clip() >= self.views) else {
             let device = clips.device();
             return (Tensor::zeros([n, steps, CAMERA], &device), Tensor::zeros([n, 1], &device));
         };
-        // A row for the last frame, too, from which nothing leads on.
+        // A row for the last frame, which has no next one.
         let end = Tensor::zeros([n, 1, CAMERA], &clips.device());
-        let motion = chosen.of(Tensor::cat(vec![motion, end], 1)).narrow(1, 0, steps);
+        let motion = chosen.select(Tensor::cat(vec![motion, end], 1)).narrow(1, 0, steps);
         let known = motion.clone().narrow(2, CAMERA - 1, 1).min_dim(1);
         let size = motion.clone().narrow(2, 0, CAMERA - 1).abs().sum_dim(2).mean_dim(1);
-        let moves = known * size.greater_scalar(STILL).float();
+        let moves = known * size.greater_scalar(STATIC).float();
         let moves: Tensor<2> = moves.reshape([n, 1]);
         (motion * moves.clone().unsqueeze_dim::<3>(2), moves)
     }
 
-    /// Differences of what was measured, `[n, views − 1, columns + 1]`: zero, with a zero at the
-    /// end, where it is not known at both views.
-    fn measured(&self, clips: &Clips, chosen: &Chosen) -> Tensor<3> {
+    /// Differences of telemetry, `[n, views − 1, columns + 1]`. Where it is unknown at one of the
+    /// two views, they are zero, and so is the last column.
+    fn telemetry_changes(&self, clips: &Clips, chosen: &FrameChoice) -> Tensor<3> {
         let (n, k, steps) = (clips.len(), self.telemetry, self.views - 1);
         let Some(telemetry) = clips.telemetry() else {
             return Tensor::zeros([n, steps, k + 1], &clips.device());
         };
-        let at = chosen.of(telemetry);
+        let at = chosen.select(telemetry);
         let known = at.clone().narrow(2, k, 1);
         let known = known.clone().narrow(1, 0, steps) * known.narrow(1, 1, steps);
         let change = differences(at.narrow(2, 0, k)) * known.clone();
         Tensor::cat(vec![change, known], 2)
     }
 
-    /// The boxes of the chosen frames, `[n, views, 3, h, w]`.
-    fn cut(&self, clips: &Clips, chosen: &Chosen, boxes: &Boxes) -> Tensor<5> {
+    /// The boxes of the chosen frames as views, `[n, views, 3, h, w]`.
+    fn crop(&self, clips: &Clips, chosen: &FrameChoice, boxes: &Boxes) -> Tensor<5> {
         let [h, w] = self.size;
         let frames = clips.all();
         let [n, t, c, height, width] = frames.dims();
@@ -242,12 +242,12 @@ impl Eye {
 }
 
 /// A frame for every view of every clip, as rows of all frames of all clips.
-struct Chosen {
+struct FrameChoice {
     rows: Tensor<1, Int>,
     views: usize,
 }
 
-impl Chosen {
+impl FrameChoice {
     /// From frames of clips `[n · views]`, of which each has `available`.
     fn new(frames: Vec<usize>, [n, views, available]: [usize; 3], device: &Device) -> Self {
         let clips = (0..n).flat_map(|clip| std::iter::repeat_n(clip, views));
@@ -256,17 +256,17 @@ impl Chosen {
         Self { rows: Tensor::from_data(rows.as_slice(), device), views }
     }
 
-    /// What the chosen frames have of `[n, t, k]`: `[n, views, k]`.
-    fn of(&self, x: Tensor<3>) -> Tensor<3> {
+    /// The rows of the chosen frames in `[n, t, k]`, `[n, views, k]`.
+    fn select(&self, x: Tensor<3>) -> Tensor<3> {
         let [n, t, k] = x.dims();
         x.reshape([n * t, k]).select(0, self.rows.clone()).reshape([n, self.views, k])
     }
 }
 
 struct Fixations {
-    /// `[n, views, 2]`: row and column in parts of the frame.
+    /// Row and column as fractions of the frame, `[n, views, 2]`.
     positions: Tensor<3>,
-    /// `[n, views]`, in parts of the frame.
+    /// As fractions of the frame, `[n, views]`.
     sides: Tensor<2>,
 }
 
@@ -276,8 +276,8 @@ mod tests {
 
     use super::*;
 
-    fn eye(actions: Actions) -> Eye {
-        Eye {
+    fn sampler(actions: Actions) -> ViewSampler {
+        ViewSampler {
             actions,
             views: 3,
             size: [8, 8],
@@ -303,11 +303,11 @@ mod tests {
 
     #[test]
     fn fixations_are_seeded_and_their_actions_are_differences() {
-        let (eye, clips) = (eye(Actions::Fixation), clips(6));
-        let one = eye.look(&clips, 1);
+        let (sampler, clips) = (sampler(Actions::Fixation), clips(6));
+        let one = sampler.sample(&clips, 1);
         assert_eq!((one.views.dims(), one.actions.dims()), ([2, 3, 3, 8, 8], [2, 2, 4]));
-        assert_eq!(floats(one.views.clone()), floats(eye.look(&clips, 1).views));
-        assert_ne!(floats(one.actions.clone()), floats(eye.look(&clips, 2).actions));
+        assert_eq!(floats(one.views.clone()), floats(sampler.sample(&clips, 1).views));
+        assert_ne!(floats(one.actions.clone()), floats(sampler.sample(&clips, 2).actions));
         let time: Vec<f32> = floats(one.actions.narrow(2, 3, 1));
         assert!(time.iter().all(|it| *it > 0.0), "{time:?}");
         assert!(time.chunks(2).all(|clip| clip.iter().sum::<f32>() <= 1.0 + 1e-6));
@@ -315,22 +315,23 @@ mod tests {
 
     #[test]
     fn the_time_between_views_varies_where_frames_are_left_over() {
-        let (eye, clips) = (eye(Actions::Fixation), clips(6));
-        let times: Vec<_> =
-            (0..20).map(|it| floats(eye.look(&clips, it).actions.narrow(2, 3, 1))[0]).collect();
+        let (sampler, clips) = (sampler(Actions::Fixation), clips(6));
+        let times: Vec<_> = (0..20)
+            .map(|it| floats(sampler.sample(&clips, it).actions.narrow(2, 3, 1))[0])
+            .collect();
         assert!(times.iter().any(|it| *it != times[0]), "{times:?}");
     }
 
     #[test]
-    fn a_camera_that_moves_is_seen_whole_and_one_that_stands_is_looked_around_in() {
+    fn views_of_a_moving_camera_are_whole_frames_and_of_a_static_one_fixations() {
         let moving = [0.1, 0.0, 0.02, 0.0, 1.0];
-        let standing = [0.0, 0.001, 0.0, 0.0, 1.0];
-        let motion = [moving, moving, standing, standing].concat();
+        let fixed = [0.0, 0.001, 0.0, 0.0, 1.0];
+        let motion = [moving, moving, fixed, fixed].concat();
         let clips = clips(3).with_motion(motion);
-        let Looks { views, actions } = eye(Actions::Camera).look(&clips, 0);
+        let ViewSequence { views, actions } = sampler(Actions::Camera).sample(&clips, 0);
         let actions: Vec<_> = floats(actions).chunks(9).map(<[f32]>::to_vec).collect();
         for action in &actions[..2] {
-            assert_eq!(action[..3], [0.0; 3], "no jump of the eye");
+            assert_eq!(action[..3], [0.0; 3], "a saccade");
             assert_eq!(action[4..], moving);
         }
         for action in &actions[2..] {
@@ -345,8 +346,8 @@ mod tests {
     }
 
     #[test]
-    fn augmented_views_come_with_what_was_done_to_them() {
-        let Looks { views, actions } = eye(Actions::Augment).look(&clips(2), 4);
+    fn augmented_views_have_their_differences_as_actions() {
+        let ViewSequence { views, actions } = sampler(Actions::Augment).sample(&clips(2), 4);
         assert_eq!((views.dims(), actions.dims()), ([2, 3, 3, 8, 8], [2, 2, 9]));
         let actions = floats(actions);
         assert!(actions.iter().all(|it| it.is_finite() && it.abs() <= 2.0), "{actions:?}");
@@ -356,9 +357,9 @@ mod tests {
     #[test]
     fn telemetry_is_differenced_where_it_is_known() {
         let known = [1.0, 10.0, 1.0, 3.0, 20.0, 1.0, 6.0, 40.0, 1.0];
-        let lost = [1.0, 10.0, 1.0, 0.0, 0.0, 0.0, 6.0, 40.0, 1.0];
-        let clips = clips(3).with_telemetry([known, lost].concat());
-        let actions = floats(eye(Actions::Telemetry).look(&clips, 0).actions);
+        let unknown = [1.0, 10.0, 1.0, 0.0, 0.0, 0.0, 6.0, 40.0, 1.0];
+        let clips = clips(3).with_telemetry([known, unknown].concat());
+        let actions = floats(sampler(Actions::Telemetry).sample(&clips, 0).actions);
         let wanted = [
             [0.5, 2.0, 10.0, 1.0],
             [0.5, 3.0, 20.0, 1.0],
