@@ -1,9 +1,9 @@
-"""Pairs of frames 0.2 s apart out of video files: onward's keyframe-pairs and its peers.
+"""Pairs of frames 0.2 s apart out of video files: onward's gop-start and its peers.
 
 A pair at a key starts at a key frame; a pair at random starts at any frame, all alike likely. The
 libraries are asked for one pair after the other with their own random access, in random order at
 random positions, with one decode thread, each in a process of its own. onward reads from beginning
-to end: keyframe-pairs gives a pair a group of pictures, always at its key frame, and never one at
+to end: gop-start gives a pair a group of pictures, always at its key frame, and never one at
 a random position; dense decodes everything for the same pairs.
 
 onward is charged its whole process, start-up and the first group, which it decodes whole, included;
@@ -80,7 +80,7 @@ def pyav_pairs(video, size, starts, step):
 
 
 LIBRARIES = {"torchcodec": torchcodec_pairs, "decord": decord_pairs, "PyAV": pyav_pairs}
-ONWARD = ("onward, keyframe-pairs", "onward, dense")
+ONWARD = ("onward, gop-start", "onward, dense")
 
 
 def cpu(who):
@@ -117,7 +117,7 @@ def run_onward(peer, video, args):
     dense = peer == "onward, dense"
     hop = video["group"] / Fraction(video["fps"])
     out, wall, spent = decode.timed([
-        args.onward, *([] if dense else ["--keyframe-pairs"]), *map(str, args.size), "2",
+        args.onward, *([] if dense else ["--gop-start"]), *map(str, args.size), "2",
         str(APART), repr(float(hop)), video["file"] if dense else video["long"]])
     said = json.loads(out.splitlines()[-1])
     return {"pairs": said["clips"], "decoded": said["frames_decoded"], "wall_s": wall,

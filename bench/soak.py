@@ -19,9 +19,9 @@ import numpy as np
 
 SAMPLE_EVERY = 10.0
 WARM_UP_SHARE = 0.2
-FATES = ("trained", "untrained", "off_grid", "cut", "discontinuity", "uneven", "light", "still",
-         "dropped", "unfinished")
-ALL_FATES = " + ".join(f'"{name}"' for name in FATES)
+OUTCOMES = ("trained", "untrained", "off_grid", "scene_cut", "discontinuity", "irregular",
+            "light_change", "static", "dropped", "unfinished")
+ALL_OUTCOMES = " + ".join(f'"{name}"' for name in OUTCOMES)
 CONFIG = """
 seed = 1
 device = "cpu"
@@ -249,13 +249,13 @@ def report(arguments, folder, code, seconds, cameras, struck, samples):
     db = duckdb.connect()
     for table in ("metrics", "streams", "events"):
         db.execute(f"CREATE VIEW {table} AS SELECT * FROM '{run}/{table}/*.parquet'")
-    sums = ", ".join(f'sum("{name}")::BIGINT' for name in ("decoded", *FATES))
-    decoded, *fates = db.execute(f"SELECT {sums} FROM streams").fetchone()
+    sums = ", ".join(f'sum("{name}")::BIGINT' for name in ("decoded", *OUTCOMES))
+    decoded, *outcomes = db.execute(f"SELECT {sums} FROM streams").fetchone()
     wrong = db.execute(
         f"SELECT count(*) FROM (SELECT stream FROM streams GROUP BY stream "
-        f"HAVING sum(decoded) <> sum({ALL_FATES}))").fetchone()[0]
-    others = db.execute("SELECT sum(reconnects)::BIGINT, sum(stalls)::BIGINT, sum(late)::BIGINT, "
-                        "sum(abandoned)::BIGINT FROM streams").fetchone()
+        f"HAVING sum(decoded) <> sum({ALL_OUTCOMES}))").fetchone()[0]
+    others = db.execute("SELECT sum(reconnects)::BIGINT, sum(stalls)::BIGINT, sum(dropped_backlog)::BIGINT, "
+                        "sum(abandoned_pipelines)::BIGINT FROM streams").fetchone()
     steps, gap = db.execute(
         "SELECT max(step), max(gap) FROM (SELECT step, epoch_us(time) / 1e6 - "
         "lag(epoch_us(time) / 1e6) OVER (ORDER BY step) AS gap FROM metrics WHERE name = 'loss')"
@@ -267,9 +267,9 @@ def report(arguments, folder, code, seconds, cameras, struck, samples):
     print(f"trainer: up for {seconds / 60:.0f} of {seconds / 60:.0f} minutes, exit status {code}, "
           f"{steps} steps, at most {gap:.1f} s between two readings of the loss")
     print(f"faults: {len(struck)}: {kinds}, seed {arguments.seed}, isolate {arguments.isolate}")
-    print(f"frames: {decoded} decoded; " + ", ".join(f"{it} {name}" for name, it in zip(FATES, fates) if it))
+    print(f"frames: {decoded} decoded; " + ", ".join(f"{it} {name}" for name, it in zip(OUTCOMES, outcomes) if it))
     print(f"ledger: {wrong} of {len(cameras)} streams do not add up")
-    print("streams: {} reconnects, {} stalls, {} coded pictures skipped, {} pipelines left behind".format(*others))
+    print("streams: {} reconnects, {} stalls, {} coded frames dropped, {} pipelines abandoned".format(*others))
     print(f"from a camera's return to its first frame: median {np.median(taken):.2f} s, 95 % "
           f"{np.quantile(taken, 0.95):.2f} s, at most {taken.max():.2f} s, over {len(taken)} returns")
     for name, column, unit in [("resident memory", 1, "MiB"), ("file descriptors", 2, ""), ("threads", 3, "")]:

@@ -69,7 +69,7 @@ def pairs_tables(result):
                f"{file['group']} frames), repeated to {file['long_frames']} frames:")
         ours = file["rows"][0]["pairs_per_cpu_s"]
         yield table(["reader", "pairs start", "pairs", "pairs per CPU-s", "from", "to",
-                     "onward's keyframe-pairs over it"], [
+                     "onward's gop-start over it"], [
             [r["name"], r["where"], str(r["pairs"]), f"{r['pairs_per_cpu_s']:.1f}",
              *(f"{pick(r['pairs_per_cpu_s_all']):.1f}" for pick in (min, max)),
              f"{ours / r['pairs_per_cpu_s']:.2f}"]
@@ -103,7 +103,7 @@ def waiting_tables(results):
                  "waiting for clips"], [
         [r["config"], *(f"{r[key]:.1f} clips/s" for key in
                         ("trainer_alone", "pipeline_alone", "together")),
-         f"{r['of_the_slower']:.2f}", f"{100 * r['waiting_share']:.1f} %"]
+         f"{r['of_the_slower']:.2f}", f"{100 * r['data_wait']:.1f} %"]
         for r in results])
 
 

@@ -31,9 +31,9 @@ def train(args, folder, name, streams):
     # The first laps hold the filling of the pool and the warming up of caches.
     rows = duckdb.sql(
         f"SELECT name, value FROM '{run}/metrics/*.parquet' WHERE step > 10 "
-        "AND name IN ('clips_per_second', 'waiting_share')").fetchall()
+        "AND name IN ('clips_per_second', 'data_wait')").fetchall()
     median = {key: statistics.median(v for k, v in rows if k == key) for key, _ in rows}
-    return median["clips_per_second"], median["waiting_share"]
+    return median["clips_per_second"], median["data_wait"]
 
 
 def toml_list(streams):
@@ -72,7 +72,7 @@ def main():
     result = {
         "config": Path(args.config).name, "steps": args.steps, "trainer_alone": trainer,
         "pipeline_alone": pipeline, "together": together, "of_the_slower": together / slower,
-        "waiting_share": waiting,
+        "data_wait": waiting,
     }
     json.dump(result, sys.stdout)
     print()

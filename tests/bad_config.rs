@@ -71,12 +71,12 @@ fn a_value_that_cannot_be_used() {
         ["log_every = 2", "log_every = 0", "log_every", "at least 1"],
         ["device = \"cpu\"", "device = \"tpu\"", "device", "cuda"],
         ["name = \"tdv\"", "name = \"jepa\"", "model.method", "tdv"],
-        ["heads = 3", "heads = 5", "model.encoder.heads", "do not divide"],
+        ["heads = 3", "heads = 5", "model.encoder.heads", "does not divide"],
         ["patch = 8", "patch = 7", "model.encoder.patch", "does not divide"],
         ["steps = 10", "steps = 0", "model.train.steps", "at least 1"],
         ["learning_rate = 1e-3", "learning_rate = nan", "model.train.learning_rate", "above 0"],
         ["dir = ", "rows_per_part = 0\ndir = ", "storage.rows_per_part", "at least 1"],
-        ["name = \"cup\"", "name = \"tree\"", "pipeline.stream[1].name", "taken by another"],
+        ["name = \"cup\"", "name = \"tree\"", "pipeline.stream[1].name", "another stream is named"],
         ["clip = { frames = 3", "clip = { frames = 1", "pipeline.clip.frames", "at least 2"],
     ] {
         wrong(case);
@@ -109,7 +109,7 @@ fn a_replaced_value_that_cannot_be_used() {
     for (set, says) in [
         ("model.train.stepps=3", "stepps"),
         ("model.train.steps=many", "model.train.steps=many"),
-        ("pipeline.stream.7.name=x", "no index below 1"),
+        ("pipeline.stream.7.name=x", "is not an index below 1"),
         ("model.train.steps", "key=value"),
         ("model.encoder.heads=5", "model.encoder.heads"),
     ] {

@@ -35,7 +35,7 @@ fn the_report_names_files_networks_speed_and_memory() {
         ("networks take:", " clips/s"),
         ("together:", " clips/s"),
         ("host memory:", " MiB"),
-        ("tables:", " rows an hour"),
+        ("tables:", " rows per hour"),
     ] {
         let line = lines.iter().find(|it| it.starts_with(name)).unwrap();
         assert!(number_before(line, unit) > 0.0, "{line}");

@@ -39,7 +39,7 @@ fn rows(setup: &Setup, out: &str) -> Vec<(String, u64, Vec<u32>)> {
 fn every_clip_is_embedded_once_with_its_time() {
     let (setup, _) = trained();
     let done = embed(&setup, "all", &["--tokens", "cls,mean,patches", "--layers", "1,2"], None);
-    let done = done.ended_with(0).prints(&["embeddings in", "a second", "frames decoded"]);
+    let done = done.ended_with(0).prints(&["embeddings in", "per second", "decoded frames"]);
     let all = rows(&setup, "all");
     let streams = Table::read(&setup.path("all"), "streams");
     let clips: i64 = streams.sums("clips").values().sum();
@@ -90,7 +90,10 @@ fn a_damaged_checkpoint_and_a_missing_layer_are_refused() {
     let bytes = fs::read(&weights).unwrap();
     fs::write(&weights, &bytes[1..]).unwrap();
     let done = embed(&setup, "none", &[], None).ended_with(1);
-    done.complains(&["is no whole checkpoint", "encoder.safetensors is not as it was written"]);
+    done.complains(&[
+        "is not an intact checkpoint",
+        "encoder.safetensors is not as it was written",
+    ]);
     fs::write(&weights, bytes).unwrap();
     let done = embed(&setup, "none", &["--layers", "3"], None).ended_with(1);
     done.complains(&["there is no layer 3", "1 to 2"]);

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use model::{Clips, DeviceChoice, EncoderShape, Init, Mode};
+use model::{Clips, DeviceChoice, EncoderShape, Init, NormMode};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde::Deserialize as _;
 use support::{Done, Setup, finish, looped, media, onward, scope};
@@ -58,7 +58,7 @@ fn frames_and_tokens(setup: &Setup, weights: &Path) -> PathBuf {
     let shape: EncoderShape = model.encoder.shape(streams.size, model.precision).unwrap();
     let encoder = model::load(shape.init(&mut Init::new(0, &device)), weights).unwrap();
     let clips = Clips::upload(batch.pixels.clone(), batch.shape, &device);
-    let tokens = encoder.forward(clips.frames(0, batch.shape[1]), Mode::Evaluate);
+    let tokens = encoder.forward(clips.frames(0, batch.shape[1]), NormMode::Evaluate);
 
     let [n, t, h, w, c] = batch.shape;
     let shape = tokens.dims().to_vec();
@@ -214,7 +214,7 @@ fn the_card_describes_the_encoder_and_names_no_path_of_the_data() {
     let rows = metrics.counts("step").into_iter().zip(metrics.text("name"));
     let mut last = rows.zip(metrics.reals("value")).filter(|((step, _), _)| *step == 10);
     let ((_, name), value) = last.next().unwrap();
-    assert!(card.contains("As the run measured them at step 10,"), "{card}");
+    assert!(card.contains("Measured by the run at step 10,"), "{card}");
     assert!(card.contains(&format!("| `{name}` | {value:.4} |\n")), "{name} is not in\n{card}");
     assert!(last.all(|((_, name), _)| card.contains(&format!("| `{name}` | "))), "{card}");
     let timm = fs::read(out.join("config.json")).unwrap();

@@ -22,7 +22,7 @@ fn frames() -> PathBuf {
 fn camera(name: &str, url: &str) -> String {
     format!(
         "\n[[pipeline.stream]]\nname = \"{name}\"\nsource = {{ uri = \"{url}\" }}\nlatency = 0.05\n\
-         retry = {{ stall = 1.0, longest = 0.5 }}\n"
+         retry = {{ stall_timeout = 1.0, max_delay = 0.5 }}\n"
     )
 }
 
@@ -116,7 +116,7 @@ fn a_run_trains_on_while_cameras_fail_and_reports_it() {
     assert!(!state.contains("data:image"), "a picture without thumbnails = true");
     served.run.signal("INT");
     let done = served.run.finish().ended_with(0);
-    done.complains(&["went away: its server", "stream \"door\" plays again"]).prints(&[
+    done.complains(&["disconnected: its server", "stream \"door\" plays again"]).prints(&[
         "door: stopped",
         "yard: stopped",
         "1 reconnects",
@@ -180,7 +180,7 @@ fn a_password_reaches_neither_the_page_nor_a_decoder_process() {
     let sets = ["pipeline.isolate=true", "thumbnails=true"];
     let mut served = ServedRun::start(&setup, &sets, &[("CAMERA_PASSWORD", PASSWORD)]);
     served.until("readiness", |it| it.get("/readyz").0 == 200);
-    served.until("a picture", |it| it.get("/state.json").1.contains("data:image/bmp"));
+    served.until("a picture", |it| it.get("/state.json").1.contains("data:image/jpeg"));
     for path in ["/", "/state.json", "/metrics", "/healthz", "/readyz"] {
         let (status, body) = served.page.get(path);
         assert!(status == 200 && !body.contains(PASSWORD), "{path}: {status}");
@@ -210,7 +210,7 @@ fn a_password_reaches_neither_the_page_nor_a_decoder_process() {
 }
 
 /// The number of frames of the door that were trained on, in the metrics.
-const TRAINED: &str = "onward_frames_total{stream=\"door\",fate=\"trained\"}";
+const TRAINED: &str = "onward_frames_total{stream=\"door\",outcome=\"trained\"}";
 
 #[test]
 fn a_resumed_run_reports_how_much_of_each_camera_was_not_trained_on() {

@@ -105,11 +105,11 @@ fn a_run_whose_folder_is_lost_resumes_from_the_bucket() {
     let state = fs::read(there.path().join("checkpoints/step-00000006/state.json")).unwrap();
     let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
     let parts = fs::read_dir(there.path().join("metrics")).unwrap().count() as u64;
-    assert!(parts > state["parts"]["metrics"].as_u64().unwrap(), "{parts} parts of metrics");
+    assert!(parts > state["watermark"]["metrics"].as_u64().unwrap(), "{parts} parts of metrics");
     assert_eq!(newest(there.path()).file_name().unwrap(), "step-00000006");
     fs::remove_dir_all(setup.run()).unwrap();
     let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
-    done.complains(&["was made again from s3://onward/runs/first", "going on after step 6"]);
+    done.complains(&["was restored from s3://onward/runs/first", "resuming after step 6"]);
     assert_same(&results(&setup.run()), &wanted, "a lost machine");
     assert_balanced(&setup.table("streams"));
     assert_mirrored(&setup, &bucket);
@@ -125,7 +125,7 @@ fn a_finished_run_is_fetched_with_its_last_rows_and_all_its_checkpoints() {
     assert!(before.contains_key("checkpoints/step-00000006/state.json"));
     fs::remove_dir_all(setup.run()).unwrap();
     let done = finish(train(&setup, &bucket, STEPS, &sets)).ended_with(0);
-    done.complains(&["was made again from s3://onward/runs/first", "has done its 12 steps"]);
+    done.complains(&["was restored from s3://onward/runs/first", "has done its 12 steps"]);
     assert_mirrored(&setup, &bucket);
     let after = files(&setup.run());
     for (name, bytes) in before.iter().filter(|it| it.0.contains('/')) {
@@ -157,7 +157,7 @@ fn a_fetch_that_is_killed_or_finds_the_disk_full_is_repeated() {
     finish(limited).ended_with(1).complains(&["could not write", "disk has room"]);
     assert!(!setup.run().join("config.toml").exists());
     let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
-    done.complains(&["was made again", "going on after step 6"]);
+    done.complains(&["was restored", "resuming after step 6"]);
     assert_same(&results(&setup.run()), &wanted, "a fetch in several attempts");
     assert_mirrored(&setup, &bucket);
 }
@@ -192,7 +192,7 @@ fn a_damaged_checkpoint_in_the_bucket_is_passed_over_for_the_one_before_it() {
     fs::remove_dir_all(setup.run()).unwrap();
     bucket.damage("runs/first/checkpoints/step-00000006/student.safetensors");
     let done = finish(train(&setup, &bucket, STEPS, &[])).ended_with(0);
-    done.complains(&["the checkpoint of step 6", "damaged", "going on after step 3"]);
+    done.complains(&["the checkpoint of step 6", "damaged", "resuming after step 3"]);
     assert_same(&results(&setup.run()), &wanted, "a damaged checkpoint");
     assert_mirrored(&setup, &bucket);
 }

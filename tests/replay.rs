@@ -118,5 +118,5 @@ fn steps_with_finite_values_are_counted() {
     fs::remove_file(&video).unwrap();
     replay(&gone).ended_with(1).complains(&["steps could be repeated", "street.mp4"]);
     let done = finish(onward(&["replay", setup.path("none").to_str().unwrap()])).ended_with(1);
-    done.complains(&["is no run and no whole checkpoint"]);
+    done.complains(&["is not a run or an intact checkpoint"]);
 }

@@ -60,7 +60,7 @@ fn a_run_killed_before_any_step_ends_with_the_same_results() {
         let done = train(&setup, STEPS, None, &[]).ended_with(0);
         let last = (step - 1) / 3 * 3;
         if last > 0 {
-            done.complains(&[&format!("going on after step {last}")]);
+            done.complains(&[&format!("resuming after step {last}")]);
         }
         assert_same(&results(&setup.run()), &wanted, &format!("killed at step {step}"));
         assert_balanced(&setup.table("streams"));
@@ -135,7 +135,7 @@ fn every_method_resumes_exactly() {
         let [uninterrupted, killed] = [(); 2].map(|()| setup());
         train(&uninterrupted, 5, None, &sets).ended_with(0);
         die(&killed, 5, "step:5", &sets);
-        train(&killed, 5, None, &sets).ended_with(0).complains(&["going on after step 3"]);
+        train(&killed, 5, None, &sets).ended_with(0).complains(&["resuming after step 3"]);
         assert_same(&results(&killed.run()), &results(&uninterrupted.run()), method);
     }
 }
@@ -149,7 +149,7 @@ fn a_frozen_encoder_stays_frozen() {
     let sets = [weights.as_str(), "model.encoder.frozen=true"];
     train(&uninterrupted, 5, None, &sets).ended_with(0);
     die(&killed, 5, "step:5", &sets);
-    train(&killed, 5, None, &sets).ended_with(0).complains(&["going on after step 3"]);
+    train(&killed, 5, None, &sets).ended_with(0).complains(&["resuming after step 3"]);
     let seen = results(&killed.run());
     assert_same(&seen, &results(&uninterrupted.run()), "a frozen encoder");
     let norm = "student: frame_encoder.norm.weight";
@@ -162,7 +162,7 @@ fn a_finished_run_resumes_when_more_steps_are_asked_for() {
     train(&setup, 7, None, &[]).ended_with(0);
     let sets = ["checkpoint.keep_last=4", "log_every=2"];
     let done = train(&setup, STEPS, None, &sets).ended_with(0);
-    let done = done.complains(&["going on after step 7", "model.train.steps: 7 before, 12 now"]);
+    let done = done.complains(&["resuming after step 7", "model.train.steps: 7 before, 12 now"]);
     done.prints(&["12 steps, 5 of them in"]);
     let seen = results(&setup.run());
     // A run logs its last step as well, which is not due here.
@@ -184,9 +184,9 @@ fn a_full_disk_ends_the_run_which_resumes_when_there_is_space() {
     limited.args(["-c", "trap '' XFSZ; ulimit -f 30; exec \"$@\"", "bash"]);
     limited.arg(run.get_program()).args(run.get_args()).args(["--set", "model.train.warmup=2"]);
     let done = finish(limited).ended_with(1);
-    let done = done.complains(&["going on after step 3", "disk has room"]);
+    let done = done.complains(&["resuming after step 3", "disk has room"]);
     assert_eq!(newest(&setup.run()).file_name().unwrap(), "step-00000003", "{done}");
-    train(&setup, STEPS, None, &[]).ended_with(0).complains(&["going on after step 3"]);
+    train(&setup, STEPS, None, &[]).ended_with(0).complains(&["resuming after step 3"]);
     assert_same(&results(&setup.run()), &wanted, "a full disk");
     assert_finished(&setup.run());
 }
@@ -222,7 +222,7 @@ fn a_damaged_checkpoint_is_superseded_by_the_one_before_it() {
         copy(&original, &setup.run());
         damage(&setup.run().join("checkpoints/step-00000006").join(name));
         let done = train(&setup, STEPS, None, &[]).ended_with(0);
-        done.complains(&["step-00000006 is damaged", "going on after step 3"]);
+        done.complains(&["step-00000006 is damaged", "resuming after step 3"]);
         assert_same(&results(&setup.run()), &wanted, name);
         assert!(setup.run().join("superseded/step-00000006-1").is_dir());
         fs::remove_dir_all(setup.run()).unwrap();

@@ -54,7 +54,7 @@ fn small_parts_are_merged_and_the_run_resumes() {
     assert!(steps.is_sorted() && steps.last() == Some(&24), "{steps:?}");
 
     let mut running = setup.endless(&["storage.rows_per_part=10", "checkpoint.every_steps=8"]);
-    running.wait_for("going on after step 24");
+    running.wait_for("resuming after step 24");
     compact().ended_with(1).complains(&["is in use by another process"]);
     running.signal("KILL");
     running.finish();

@@ -11,8 +11,7 @@ use support::onward;
 use support::{Setup, Table, assert_balanced, assert_finished, finish, looped, media, once};
 
 /// Metrics that are measured with a clock, and so differ from run to run.
-const CLOCKED: [&str; 4] =
-    ["clips_per_second", "waiting_share", "step_seconds", "clip_age_seconds"];
+const CLOCKED: [&str; 4] = ["clips_per_second", "data_wait", "step_seconds", "clip_age_seconds"];
 
 #[test]
 fn three_real_clips_as_file_folder_and_glob() {
@@ -27,7 +26,7 @@ fn three_real_clips_as_file_folder_and_glob() {
 
     let run = setup.run().display().to_string();
     let tables = ["metrics", "embeddings", "streams"];
-    done.complains(&["step 1/60", "step 60/60", "loss", "clips/s", "waiting", "ETA"])
+    done.complains(&["step 1/60", "step 60/60", "loss", "clips/s", "data wait", "ETA"])
         .prints(&["60 steps", "street: stopped", "archive: stopped", "pattern: stopped"])
         .prints(&tables.map(|it| format!("{run}/{it}/*.parquet")).each_ref().map(|it| &it[..]))
         .prints(&["checkpoints/step-00000060/encoder.safetensors", "duckdb -c \"SELECT"]);
@@ -193,7 +192,7 @@ fn embeddings_are_of_the_encoder_and_the_tokens_that_were_asked_for() {
     };
     let (teacher, times, plain) = embedded("model.embed.pool=cls");
     let (student, student_times, by_student) = embedded("model.embed.encoder=student");
-    let (encoder, patch_times, patches) = embedded("model.embed.pool=patches");
+    let (encoder, patch_times, patches) = embedded("model.embed.pool=mean");
     assert_eq!([&teacher[..], &student, &encoder], ["teacher", "student", "teacher"]);
     assert_eq!((&times, &times), (&student_times, &patch_times), "the frames are the same");
     assert_ne!(plain, by_student);
@@ -216,7 +215,7 @@ fn a_run_ends_when_its_streams_do() {
     let streams = setup.table("streams");
     assert_balanced(&streams);
     assert_eq!(streams.sums("decoded")["cup"], 217, "the file holds 217 frames");
-    assert_eq!((streams.sums("passes")["cup"], streams.sums("errors")["cup"]), (1, 0));
+    assert_eq!((streams.sums("epochs")["cup"], streams.sums("errors")["cup"]), (1, 0));
     assert_eq!(streams.last("cup"), ("ended".into(), String::new()));
     // A clip every 0.2 s of 8.1 s, the last of which must still fit.
     let clips = streams.sums("clips")["cup"];
@@ -236,7 +235,7 @@ fn synthetic_video_needs_no_file() {
     let streams = setup.table("streams");
     assert_balanced(&streams);
     assert_eq!(streams.sums("decoded")["drawn"], 100);
-    assert!(streams.sums("cut")["drawn"] > 0, "the clip is dropped");
+    assert!(streams.sums("scene_cut")["drawn"] > 0, "the clip is dropped");
     assert!(streams.sums("trained")["drawn"] > 0);
 }
 

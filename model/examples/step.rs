@@ -1,4 +1,4 @@
-//! Times the TDV step on random frames, one line of JSON, for `scripts/bench`:
+//! Times training steps of TDV on random frames and prints one line of JSON, for `scripts/bench`:
 //!
 //! ```text
 //! step SIZE CLIPS FRAMES SIDE PROTOTYPES STEPS
@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use model::{
-    Clips, Config, DeviceChoice, EncoderConfig, Input, MethodConfig, Size, TrainConfig, trainer,
+    Clips, Config, DeviceChoice, EncoderConfig, Input, MethodConfig, TrainConfig, VitSize, trainer,
 };
 
 fn main() {
@@ -16,10 +16,10 @@ fn main() {
     let number = |idx: usize| arguments[idx].parse::<usize>().expect("a number");
     let [clips, frames, side, prototypes, steps] = [1, 2, 3, 4, 5].map(number);
     let size = match arguments[0].as_str() {
-        "xs" => Size::Xs,
-        "s" => Size::S,
-        "b" => Size::B,
-        other => panic!("{other} is none of xs, s, b"),
+        "xs" => VitSize::Xs,
+        "s" => VitSize::S,
+        "b" => VitSize::B,
+        other => panic!("unknown size {other}; write xs, s or b"),
     };
     let mut method = model::method::tdv::Config::default();
     method.head.prototypes = prototypes;
@@ -61,7 +61,7 @@ fn main() {
     std::io::stdout().write_all(line.as_bytes()).expect("a reader");
 }
 
-/// CPU seconds of this process so far, from ticks of a hundredth of a second.
+/// CPU seconds that this process has used, from clock ticks of 1/100 s.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();

@@ -2,29 +2,29 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::NotFinite;
 
-/// Mean of ImageNet's channels, colours in 0..=1, which the papers normalise by.
-pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// Their standard deviation.
-pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// Mean of ImageNet's red, green and blue, for colours in 0..=1.
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Standard deviation of ImageNet's red, green and blue, for colours in 0..=1.
+pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// A batch of clips on the device, untracked, and what is known beside the pixels.
+/// A batch of clips on the device, without gradient tracking: frames, times and optional data.
 #[derive(Clone, Debug)]
 pub struct Clips {
     /// Normalised frames, `[n, t, 3, height, width]`.
     frames: Tensor<5>,
-    /// Stream time of every frame in seconds, counted from the clip's first, `[n, t]`.
+    /// Seconds since the first frame of the clip, `[n, t]`.
     times: Tensor<2>,
-    /// Camera motion from every frame to the next, `[n, t − 1, 5]`.
+    /// Camera motion from each frame to the next, `[n, t − 1, 5]`.
     motion: Option<Tensor<3>>,
-    /// Telemetry of every frame, `[n, t, columns + 1]`; the last says whether there is any.
+    /// Telemetry of each frame, `[n, t, columns + 1]`; the last column is 1 where it is known.
     telemetry: Option<Tensor<3>>,
-    /// A number for the video of each clip.
+    /// Number of the video that each clip comes from, `[n]`.
     videos: Vec<usize>,
 }
 
 impl Clips {
-    /// Uploads RGB bytes `[n, t, height, width, 3]`, a quarter of the floats, and normalises
-    /// them on the device.
+    /// Uploads RGB bytes `[n, t, height, width, 3]` and normalises them on the device: bytes are a
+    /// quarter of the size of floats.
     pub fn upload(pixels: Vec<u8>, shape: [usize; 5], device: &Device) -> Self {
         let bytes = TensorData::new::<u8, _>(pixels, shape);
         let frames = Tensor::<5, Int>::from_data(bytes, (device, DType::U8));
@@ -32,8 +32,8 @@ impl Clips {
         Self::normalised(normalise(frames))
     }
 
-    /// Frames `[n, t, 3, height, width]` that are normalised already, a second apart and each
-    /// clip from a video of its own.
+    /// Clips from frames `[n, t, 3, height, width]` that are already normalised. Frames are one
+    /// second apart, and each clip comes from a different video.
     pub fn normalised(frames: Tensor<5>) -> Self {
         let [n, t, ..] = frames.dims();
         let times = Tensor::<1, Int>::arange(0..t as i64, &frames.device()).float();
@@ -41,7 +41,7 @@ impl Clips {
         Self { frames, times, motion: None, telemetry: None, videos: (0..n).collect() }
     }
 
-    /// With the stream time of every frame in seconds, `[n, t]`.
+    /// Sets the stream time of each frame in seconds, `[n, t]`.
     pub fn with_times(mut self, times: &[f64]) -> Self {
         let frames = self.frames_per_clip();
         let since =
@@ -50,16 +50,16 @@ impl Clips {
         self
     }
 
-    /// With the camera's motion from every frame to the next, `[n, t − 1, 5]`: shift right and
-    /// down in widths and heights, turn in radians, logarithm of the scale, and 1 where it is
-    /// known or else 0.
+    /// Sets the camera motion from each frame to the next, `[n, t − 1, 5]`: shift to the right in
+    /// frame widths, shift down in frame heights, rotation in radians, logarithm of the scale, and
+    /// 1 where the motion is known, else 0.
     pub fn with_motion(mut self, motion: Vec<f32>) -> Self {
         self.motion = Some(self.floats(motion, [self.len(), self.frames_per_clip() - 1, 5]));
         self
     }
 
-    /// With telemetry of every frame, `[n, t, columns]`, the last column 1 where there is any
-    /// and else 0.
+    /// Sets the telemetry of each frame, `[n, t, columns]`; the last column is 1 where telemetry is
+    /// known, else 0.
     pub fn with_telemetry(mut self, telemetry: Vec<f32>) -> Self {
         let (n, frames) = (self.len(), self.frames_per_clip());
         let columns = telemetry.len() / (n * frames);
@@ -67,7 +67,7 @@ impl Clips {
         self
     }
 
-    /// With a number for the video of each clip.
+    /// Sets the number of the video that each clip comes from, `[n]`.
     pub fn with_videos(mut self, videos: Vec<usize>) -> Self {
         assert_eq!(videos.len(), self.len(), "a video for every clip");
         self.videos = videos;
@@ -78,22 +78,22 @@ impl Clips {
         Tensor::from_data(TensorData::new::<f32, _>(values, shape), &self.frames.device())
     }
 
-    /// Clips in the batch.
+    /// Number of clips in the batch.
     pub fn len(&self) -> usize {
         self.frames.dims()[0]
     }
 
-    /// Whether there is none.
+    /// Whether the batch has no clips.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Frames `from..from + len` of every clip, one after the other, `[n · len, 3, h, w]`.
+    /// Frames `from..from + len` of every clip as separate images, `[n · len, 3, h, w]`.
     pub fn frames(&self, from: usize, len: usize) -> Tensor<4> {
         self.frames.clone().narrow(1, from, len).flatten(0, 1)
     }
 
-    /// Frames `from..from + len` of every clip, stacked in its channels, `[n, len · 3, h, w]`.
+    /// Frames `from..from + len` of every clip, stacked in the channels, `[n, len · 3, h, w]`.
     pub(crate) fn window(&self, from: usize, len: usize) -> Tensor<4> {
         self.frames.clone().narrow(1, from, len).flatten(1, 2)
     }
@@ -103,32 +103,33 @@ impl Clips {
         self.frames.clone()
     }
 
-    /// Frames in a clip.
+    /// Number of frames in a clip.
     pub fn frames_per_clip(&self) -> usize {
         self.frames.dims()[1]
     }
 
-    /// Seconds since the clip's first frame, `[n, t]`.
+    /// Seconds since the first frame of the clip, `[n, t]`.
     pub(crate) fn times(&self) -> Tensor<2> {
         self.times.clone()
     }
 
-    /// Camera motion, if it was asked for, `[n, t − 1, 5]`.
+    /// Camera motion, if the batch has it, `[n, t − 1, 5]`.
     pub(crate) fn motion(&self) -> Option<Tensor<3>> {
         self.motion.clone()
     }
 
-    /// Telemetry, if there is any, `[n, t, columns + 1]`.
+    /// Telemetry, if the batch has it, `[n, t, columns + 1]`.
     pub(crate) fn telemetry(&self) -> Option<Tensor<3>> {
         self.telemetry.clone()
     }
 
-    /// A number for the video of each clip, `[n]`.
+    /// Number of the video that each clip comes from, `[n]`.
     pub(crate) fn videos(&self) -> &[usize] {
         &self.videos
     }
 
-    /// What beside the bytes is not finite.
+    /// The times, camera motion and telemetry that are not finite. Pixels are bytes and always
+    /// finite.
     pub(crate) fn not_finite(&self) -> Vec<NotFinite> {
         let times = NotFinite::of("the times of the clips".into(), self.times.clone());
         let motion = self.motion.clone();
@@ -143,7 +144,7 @@ impl Clips {
         self.frames.device()
     }
 
-    /// The batch in `parts` equal runs of clips; a remainder makes the last ones smaller.
+    /// Splits the batch into `parts` of equal size; the last ones are smaller if the size is uneven.
     pub(crate) fn chunks(&self, parts: usize) -> Vec<Self> {
         let mut from = 0;
         let frames = self.frames.clone().chunk(parts, 0).into_iter();
@@ -163,19 +164,19 @@ impl Clips {
     }
 }
 
-/// Colours in 0..=1, `[.., 3, h, w]`, to what the encoders see.
+/// Colours in 0..=1, `[.., 3, h, w]`, to the normalised frames that encoders take.
 pub(crate) fn normalise<const D: usize>(colours: Tensor<D>) -> Tensor<D> {
-    let (mean, std) = (channels(MEAN, &colours), channels(STD, &colours));
+    let (mean, std) = (channels(IMAGENET_MEAN, &colours), channels(IMAGENET_STD, &colours));
     (colours - mean) / std
 }
 
-/// Back to colours in 0..=1.
+/// Normalised frames, `[.., 3, h, w]`, back to colours in 0..=1.
 pub(crate) fn denormalise<const D: usize>(frames: Tensor<D>) -> Tensor<D> {
-    let (mean, std) = (channels(MEAN, &frames), channels(STD, &frames));
+    let (mean, std) = (channels(IMAGENET_MEAN, &frames), channels(IMAGENET_STD, &frames));
     frames * std + mean
 }
 
-/// A value a channel, to go with `frames`, `[.., 3, h, w]`.
+/// One value per channel, in a shape that broadcasts over `frames` `[.., 3, h, w]`.
 fn channels<const D: usize>(values: [f32; 3], frames: &Tensor<D>) -> Tensor<D> {
     let mut shape = [1; D];
     shape[D - 3] = 3;
@@ -191,7 +192,7 @@ mod tests {
         let device = Device::flex();
         let clips = Clips::upload(vec![0, 128, 255, 255, 128, 0], [1, 2, 1, 1, 3], &device);
         let values = clips.frames(0, 2).into_data().try_to_vec::<f32>().unwrap();
-        let want = |byte: f32, c: usize| (byte / 255.0 - MEAN[c]) / STD[c];
+        let want = |byte: f32, c: usize| (byte / 255.0 - IMAGENET_MEAN[c]) / IMAGENET_STD[c];
         let wanted = [
             [want(0.0, 0), want(128.0, 1), want(255.0, 2)],
             [want(255.0, 0), want(128.0, 1), want(0.0, 2)],
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_takes_everything_along() {
+    fn chunks_split_frames_times_and_data_alike() {
         let device = Device::flex();
         let clips = Clips::normalised(Tensor::zeros([3, 2, 3, 4, 4], &device))
             .with_times(&[5.0, 5.5, 7.0, 7.25, 9.0, 10.0])

@@ -1,4 +1,4 @@
-//! Where tensors live. The only file that names a backend.
+//! The device that computes. No other file names a backend.
 
 use std::fmt;
 use std::path::Path;
@@ -9,23 +9,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// `auto`, `cpu`, `cuda`, `cuda:1` or `vulkan`.
+/// The device that computes: `"auto"` (default), `"cpu"`, `"cuda"`, `"cuda:N"` for GPU N counted
+/// from 0, or `"vulkan"`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
-    /// The first CUDA GPU where there is one that this binary can use, else the CPU.
+    /// The first CUDA GPU if this binary can use it, else the CPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// The CUDA GPU of this index.
+    /// The CUDA GPU with this index.
     Cuda(usize),
-    /// The default Vulkan device; Mesa's software Vulkan counts as one.
+    /// The default Vulkan device, which may be Mesa's software renderer.
     Vulkan,
 }
 
-/// The CPU, for what is only looked at.
-pub(crate) fn host() -> Device {
+/// The CPU, for weights that are read or checked but not trained.
+pub(crate) fn cpu() -> Device {
     Device::flex()
 }
 
@@ -39,7 +40,9 @@ impl TryFrom<String> for DeviceChoice {
             "cuda" => Ok(Self::Cuda(0)),
             "vulkan" => Ok(Self::Vulkan),
             _ => (text.strip_prefix("cuda:").and_then(|it| it.parse().ok()).map(Self::Cuda))
-                .ok_or_else(|| format!("{text:?} is none of auto, cpu, cuda, cuda:N, vulkan")),
+                .ok_or_else(|| {
+                    format!("unknown device {text:?}; write auto, cpu, cuda, cuda:N or vulkan")
+                }),
         }
     }
 }
@@ -62,10 +65,10 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Opens the device; gradients are not tracked on it.
+    /// Opens the device, without gradient tracking.
     ///
     /// # Errors
-    /// The binary was built without the feature, the driver is missing, or there is no such GPU.
+    /// The binary was built without the feature, the driver is missing, or the GPU does not exist.
     pub fn open(self) -> Result<Device> {
         match self {
             Self::Auto => Ok(cuda(0).unwrap_or_else(|_| Device::flex())),
@@ -80,25 +83,27 @@ impl DeviceChoice {
     }
 }
 
-/// What a person calls a device: `cpu`, or the backend's own name.
+/// The name of a device for people: `cpu`, or the backend's own name.
 pub fn device_name(device: &Device) -> String {
     let device = device.clone().inner();
     if device == Device::flex() { "cpu".into() } else { format!("{device:?}") }
 }
 
-/// Looks for the driver and the GPU first: without them the backend panics.
+/// Checks for the driver and the GPU first, because the backend panics without them.
 fn cuda(index: usize) -> std::result::Result<Device, String> {
     if !cfg!(feature = "cuda") {
         return Err("this binary was built without CUDA; build it with `--features cuda`".into());
     }
     if !has_library("libcuda.so.1") {
-        return Err("the NVIDIA driver is missing: there is no libcuda.so.1".into());
+        return Err("libcuda.so.1 is missing; install the NVIDIA driver, or use \"cpu\"".into());
     }
     let found = (0..).take_while(|it| Path::new(&format!("/dev/nvidia{it}")).exists()).count();
     if index >= found && !Path::new("/dev/dxg").exists() {
-        return Err(format!("there is no GPU {index}: /dev/nvidia* shows {found}"));
+        return Err(format!(
+            "GPU {index} does not exist: /dev/nvidia* lists {found}, counted from 0"
+        ));
     }
-    first_use(|| {
+    open_and_test(|| {
         #[cfg(feature = "cuda")]
         return Device::cuda(index);
         #[cfg(not(feature = "cuda"))]
@@ -108,12 +113,14 @@ fn cuda(index: usize) -> std::result::Result<Device, String> {
 
 fn vulkan() -> std::result::Result<Device, String> {
     if !cfg!(feature = "vulkan") {
-        return Err("this binary was built without Vulkan; use `--features vulkan`".into());
+        return Err(
+            "this binary was built without Vulkan; build it with `--features vulkan`".into()
+        );
     }
     if !has_library("libvulkan.so.1") {
-        return Err("the Vulkan loader is missing: there is no libvulkan.so.1".into());
+        return Err("libvulkan.so.1 is missing; install the Vulkan loader, or use \"cpu\"".into());
     }
-    first_use(|| {
+    open_and_test(|| {
         #[cfg(feature = "vulkan")]
         return Device::vulkan(burn::tensor::DeviceKind::DefaultDevice);
         #[cfg(not(feature = "vulkan"))]
@@ -121,8 +128,8 @@ fn vulkan() -> std::result::Result<Device, String> {
     })
 }
 
-/// Opens a device and uses it once; a backend that panics on it becomes a message.
-fn first_use(
+/// Opens a device and computes with it once. A panic of the backend becomes an error message.
+fn open_and_test(
     open: impl FnOnce() -> Device + std::panic::UnwindSafe,
 ) -> std::result::Result<Device, String> {
     let opened = std::panic::catch_unwind(|| {
@@ -130,7 +137,7 @@ fn first_use(
         let one: f32 = burn::tensor::Tensor::<1>::ones([1], &device).into_scalar();
         (one == 1.0).then_some(device)
     });
-    opened.ok().flatten().ok_or_else(|| "the device is there, but its first use failed".into())
+    opened.ok().flatten().ok_or_else(|| "the device exists, but a first computation on it failed; update its driver, or use \"cpu\"".into())
 }
 
 fn has_library(name: &str) -> bool {
@@ -145,14 +152,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_and_written_alike() {
+    fn a_device_name_survives_a_round_trip() {
         for name in ["auto", "cpu", "cuda:0", "cuda:3", "vulkan"] {
             let choice = DeviceChoice::try_from(name.to_owned()).unwrap();
             assert_eq!(choice.to_string(), name);
         }
         assert_eq!(DeviceChoice::try_from("cuda".to_owned()).unwrap(), DeviceChoice::Cuda(0));
         for name in ["gpu", "cuda:", "cuda:x", "CPU"] {
-            assert!(DeviceChoice::try_from(name.to_owned()).is_err(), "{name} was taken");
+            assert!(DeviceChoice::try_from(name.to_owned()).is_err(), "{name} was accepted");
         }
     }
 

@@ -1,46 +1,54 @@
-//! Turns clips into losses and embeddings, and trains the networks in between.
+//! Trains vision encoders on clips of video, and computes embeddings with them.
 //!
 //! ```text
-//! Clips ──▶ Method ──▶ Losses ──backward──▶ clip ──▶ AdamW ──▶ EMA teacher
+//! Clips ──▶ Method ──▶ Losses ──backward──▶ gradients ──▶ AdamW ──▶ EMA teacher
 //!             │
 //!             └─ frame encoder ──▶ embeddings
 //! ```
 //!
-//! No threads of its own, no channels, no clocks; the only files are weights. The caller owns the
-//! loop: see [`trainer()`].
+//! The crate has no channels and no clocks, and the only files it writes are weights and training
+//! state. The caller owns the training loop: see [`trainer()`].
+
+mod config;
+mod validate;
 
 mod clips;
-mod config;
 mod device;
+
+mod views;
+
 mod encoder;
-mod export;
+mod nn;
+
 pub mod loss;
 pub mod method;
+
+mod train;
+
+mod export;
 pub mod metrics;
-mod nn;
+
 #[cfg(test)]
 mod reference_cases;
-mod train;
-mod views;
 
 pub use burn::tensor::Device;
 
-pub use clips::{Clips, MEAN, STD};
+pub use clips::{Clips, IMAGENET_MEAN, IMAGENET_STD};
 pub use config::{Config, EmbedConfig, EncoderChoice, Input, Pool};
 pub use device::{DeviceChoice, device_name};
 pub use encoder::{
     Arch, Conv3dEncoder, Conv3dShape, Embedder, EncoderConfig, EncoderShape, FrameEncoder,
-    Precision, ResNet18, ResNetShape, Size, Tokens, Vit, VitShape,
+    Precision, ResNet18, ResNetShape, Tokens, VectorBatch, Vit, VitShape, VitSize,
 };
 pub use export::{Layout, export, load, save, timm_config};
 pub use method::{Futures, MethodConfig, MotionEncoder, Warning};
 pub use metrics::rankme;
-pub use nn::{Head, HeadConfig, Init, Mode, Widths};
-pub use train::{Embeddings, NotFinite, Report, TrainConfig, Trainer, Vectors, trainer};
+pub use nn::{DinoHead, DinoHeadConfig, Init, NormMode, Widths};
+pub use train::{Embeddings, NotFinite, Report, TrainConfig, Trainer, trainer};
 pub use views::actions;
 pub use views::augment::AugmentConfig;
 
-/// Everything that can go wrong between a batch and its loss.
+/// What can go wrong in this crate. A mistaken tensor shape is a bug and panics instead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -52,31 +60,31 @@ pub enum Error {
         /// What is wrong with it, and what to write instead.
         message: String,
     },
-    /// The device that was asked for cannot be used here.
+    /// The configured device cannot be used on this machine.
     #[error("device {device:?}: {message}")]
     Device {
         /// The device as the user wrote it.
         device: String,
-        /// What is missing: the feature, the driver or the GPU.
+        /// What is missing (a build feature, the driver or the GPU), and how to get it.
         message: String,
     },
-    /// A loss stopped being a finite number.
+    /// A loss is NaN or infinite.
     #[error(
-        "the loss became {loss} at step {step}; lower model.train.learning_rate, lengthen \
-         model.train.warmup, or look at the clips of that step"
+        "the loss is {loss} at step {step}; lower model.train.learning_rate, lengthen \
+         model.train.warmup, or look at the clips of this step"
     )]
     Diverged {
-        /// First step whose loss was not finite.
+        /// The first step whose loss is not finite.
         step: u64,
-        /// The loss of that step.
+        /// The loss at this step.
         loss: f32,
     },
-    /// Weights could not be written or read.
-    #[error("weights {path:?}: {message}; check the folder, and that its disk has room")]
+    /// A file of weights cannot be read or written.
+    #[error("weights {path:?}: {message}")]
     Weights {
         /// The file.
         path: std::path::PathBuf,
-        /// What the file system or the format said.
+        /// What is wrong with the file, and what to do.
         message: String,
     },
 }

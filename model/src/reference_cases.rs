@@ -1,8 +1,9 @@
-//! What the tests against the authors' numbers share: the cases of `tests/reference`, or of the
-//! folder that `ONWARD_REFERENCE_DIR` names, on the device of `ONWARD_TEST_DEVICE`.
+//! Reads the reference cases that tests compare with: numbers computed by the authors' code. They
+//! are in `tests/reference`, or in the folder that `ONWARD_REFERENCE_DIR` names, and run on the
+//! device that `ONWARD_TEST_DEVICE` names.
 //!
-//! A case is `NAME.json`, `NAME_inputs.safetensors` and `NAME_expected.safetensors`; sizes come
-//! from the JSON, never from a test.
+//! A case is `NAME.json`, `NAME_inputs.safetensors` and `NAME_expected.safetensors`. Sizes come from
+//! the JSON, not from the tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,14 +19,14 @@ use serde_json::Value;
 use crate::DeviceChoice;
 use crate::nn::parameters::is_statistic;
 
-/// The device that is compared.
+/// The device that tests run on.
 pub(crate) fn device() -> Device {
     let name = std::env::var("ONWARD_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
     DeviceChoice::try_from(name).unwrap().open().unwrap()
 }
 
-/// The JSON files of which `wanted` holds, by name: of the folder that the environment names, or
-/// of our own where that has none.
+/// The JSON files for which `wanted` holds, in alphabetical order: from the folder that the
+/// environment names, or from `tests/reference` if that folder has none.
 pub(crate) fn json_files(wanted: impl Fn(&Value) -> bool) -> Vec<(PathBuf, Value)> {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reference");
     let theirs = std::env::var_os("ONWARD_REFERENCE_DIR").map(PathBuf::from);
@@ -43,14 +44,14 @@ pub(crate) fn json_files(wanted: impl Fn(&Value) -> bool) -> Vec<(PathBuf, Value
             return found;
         }
     }
-    panic!("no folder holds a case of this kind");
+    panic!("no reference folder has a case of this kind");
 }
 
-/// The part of its kin below which a tensor is nothing but what rounding left: with a tolerance
-/// of 1e-4, a few units in the last place of its kin.
+/// A tensor below this fraction of its group (the tensors of the same network) is zero but for
+/// rounding: with a tolerance of 1e-4, a few units in the last place of the group.
 const ZERO: f32 = 1e-2;
 
-/// One case of a method.
+/// A reference case of a method.
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) json: Value,
@@ -58,7 +59,7 @@ pub(crate) struct Case {
     expected: BTreeMap<String, Vec<f32>>,
 }
 
-/// All cases of which `wanted` holds.
+/// All cases for which `wanted` holds.
 pub(crate) fn cases(wanted: impl Fn(&Value) -> bool) -> Vec<Case> {
     let files = json_files(wanted).into_iter();
     let cases = files.map(|(path, json)| {
@@ -81,8 +82,8 @@ fn tensors(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     tensors.map(|(name, it)| (name, (it.shape().to_vec(), floats(it.data())))).collect()
 }
 
-/// `network` with the weights of a store, whose names `renamed` makes Burn's. Running statistics
-/// are in no case.
+/// `network` with the weights of a store; `renamed` maps their names to Burn's. Cases have no
+/// running statistics.
 pub(crate) fn load<M: Module>(
     mut network: M,
     store: SafetensorsStore,
@@ -111,7 +112,7 @@ impl Case {
         self.json[key].as_str().unwrap_or_else(|| panic!("{}: no {key}", self.name))
     }
 
-    /// An input by name.
+    /// The input of that name.
     pub(crate) fn input<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
         let all = tensors(&self.inputs);
         let (shape, values) =
@@ -119,23 +120,23 @@ impl Case {
         Tensor::from_data(TensorData::new::<f32, _>(values.clone(), shape.clone()), device)
     }
 
-    /// `network` with the case's weights, whose names `renamed` makes Burn's.
+    /// `network` with the weights of the case; `renamed` maps their names to Burn's.
     pub(crate) fn load<M: Module>(&self, network: M, renamed: &[(&str, &str)]) -> M {
         load(network, SafetensorsStore::from_file(&self.inputs), renamed)
     }
 
-    /// Largest |difference| over largest |expected| is at most `tolerance`. What is zero but for
-    /// rounding, as the gradient of a shift before a batch norm is, is measured by its kin: the
-    /// tensors whose names begin alike.
+    /// Checks that the largest |difference| divided by the largest |expected| is at most
+    /// `tolerance`. A tensor that is zero but for rounding, such as the gradient of a shift before a
+    /// batch norm, is divided by the largest of its group: the tensors whose names start alike.
     pub(crate) fn assert_close<const D: usize>(&self, key: &str, got: Tensor<D>, tolerance: f64) {
         let got: Vec<f32> = got.into_data().try_to_vec().unwrap();
         let wanted = self.expected.get(key).unwrap_or_else(|| panic!("no expected {key}"));
         assert_eq!(got.len(), wanted.len(), "{}: {key} has another size", self.name);
         let largest = |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, f32::max);
-        let kin = key.split('.').next().unwrap();
-        let kin = self.expected.iter().filter(|it| it.0.split('.').next() == Some(kin));
-        let kin = largest(&mut kin.flat_map(|it| it.1).map(|it| it.abs()));
-        let scale = largest(&mut wanted.iter().map(|it| it.abs())).max(ZERO * kin);
+        let group = key.split('.').next().unwrap();
+        let group = self.expected.iter().filter(|it| it.0.split('.').next() == Some(group));
+        let group = largest(&mut group.flat_map(|it| it.1).map(|it| it.abs()));
+        let scale = largest(&mut wanted.iter().map(|it| it.abs())).max(ZERO * group);
         let off = largest(&mut got.iter().zip(wanted).map(|(a, b)| (a - b).abs())) / scale;
         let sound = got.iter().all(|it| it.is_finite());
         assert!(sound && f64::from(off) <= tolerance, "{}: {key} is off by {off:e}", self.name);
@@ -147,18 +148,19 @@ impl Case {
         assert!(off <= tolerance, "{}: {pointer} is {got}, not {wanted}: {off:e}", self.name);
     }
 
-    /// How many expected tensors have names that begin with `prefix`.
+    /// Number of expected tensors whose names start with `prefix`.
     pub(crate) fn expects(&self, prefix: &str) -> usize {
         self.expected.keys().filter(|it| it.starts_with(prefix)).count()
     }
 
-    /// Whether a tensor of that name is expected.
+    /// Whether the case expects a tensor of that name.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.expected.contains_key(key)
     }
 
-    /// Compares the gradient of every parameter of `network` with the expected one, whose name
-    /// is `prefix` and what `torch` makes of Burn's path; gives the names compared.
+    /// Compares the gradient of each parameter of `network` with the expected one. Its name is
+    /// `prefix` and the parameter's path, which `torch` maps from Burn's to PyTorch's. Gives the names
+    /// that were compared.
     pub(crate) fn compare_gradients<M: Module>(
         &self,
         network: &M,

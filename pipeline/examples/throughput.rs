@@ -1,11 +1,11 @@
-//! Decodes files as fast as it can and prints what that took, as one JSON line.
+//! Decodes files as fast as it can and prints the cost as one JSON line.
 //!
 //! ```sh
 //! cargo run --release -p pipeline --example throughput -- HEIGHT WIDTH FRAMES INTERVAL HOP FILE...
 //! ```
 //!
-//! With `--keyframe-pairs` in front only the beginning of each group of pictures is decoded.
-//! With `--isolate` there it is decoded in processes of its own, whose time counts.
+//! With `--gop-start` in front, only the beginning of each GOP is decoded. With `--isolate` in
+//! front, decoding runs in worker processes, whose time is included.
 
 use std::{env, error::Error, fs, io::Write, time::Instant};
 
@@ -21,10 +21,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         arguments.drain(..usize::from(given));
         given
     };
-    let (isolate, pairs) = (flag("--isolate"), flag("--keyframe-pairs"));
-    let sample = if pairs { Sample::KeyframePairs } else { Sample::Dense };
+    let (isolate, gop_start) = (flag("--isolate"), flag("--gop-start"));
+    let sample = if gop_start { Sample::GopStart } else { Sample::Dense };
     let [height, width, frames, interval, hop, files @ ..] = &arguments[..] else {
-        return Err("usage: throughput [--isolate] HEIGHT WIDTH FRAMES INTERVAL HOP FILE...".into());
+        return Err(
+            "usage: throughput [--isolate] [--gop-start] HEIGHT WIDTH FRAMES INTERVAL HOP FILE..."
+                .into(),
+        );
     };
     let size = [height.parse()?, width.parse()?];
     let clip = ClipConfig::new(frames.parse()?, interval.parse()?);
@@ -62,7 +65,7 @@ fn stream(idx: usize, path: &str, sample: Sample) -> StreamConfig {
 /// CPU time of the whole process and of its children that have ended, user and system.
 fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
     let stat = fs::read_to_string("/proc/self/stat")?;
-    // The name of the program comes before the last bracket and may hold spaces.
+    // The name of the program may hold spaces; it ends at the last bracket.
     let (_, fields) = stat.rsplit_once(')').ok_or("/proc/self/stat has no name")?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let ticks = fields[11..15].iter().map(|it| it.parse::<f64>()).sum::<Result<f64, _>>()?;

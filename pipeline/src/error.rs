@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that can go wrong in this library.
+/// The errors of this library.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -28,82 +28,84 @@ pub enum Error {
     },
     /// Every file of a folder or glob failed.
     #[error("stream {stream:?}: none of its {count} files could be read; the first: {first}")]
-    EveryFile {
+    AllFilesFailed {
         /// Name of the stream.
         stream: String,
-        /// How many files there are.
+        /// Number of files.
         count: usize,
         /// What is wrong with the first.
         first: String,
     },
-    /// The pictures of a pool are not those that belong to it.
+    /// The pixels of a saved pool do not belong to its state.
     #[error(
-        "the pool of the checkpoint has {found} bytes of pictures and needs {wanted} bytes at \
+        "the pool of the checkpoint has {found} bytes of pixels and needs {wanted} bytes at \
          {size:?}: its file is damaged, or pipeline.size was changed"
     )]
-    Standing {
-        /// Bytes that are there.
+    PoolPixels {
+        /// Bytes found.
         found: usize,
-        /// Bytes that should be.
+        /// Bytes expected.
         wanted: usize,
-        /// Height and width of a picture.
+        /// Height and width of a frame.
         size: [usize; 2],
     },
-    /// A whole reading of a stream gave no clip.
+    /// A whole epoch of a stream gave no clip.
     #[error(
         "stream {stream:?}: no clip of {frames} frames, {interval} s apart, fits: a clip is \
-         {span:.2} s long, the longest unbroken piece of the {decoded} decoded frames is \
+         {span:.2} s long, the longest unbroken run of the {decoded} decoded frames is \
          {longest:.2} s long, and they are {gap:.3} s apart; change clip.frames or clip.interval"
     )]
     NoClip {
         /// Name of the stream.
         stream: String,
-        /// Frames in a clip.
+        /// Frames per clip.
         frames: usize,
         /// Seconds between them.
         interval: f64,
         /// Seconds from the first to the last.
         span: f64,
-        /// Seconds of the longest piece without a discontinuity.
+        /// Seconds of the longest run without a discontinuity.
         longest: f64,
-        /// Typical gap between frames, in seconds.
+        /// Median gap between frames, in seconds.
         gap: f64,
         /// Frames decoded so far.
         decoded: u64,
     },
     /// Too many streams were added at once.
-    #[error("stream {stream:?} cannot be added now: too many were added at once; try again")]
+    #[error(
+        "stream {stream:?} cannot be added now, because too many were added at once: try again"
+    )]
     Busy {
         /// Name of the stream.
         stream: String,
     },
-    /// A whole reading of a stream gave no clip because of what the clips show.
+    /// A whole epoch of a stream gave no clip because of what the clips show.
     #[error(
-        "stream {stream:?}: every clip was dropped: nothing moves in {still} frames, {cut} are at \
-         scene cuts and {light} where the light changes; change clip.skip_static, \
+        "stream {stream:?}: every clip was dropped: nothing moves in {no_motion} frames, {scene_cut} are \
+         at scene cuts and {light_change} where the light changes; change clip.skip_static, \
          clip.cut_threshold or clip.light_threshold"
     )]
-    NothingKept {
+    AllClipsDropped {
         /// Name of the stream.
         stream: String,
         /// Frames so far in clips in which nothing moves.
-        still: u64,
+        no_motion: u64,
         /// Frames so far in clips with a scene cut.
-        cut: u64,
-        /// Frames so far in clips in which the light changes.
-        light: u64,
+        scene_cut: u64,
+        /// Frames so far in clips in which the light changed.
+        light_change: u64,
     },
-    /// The system gave no thread.
+    /// The system could not start a thread.
     #[error("could not start the thread {name:?}")]
     Thread {
-        /// What the thread was for.
+        /// Name of the thread.
         name: String,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// What is wrong with one file or URI, said so that a person can act.
+/// What is wrong with one file or URI, in words that a person can act on.
 #[derive(Debug, Deserialize, Serialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -116,7 +118,7 @@ pub enum Problem {
     /// Not a glob pattern.
     #[error("is not a valid glob pattern: {0}")]
     Pattern(String),
-    /// An address that is no URI, or that names a secret which is not there.
+    /// A text that is not a URI, or that names a secret without a value.
     #[error("{0}")]
     Address(String),
     /// The file exists and cannot be opened.
@@ -134,10 +136,10 @@ pub enum Problem {
          finished); record it again or repair it"
     )]
     NoIndex,
-    /// Media without pictures.
+    /// Media without video.
     #[error("has no video stream (audio or subtitles only): remove it from the stream")]
     NoVideo,
-    /// The codec is known but nothing installed decodes it.
+    /// The codec is known, but no installed decoder reads it.
     #[error(
         "needs a decoder that is not installed: {0}; install gstreamer1.0-libav or \
          gstreamer1.0-plugins-bad (Debian)"
@@ -157,24 +159,24 @@ pub enum Problem {
     /// A host that does not answer, a refused connection, a missing remote file.
     #[error("cannot be reached ({0}): check the address, the network and the server")]
     Unreachable(String),
-    /// Nothing came for too long.
+    /// No frame came for too long.
     #[error("stalled: no frame for {0} s")]
     Stalled(f64),
     /// A live source was opened and gave no frame.
-    #[error("gave no frame in {0} s: check the camera, or raise retry.connect")]
-    Silent(f64),
+    #[error("gave no frame in {0} s: check the camera, or raise retry.connect_timeout")]
+    NoFirstFrame(f64),
     /// A live source ended.
-    #[error("went away: its server ended the stream or closed the connection")]
-    WentAway,
-    /// A live source stayed away for too many attempts.
-    #[error("was given up after {attempts} attempts without a frame (retry.attempts): {last}")]
+    #[error("disconnected: its server ended the stream or closed the connection")]
+    Disconnected,
+    /// A live source failed too many times in a row.
+    #[error("was given up after {attempts} attempts without a frame (retry.max_attempts): {last}")]
     GivenUp {
-        /// How many there were.
+        /// Number of attempts.
         attempts: u64,
-        /// What was wrong with the last.
+        /// The problem of the last attempt.
         last: Box<Problem>,
     },
-    /// The end came well before the duration that the file states.
+    /// The file ended well before its stated duration.
     #[error("ended at {end:.2} s of {duration:.2} s: truncated?")]
     Truncated {
         /// Stream time of the end, in seconds.
@@ -183,17 +185,17 @@ pub enum Problem {
         duration: f64,
     },
     /// The stream ended before its first frame.
-    #[error("ended without a single frame: it is damaged or cut off")]
+    #[error("ended without a single frame: it is damaged or truncated")]
     NoFrames,
     /// Decoding failed for another reason.
     #[error("decoding failed in {element}: {message}")]
     Decode {
         /// The GStreamer element that failed.
         element: String,
-        /// What it said.
+        /// Its message.
         message: String,
     },
-    /// The process that decoded it is gone.
+    /// The process that decoded it died.
     #[error("decoding crashed: the decoder process died ({0})")]
     Crashed(String),
     /// GStreamer itself, or one of its standard elements, is missing.
@@ -202,16 +204,16 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Names the stream and the file or URI that the problem is about.
+    /// Adds the stream and the file or URI that the problem is about.
     pub(crate) fn of(self, stream: &str, item: &str) -> Error {
         Error::Item { stream: stream.into(), item: item.into(), problem: self }
     }
 }
 
-/// A result whose error is [`Error`] unless said otherwise.
+/// A result whose error is [`Error`] unless stated otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the system between processes: what it says is kept.
+/// Serialises an error of the system as its text.
 mod as_text {
     use std::io;
 

@@ -1,62 +1,56 @@
 //! Turns many video streams into batches of clips.
 //!
 //! ```text
-//! source ──Picture──▶ Sampler ──Clip──▶ [bounded] ──▶ batcher ──Batch──▶ [bounded] ──▶ caller
-//! └───── one thread a stream ─────┘                └─ one thread ─┘
+//! source ──frame──▶ sampler ──clip──▶ [bounded] ──▶ batcher ──batch──▶ [bounded] ──▶ caller
+//! └──── one thread per stream ────┘              └ one thread ┘
 //! ```
 //!
-//! There is no control channel: dropping the [`Ingest`] stops every thread, and the end of
-//! every stream closes the receiver of batches. Every decoded frame has exactly one fate,
-//! which [`StreamReport`] accounts for.
+//! There is no control channel: dropping the [`Ingest`] stops every thread, and the end of every
+//! stream closes the receiver of batches. Every decoded frame has exactly one [`FrameOutcome`],
+//! and [`StreamReport`] accounts for all of them.
+//!
+//! The modules, in reading order:
+//!
+//! ```text
+//! config       what a user writes
+//!   address    URIs whose printed forms hold no secrets
+//! source       where frames come from
+//!   gstreamer  files, cameras and playlists
+//!   gop        chooses the coded frames that a clip needs
+//!   synthetic  discs and digits that are drawn
+//! picture      scales, crops and masks a frame
+//! isolate      decodes in worker processes with few rights
+//! clip         cuts frames into clips, and counts what becomes of every frame
+//!   camera_motion  estimates how the camera moved
+//! stream       the thread of one stream: reads, reconnects, sends clips
+//! mix          the thread of the batcher: draws clips and stacks them
+//! ingest       starts, resumes and stops all threads
+//! ```
 
-mod address;
 mod config;
-mod memory;
 
-mod mask;
+mod isolate;
 mod picture;
-mod planes;
-mod scale;
 mod source;
 
 mod clip;
-mod event;
-mod gaps;
-mod grid;
-mod motion;
-mod sampler;
-mod scene;
 mod stream;
-mod tally;
-mod window;
 
-mod batch;
-mod draw;
 mod ingest;
-mod ledger;
-mod outlet;
-mod pool;
-mod random;
-mod report;
-mod standing;
-mod stop;
+mod mix;
 
 mod error;
-mod probe;
-mod worker;
+mod random;
+mod stop;
 
-pub use address::Address;
-pub use batch::Batch;
-pub use clip::{Captured, ClipInfo, Clock, Counts};
+pub use clip::{CaptureTime, ClipInfo, Clock, Counts, FrameOutcome, StreamCounter};
 pub use config::{
-    BatchConfig, ClipConfig, Config, Decoder, Fit, Isolation, Protocol, Region, Retry, Sample,
-    SourceConfig, StreamConfig, WhenFull,
+    Address, BatchConfig, ClipConfig, Config, Decoder, Fit, Isolation, Protocol, Region, Retry,
+    Sample, SourceConfig, StreamConfig, WhenFull,
 };
 pub use error::{Error, Problem, Result};
-pub use event::{Event, State};
-pub use ingest::{Ingest, resume, start};
-pub use ledger::{Outcome, StreamReport};
-pub use probe::{Found, items, probe};
-pub use source::{MovingDigits, Sequences, Synthetic, Trajectory};
-pub use standing::{Mark, Packed, Standing};
-pub use worker::decode_worker;
+pub use ingest::{Ingest, ResumeState, SavedState, StreamReport, resume, start};
+pub use isolate::decode_worker;
+pub use mix::{Batch, BatcherState};
+pub use source::{MediaInfo, MovingDigits, Sequences, Synthetic, Trajectory, items, probe};
+pub use stream::{StreamEnd, StreamEvent, StreamState};

@@ -8,32 +8,32 @@ pub(crate) fn batcher(seed: u64) -> ChaCha8Rng {
     generator([seed, 0, 0, 0])
 }
 
-/// Where, in `[0, 1)` of a hop, the clips of one reading of a stream begin.
+/// The offset of the clips of one epoch, in `[0, 1)` of a hop.
 ///
-/// The first reading begins at 0, so that a run over finished files starts at their start.
-pub(crate) fn phase(seed: u64, stream: usize, pass: u64) -> f64 {
-    if pass == 0 { 0.0 } else { generator([seed, 1, stream as u64, pass]).random() }
+/// It is 0 in the first epoch, so that a run over finite files starts at their start.
+pub(crate) fn phase(seed: u64, stream: usize, epoch: u64) -> f64 {
+    if epoch == 0 { 0.0 } else { generator([seed, 1, stream as u64, epoch]).random() }
 }
 
-/// The generator of the delays before a stream is tried again.
+/// The generator of the delays before a stream reconnects.
 pub(crate) fn backoff(seed: u64, stream: usize) -> ChaCha8Rng {
     generator([seed, 6, stream as u64, 0])
 }
 
-/// What of a sequence of moving digits is drawn.
+/// The independent parts of a sequence of moving digits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Part {
+pub(crate) enum SequencePart {
     Motion,
     Digit,
     Futures,
 }
 
-/// The generator of a part of one sequence of moving digits.
-pub(crate) fn sequence(seed: u64, sequence: u64, part: Part) -> ChaCha8Rng {
+/// The generator of one part of one sequence of moving digits.
+pub(crate) fn sequence(seed: u64, sequence: u64, part: SequencePart) -> ChaCha8Rng {
     generator([seed, 2 + part as u64, sequence, 0])
 }
 
-/// The generator of the trials in which points agree on a motion.
+/// The generator of the trials of a motion estimate.
 pub(crate) fn consensus() -> ChaCha8Rng {
     generator([0, 5, 0, 0])
 }

@@ -1,10 +1,10 @@
-//! A stop signal that is a channel nobody sends on: dropping the [`Stopper`] is the signal.
+//! A stop signal: dropping the [`Stopper`] disconnects a channel that carries no message.
 
 use std::{convert::Infallible, time::Duration};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-/// Stops everyone who holds the other end when it is dropped.
+/// Stops everything that holds the other end when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Stopper(#[expect(dead_code, reason = "held for its drop")] Sender<Infallible>);
 
@@ -22,7 +22,7 @@ impl Stop {
         self.sleep(Duration::ZERO)
     }
 
-    /// Sleeps; returns early, and true, when the stopper is dropped.
+    /// Sleeps. Returns early, and true, when the stopper is dropped.
     pub(crate) fn sleep(&self, duration: Duration) -> bool {
         self.0.recv_timeout(duration) == Err(RecvTimeoutError::Disconnected)
     }

@@ -1,4 +1,4 @@
-//! `onward check`: opens every stream once and says what a run would find, need and give.
+//! `onward check`: opens every stream once and prints what a run would find, need and produce.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,39 +6,40 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use model::{Clips, Device, Trainer};
-use pipeline::{Found, StreamConfig};
+use pipeline::{MediaInfo, StreamConfig};
 
 use crate::Config;
 use crate::run::clips;
-use crate::run::telemetry::{self, Beside, Telemetry};
+use crate::run::telemetry::{self, Telemetry, TelemetryFile};
+use crate::run::throughput::Throughput;
 use crate::terminal::print::{self, bytes, count};
 
-/// The longest that one file or URI may take to open.
-const OPEN: Duration = Duration::from_secs(15);
-/// How long the streams are watched.
-const WATCH: Duration = Duration::from_secs(3);
+/// The longest time that a file or URI may take to open.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time over which the streams are measured.
+const MEASURED: Duration = Duration::from_secs(3);
 
-/// Prints what it finds, line by line as it finds it.
+/// Prints the results one by one.
 pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     print::out("streams\n")?;
     let mut bad = 0;
-    let mut sound = config.clone();
-    sound.pipeline.stream.clear();
-    let mut telemetry_bad = 0;
+    let mut usable = config.clone();
+    usable.pipeline.stream.clear();
+    let mut bad_telemetry = 0;
     for stream in &config.pipeline.stream {
-        let Opened { good, bad: wrong } = open(stream)?;
-        let measured = measured(stream)?;
-        telemetry_bad += measured;
-        bad += wrong + measured;
-        if good > 0 {
-            sound.pipeline.stream.push(stream.clone());
+        let opened = open_stream(stream)?;
+        let telemetry = check_telemetry(stream)?;
+        bad_telemetry += telemetry;
+        bad += opened.bad + telemetry;
+        if opened.good > 0 {
+            usable.pipeline.stream.push(stream.clone());
         }
     }
 
-    // Each file is sound by itself; together they may not be.
-    let telemetry = match Telemetry::load(&config.pipeline) {
+    // Files that are each valid may still differ in their columns.
+    let columns = match Telemetry::load(&config.pipeline) {
         Ok(telemetry) => telemetry.columns().len(),
-        Err(_) if telemetry_bad > 0 => 1,
+        Err(_) if bad_telemetry > 0 => 1,
         Err(err) => {
             bad += 1;
             print::out(&format!("  BAD {err:#}\n"))?;
@@ -47,17 +48,17 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     };
 
     let device = config.device.open()?;
-    let input = clips::input(&config.pipeline, telemetry);
+    let input = clips::input(&config.pipeline, columns);
     let mut trainer = model::trainer(&config.model, input, config.seed, &device)?;
-    print::out(&networks(trainer.as_ref(), &device))?;
+    print::out(&describe_networks(trainer.as_ref(), &device))?;
 
-    if !sound.pipeline.stream.is_empty() {
-        let delivered = watch(&sound)?;
-        let trained = step_rate(&sound, trainer.as_mut(), &device)?;
-        print::out(&expectations(&sound, delivered, &trained))?;
+    if !usable.pipeline.stream.is_empty() {
+        let delivered = stream_speed(&usable)?;
+        let trained = trainer_speed(&usable, trainer.as_mut(), &device)?;
+        print::out(&expectations(&usable, delivered, &trained))?;
     }
     if let Some(url) = &config.storage.url {
-        bad += store(url)?;
+        bad += check_store(url)?;
     }
     match bad {
         0 => Ok(()),
@@ -73,14 +74,14 @@ struct Opened {
     bad: usize,
 }
 
-/// Prints what one stream holds.
-fn open(stream: &StreamConfig) -> anyhow::Result<Opened> {
+/// Opens a stream and prints what it contains.
+fn open_stream(stream: &StreamConfig) -> anyhow::Result<Opened> {
     let mut opened = Opened::default();
-    for found in pipeline::probe(stream, OPEN) {
-        match found {
-            Ok(found) => {
+    for video in pipeline::probe(stream, OPEN_TIMEOUT) {
+        match video {
+            Ok(video) => {
                 opened.good += 1;
-                print::out(&describe(&stream.name, &found))?;
+                print::out(&describe_stream(&stream.name, &video))?;
             }
             Err(err) => {
                 opened.bad += 1;
@@ -91,14 +92,14 @@ fn open(stream: &StreamConfig) -> anyhow::Result<Opened> {
     Ok(opened)
 }
 
-/// Prints what is in the object store; 1 when it cannot be used.
-fn store(url: &str) -> anyhow::Result<usize> {
-    let asked = || -> storage::Result<_> {
+/// Prints what is in the object store. Gives 1 when it cannot be used.
+fn check_store(url: &str) -> anyhow::Result<usize> {
+    let read = || -> storage::Result<_> {
         let remote = storage::Remote::open(url)?;
         remote.reach()?;
         Ok((remote.owner()?, remote.steps()?.last().copied()))
     };
-    let (text, bad) = match asked() {
+    let (text, bad) = match read() {
         Ok((None, _)) => (format!("  {url}: free\n"), 0),
         Ok((Some(run), None)) => (format!("  {url}: the run {run}, without a checkpoint\n"), 0),
         Ok((Some(run), Some(step))) => (format!("  {url}: the run {run}, after step {step}\n"), 0),
@@ -108,19 +109,19 @@ fn store(url: &str) -> anyhow::Result<usize> {
     Ok(bad)
 }
 
-/// Prints what was measured beside one stream, and counts the files that cannot be used.
-fn measured(stream: &StreamConfig) -> anyhow::Result<usize> {
-    let beside = match telemetry::read(stream) {
-        Ok(beside) => beside,
+/// Prints the telemetry of a stream, and counts the files that cannot be used.
+fn check_telemetry(stream: &StreamConfig) -> anyhow::Result<usize> {
+    let files = match telemetry::read(stream) {
+        Ok(files) => files,
         Err(err) => {
             print::out(&format!("  BAD {err:#}\n"))?;
             return Ok(1);
         }
     };
     let mut bad = 0;
-    for Beside { path, found, .. } in &beside {
-        let text = match found {
-            Ok(it) => describe_telemetry(path, it),
+    for TelemetryFile { path, content, .. } in &files {
+        let text = match content {
+            Ok(content) => describe_telemetry(path, content),
             Err(err) => {
                 bad += 1;
                 format!("  BAD stream {:?}: {err}\n", stream.name)
@@ -139,13 +140,13 @@ fn describe_telemetry(path: &Path, found: &storage::Telemetry) -> String {
     }
     match found.incomplete() {
         0 => {}
-        rows => write!(text, ", {rows} of them not whole").unwrap_or_default(),
+        rows => write!(text, ", {rows} of them incomplete").unwrap_or_default(),
     }
     text + &format!("; {}\n", columns.join(", "))
 }
 
-fn describe(stream: &str, found: &Found) -> String {
-    let Found { item, codec, width, height, fps, duration, rotation, mirrored, live } = found;
+fn describe_stream(stream: &str, media: &MediaInfo) -> String {
+    let MediaInfo { item, codec, width, height, fps, duration, rotation, mirrored, live } = media;
     let mut text = format!("  {stream}: {item}\n    {codec}");
     if *width > 0 {
         write!(text, ", {width} x {height}").ok();
@@ -164,7 +165,7 @@ fn describe(stream: &str, found: &Found) -> String {
     text
 }
 
-fn networks(trainer: &dyn Trainer, device: &Device) -> String {
+fn describe_networks(trainer: &dyn Trainer, device: &Device) -> String {
     let mut text = format!("\nnetworks, on {}\n", model::device_name(device));
     for (name, parameters) in trainer.parameters() {
         writeln!(text, "  {name}: {} parameters", count(parameters as u64)).ok();
@@ -172,16 +173,16 @@ fn networks(trainer: &dyn Trainer, device: &Device) -> String {
     text
 }
 
-/// Clips a second that the streams deliver, from a short run of the real pipeline; none when
-/// they fill no batch in that time.
-fn watch(config: &Config) -> anyhow::Result<Option<f64>> {
+/// Clips per second that the streams deliver, from a short run of the real pipeline; none when
+/// they do not fill a batch in that time.
+fn stream_speed(config: &Config) -> anyhow::Result<Option<f64>> {
     let ingest = pipeline::start(&config.pipeline, config.seed)?;
-    // The pool fills before the first batch; its clips count from then on.
-    let until = Instant::now() + 3 * WATCH;
+    // The pool fills before the first batch. Clips are counted from then on.
+    let until = Instant::now() + 3 * MEASURED;
     let mut first = None;
     let mut clips = 0;
     while let Ok(batch) = ingest.batches().recv_deadline(match first {
-        Some(first) => first + WATCH,
+        Some(first) => first + MEASURED,
         None => until,
     }) {
         match first {
@@ -189,85 +190,86 @@ fn watch(config: &Config) -> anyhow::Result<Option<f64>> {
             Some(_) => clips += batch.shape[0],
         }
     }
-    let seconds = first.map(|it| it.elapsed().as_secs_f64().max(1e-3));
-    Ok(seconds.filter(|_| clips > 0).map(|it| clips as f64 / it))
+    let seconds = first.map(|first| first.elapsed().as_secs_f64().max(1e-3));
+    Ok(seconds.filter(|_| clips > 0).map(|seconds| clips as f64 / seconds))
 }
 
-/// What the networks can do.
-struct Trained {
+/// How fast the networks train.
+struct TrainerSpeed {
     clips_per_second: f64,
-    /// Rows of `metrics` that a reading of the loss gives.
-    values: usize,
+    /// Rows of `metrics` per reading of the losses.
+    metrics: usize,
 }
 
-/// Clips a second that the networks train on, drawn out from steps over two clips and over
-/// three, as short as the method can use: a fixed cost a step and a cost a clip.
-fn step_rate(
+/// Estimates how fast the networks train, from steps over two clips and over three, as short as
+/// the method can use. From the two times follow a fixed cost per step and a cost per clip.
+fn trainer_speed(
     config: &Config,
     trainer: &mut dyn Trainer,
     device: &Device,
-) -> anyhow::Result<Trained> {
-    let mut values = 0;
+) -> anyhow::Result<TrainerSpeed> {
+    let mut metrics = 0;
     let [height, width] = config.pipeline.size;
     let frames = trainer.least_frames();
     let mut time = |clips: usize| {
         let shape = [clips, frames, height, width, 3];
-        let pixels = (0..shape.iter().product::<usize>()).map(|it| (it * 31 % 251) as u8);
+        let pixels = (0..shape.iter().product::<usize>()).map(|idx| (idx * 31 % 251) as u8);
         let clips = Clips::upload(pixels.collect(), shape, device);
-        let begun = Instant::now();
+        let start = Instant::now();
         let report = trainer.step(&clips, true)?;
-        // The program adds its pace: clips a second, the share of waiting, seconds a step.
-        values = report.map_or(0, |it| it.values.len() + 3);
-        anyhow::Ok(begun.elapsed().as_secs_f64())
+        let losses = report.map_or(0, |report| report.values.len());
+        metrics = losses + Throughput::default().metrics().len();
+        anyhow::Ok(start.elapsed().as_secs_f64())
     };
     // Every micro-batch needs clips to compare.
     let parts = config.model.train.accumulate;
     time(2 * parts)?;
     let (two, three) = (time(2 * parts)?, time(3 * parts)?);
-    let a_clip = (three - two).max(two / 20.0) / parts as f64;
-    // Methods over neighbours have as much more to do as there are more neighbours.
+    let per_clip = (three - two).max(two / 20.0) / parts as f64;
+    // Methods that use all frames have more pairs of neighbours in a longer clip.
     let longer = (config.pipeline.clip.frames - 1) as f64 / (frames.max(2) - 1) as f64;
-    let grows = if trainer.uses_all_frames() { longer } else { 1.0 };
+    let factor = if trainer.uses_all_frames() { longer } else { 1.0 };
     let clips = config.pipeline.batch.clips;
-    let step = (two - (2 * parts) as f64 * a_clip).max(0.0) + a_clip * clips as f64 * grows;
-    Ok(Trained { clips_per_second: clips as f64 / step, values })
+    let fixed = (two - (2 * parts) as f64 * per_clip).max(0.0);
+    let step = fixed + per_clip * clips as f64 * factor;
+    Ok(TrainerSpeed { clips_per_second: clips as f64 / step, metrics })
 }
 
-fn expectations(config: &Config, delivered: Option<f64>, trained: &Trained) -> String {
-    let Trained { clips_per_second, values } = *trained;
+fn expectations(config: &Config, delivered: Option<f64>, trained: &TrainerSpeed) -> String {
+    let TrainerSpeed { clips_per_second, metrics } = *trained;
     let mut text = "\nexpected\n".to_owned();
     match delivered {
         Some(rate) => writeln!(text, "  streams deliver: {rate:.1} clips/s").ok(),
-        None => writeln!(text, "  streams deliver: no full batch in {WATCH:?}").ok(),
+        None => writeln!(text, "  streams deliver: no full batch in {MEASURED:?}").ok(),
     };
     writeln!(
         text,
-        "  networks take: about {clips_per_second:.1} clips/s, from steps on a few clips"
+        "  networks take: about {clips_per_second:.1} clips/s, estimated from steps over few clips"
     )
     .ok();
-    let rate = delivered.map_or(0.0, |it| it.min(clips_per_second));
+    let rate = delivered.map_or(0.0, |rate| rate.min(clips_per_second));
     writeln!(text, "  together: about {rate:.1} clips/s at most").ok();
     let bound = config.pipeline.host_memory_bound();
     writeln!(text, "  host memory: at most {} for frames and decoders", bytes(bound)).ok();
 
     let steps = rate * 3600.0 / config.pipeline.batch.clips as f64;
-    let metrics = steps / config.log_every as f64 * values as f64;
+    let metrics = steps / config.log_every as f64 * metrics as f64;
     let ledger = steps / config.log_every as f64 * config.pipeline.stream.len() as f64;
     let (mut vectors, mut vector_bytes) = (0.0, 0.0);
     if config.embed_every > 0 {
         vectors = steps / config.embed_every as f64 * config.pipeline.batch.clips as f64;
         let shape = config.model.shape(clips::input(&config.pipeline, 1));
-        let dim = shape.map_or(0, |it| it.dim());
+        let dim = shape.map_or(0, |shape| shape.dim());
         vector_bytes = vectors * storage::bytes_per_embedding(dim) as f64;
     }
     let size = vector_bytes + (metrics + ledger) * ROW_BYTES;
     let rows = count((metrics + ledger + vectors).round() as u64);
     let vectors = count(vectors.round() as u64);
     let size = bytes(size as u64);
-    writeln!(text, "  tables: about {rows} rows an hour, {vectors} of them embeddings, {size}")
+    writeln!(text, "  tables: about {rows} rows per hour, {vectors} of them embeddings, {size}")
         .ok();
     text
 }
 
-/// A row of `metrics` or `streams` before compression.
+/// Bytes of a row of `metrics` or `streams` before compression.
 const ROW_BYTES: f64 = 100.0;

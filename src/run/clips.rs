@@ -1,5 +1,4 @@
-//! What crosses from the pipeline to the model: batches as clips on the device, with what is
-//! known beside their pixels.
+//! Batches of the pipeline as clips on the model's device.
 
 use std::collections::HashMap;
 
@@ -8,7 +7,7 @@ use pipeline::{Batch, ClipInfo};
 
 use crate::run::telemetry::Telemetry;
 
-/// What the clips of a run are like; `columns` are measured beside the streams.
+/// The clips that a config gives, with `columns` columns of telemetry.
 pub(crate) fn input(config: &pipeline::Config, columns: usize) -> Input {
     Input {
         image: config.size,
@@ -19,7 +18,7 @@ pub(crate) fn input(config: &pipeline::Config, columns: usize) -> Input {
     }
 }
 
-/// Uploads a batch; its pixels are taken out of it.
+/// Uploads a batch. Its pixels are moved out of it.
 pub(crate) fn upload(batch: &mut Batch, telemetry: &Telemetry, device: &Device) -> Clips {
     let pixels = std::mem::take(&mut batch.pixels);
     let clips = Clips::upload(pixels, batch.shape, device)
@@ -29,15 +28,18 @@ pub(crate) fn upload(batch: &mut Batch, telemetry: &Telemetry, device: &Device) 
         Some(motion) => clips.with_motion(motion),
         None => clips,
     };
-    match telemetry.look_up(batch) {
+    match telemetry.of_batch(batch) {
         Some(telemetry) => clips.with_telemetry(telemetry),
         None => clips,
     }
 }
 
-/// A number for the video of each clip: the index of the first clip that is of the same.
+/// The video of each clip, as the index of the first clip of the same video.
 fn videos(clips: &[ClipInfo]) -> Vec<usize> {
-    let video = |it: &ClipInfo| (it.stream, it.item.clone());
     let mut first = HashMap::new();
-    clips.iter().enumerate().map(|(idx, it)| *first.entry(video(it)).or_insert(idx)).collect()
+    let videos = clips.iter().enumerate().map(|(idx, clip)| {
+        let video = (clip.stream, clip.item.clone());
+        *first.entry(video).or_insert(idx)
+    });
+    videos.collect()
 }

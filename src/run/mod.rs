@@ -1,4 +1,4 @@
-//! What a run is made of: its config, its folder, and what it writes.
+//! A run: its config, its folder, and what it records.
 
 pub(crate) mod checkpoint;
 pub(crate) mod clips;
@@ -8,3 +8,4 @@ pub(crate) mod ledger;
 pub(crate) mod records;
 pub(crate) mod streams;
 pub(crate) mod telemetry;
+pub(crate) mod throughput;

@@ -1,23 +1,22 @@
-//! The streams of a run while it runs: what each is doing, and which come and go.
+//! The streams of a run: the state of each, and changes to their list.
 
 use std::time::SystemTime;
 
-use pipeline::{Event, Ingest, State, StreamConfig};
+use pipeline::{Ingest, StreamConfig, StreamEvent, StreamState};
 use storage::EventRow;
 use tracing::{info, warn};
 
-use crate::Config;
 use crate::run::telemetry::Telemetry;
 
-/// All streams by number, those that were removed among them.
+/// All streams by index, removed ones included.
 pub(crate) struct Streams(Vec<Stream>);
 
 /// One stream.
 pub(crate) struct Stream {
     config: StreamConfig,
     removed: bool,
-    pub(crate) state: State,
-    /// Since when it is in that state, UTC.
+    pub(crate) state: StreamState,
+    /// When it entered that state.
     pub(crate) since: SystemTime,
     pub(crate) epoch: u64,
     /// Why it is in that state.
@@ -29,7 +28,7 @@ impl Stream {
         Self {
             config: config.clone(),
             removed: false,
-            state: State::Connecting,
+            state: StreamState::Connecting,
             since: SystemTime::now(),
             epoch: 0,
             reason: String::new(),
@@ -46,11 +45,11 @@ impl Stream {
 }
 
 impl Streams {
-    pub(crate) fn new(config: &pipeline::Config) -> Self {
-        Self(config.stream.iter().map(Stream::new).collect())
+    pub(crate) fn new(configs: &[StreamConfig]) -> Self {
+        Self(configs.iter().map(Stream::new).collect())
     }
 
-    /// All of them, by number.
+    /// All streams, by index.
     pub(crate) fn all(&self) -> &[Stream] {
         &self.0
     }
@@ -60,61 +59,58 @@ impl Streams {
         self.0[idx].name()
     }
 
-    /// Takes note of an event, and gives its row.
-    pub(crate) fn take(&mut self, event: Event) -> EventRow {
-        let Event { stream, time, state, epoch, reason, .. } = event;
-        let known = &mut self.0[stream];
-        (known.state, known.since, known.epoch) = (state, time, epoch);
-        known.reason.clone_from(&reason);
+    /// Enters the state of an event, and gives the event's row.
+    pub(crate) fn apply(&mut self, event: StreamEvent) -> EventRow {
+        let StreamEvent { stream, time, state, epoch, reason, .. } = event;
+        let stream = &mut self.0[stream];
+        (stream.state, stream.since, stream.epoch) = (state, time, epoch);
+        stream.reason.clone_from(&reason);
         EventRow {
             time,
             kind: "state".to_owned(),
-            stream: Some(known.name().to_owned()),
+            stream: Some(stream.name().to_owned()),
             state: Some(state.name().to_owned()),
             epoch: Some(epoch),
             message: reason,
         }
     }
 
-    /// Adds and removes streams, so that those of `config` run. A stream of which anything
-    /// changed is removed and added anew. What cannot be added is said, and the rest goes on.
-    pub(crate) fn follow(
+    /// Adds and removes streams until those of `configs` run. A stream whose config changed is
+    /// removed and added again. A stream that cannot be added does not stop the others.
+    pub(crate) fn update(
         &mut self,
-        config: &Config,
+        configs: &[StreamConfig],
         ingest: &mut Ingest,
         telemetry: &mut Telemetry,
     ) -> Vec<EventRow> {
-        let wanted = &config.pipeline.stream;
         let mut rows = Vec::new();
         for (idx, stream) in self.0.iter_mut().enumerate() {
-            if !stream.removed && !wanted.contains(&stream.config) {
+            if !stream.removed && !configs.contains(&stream.config) {
                 stream.removed = true;
                 ingest.remove(idx);
-                rows.push(row(stream.name(), "removed: the config has it no more"));
+                info!("stream {:?} removed: it is no longer in the config", stream.name());
+                rows.push(row(stream.name(), "removed: it is no longer in the config"));
             }
         }
-        for config in wanted {
-            if self.0.iter().any(|it| !it.removed && it.config == *config) {
+        for config in configs {
+            if self.0.iter().any(|stream| !stream.removed && stream.config == *config) {
                 continue;
             }
             let added = telemetry.add(config).and_then(|()| {
-                ingest.add(config).inspect_err(|_| telemetry.forget_last())?;
+                ingest.add(config).inspect_err(|_| telemetry.remove_last())?;
                 Ok(())
             });
-            let message = match added {
+            let name = &config.name;
+            match added {
                 Ok(()) => {
                     self.0.push(Stream::new(config));
-                    "added: the config has it now".to_owned()
+                    info!("stream {name:?} added: it is new in the config");
+                    rows.push(row(name, "added: it is new in the config"));
                 }
-                Err(err) => format!("could not be added: {err:#}"),
-            };
-            rows.push(row(&config.name, &message));
-        }
-        for EventRow { stream, message, .. } in &rows {
-            let name = stream.as_deref().unwrap_or_default();
-            match message.starts_with("could not") {
-                true => warn!("stream {name:?} {message}"),
-                false => info!("stream {name:?} {message}"),
+                Err(err) => {
+                    warn!("stream {name:?} could not be added: {err:#}");
+                    rows.push(row(name, &format!("could not be added: {err:#}")));
+                }
             }
         }
         rows

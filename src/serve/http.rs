@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as a browser and a scraper need: GET, one request a connection.
+//! The part of HTTP/1.1 that browsers and scrapers need: GET, one request per connection.
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -7,43 +7,43 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
-/// The longest request that is read; browsers send less than a tenth of it.
+/// The longest request. Browsers send less than a tenth of it.
 const REQUEST_BYTES: usize = 8 << 10;
-/// Headers that are read at most.
+/// The most headers of a request.
 const HEADERS: usize = 64;
-/// How long a client may take for its request, for reading the answer, and to hang up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a client may take to send its request, to read the response, and to hang up.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An answer: status, kind of content, and content.
+/// A response: status, content type and body.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     status: u16,
-    kind: &'static str,
+    content_type: &'static str,
     body: Vec<u8>,
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-impl Answer {
+impl Response {
     pub(super) fn page(html: &str) -> Self {
-        Self { status: 200, kind: "text/html; charset=utf-8", body: html.into() }
+        Self { status: 200, content_type: "text/html; charset=utf-8", body: html.into() }
     }
 
     pub(super) fn json(text: String) -> Self {
-        Self { status: 200, kind: "application/json", body: text.into() }
+        Self { status: 200, content_type: "application/json", body: text.into() }
     }
 
     pub(super) fn metrics(text: String) -> Self {
-        let kind = "text/plain; version=0.0.4; charset=utf-8";
-        Self { status: 200, kind, body: text.into() }
+        let content_type = "text/plain; version=0.0.4; charset=utf-8";
+        Self { status: 200, content_type, body: text.into() }
     }
 
     pub(super) fn text(status: u16, text: &str) -> Self {
-        Self { status, kind: TEXT, body: text.into() }
+        Self { status, content_type: TEXT, body: text.into() }
     }
 
     /// 200 and a word, or 503 and the reason.
-    pub(super) fn verdict(word: &str, result: Result<(), String>) -> Self {
+    pub(super) fn check(word: &str, result: Result<(), String>) -> Self {
         match result {
             Ok(()) => Self::text(200, &format!("{word}\n")),
             Err(reason) => Self::text(503, &format!("{reason}\n")),
@@ -51,12 +51,12 @@ impl Answer {
     }
 
     fn bytes(self) -> Vec<u8> {
-        let Self { status, kind, body } = self;
+        let Self { status, content_type, body } = self;
         let mut head = format!("HTTP/1.1 {status} {}\r\n", phrase(status));
-        // The page may run its own script and ask its own server, and nothing else, so that even
-        // a hole in its escaping could send nothing away.
+        // The page may only run its own script and fetch from its own server. Even if it failed to
+        // escape a name, nothing could be sent elsewhere.
         let fields = [
-            ("Content-Type", kind),
+            ("Content-Type", content_type),
             ("Connection", "close"),
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
@@ -93,7 +93,7 @@ fn phrase(status: u16) -> &'static str {
     }
 }
 
-/// A client, and how far its request has come.
+/// A client and the phase of its request.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
@@ -103,38 +103,38 @@ pub(super) struct Connection {
 
 #[derive(Debug)]
 enum Phase {
-    Asking(Vec<u8>),
-    Answering {
+    Reading(Vec<u8>),
+    Writing {
         bytes: Vec<u8>,
         sent: usize,
     },
-    /// Answered. What the client still sends is read, because closing a socket with unread bytes
-    /// would take the answer back.
-    HangingUp,
+    /// The response is sent. What the client still sends is read, because closing a socket with
+    /// unread bytes would discard the response.
+    Draining,
 }
 
 impl Connection {
     pub(super) fn new(socket: TcpStream) -> Self {
-        Self { socket, phase: Phase::Asking(Vec::new()), until: Instant::now() + PATIENCE }
+        Self { socket, phase: Phase::Reading(Vec::new()), until: Instant::now() + TIMEOUT }
     }
 
-    /// Whether its client took too long.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
+    /// Whether the client took too long.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
         now >= self.until
     }
 
-    /// Goes as far as it can without waiting. False when the connection is done with.
-    pub(super) fn go_on(&mut self, mut answer: impl FnMut(&str) -> Answer) -> bool {
+    /// Reads and writes as much as possible without waiting. False when the connection is closed.
+    pub(super) fn advance(&mut self, mut respond: impl FnMut(&str) -> Response) -> bool {
         loop {
-            let done = match &mut self.phase {
-                Phase::Asking(head) => ask(&mut self.socket, head, &mut answer),
-                Phase::Answering { bytes, sent } => send(&mut self.socket, bytes, sent),
-                Phase::HangingUp => hang_up(&mut self.socket),
+            let next = match &mut self.phase {
+                Phase::Reading(head) => read_request(&mut self.socket, head, &mut respond),
+                Phase::Writing { bytes, sent } => write_response(&mut self.socket, bytes, sent),
+                Phase::Draining => drain(&mut self.socket),
             };
-            match done {
+            match next {
                 Ok(Some(next)) => {
                     self.phase = next;
-                    self.until = Instant::now() + PATIENCE;
+                    self.until = Instant::now() + TIMEOUT;
                 }
                 Ok(None) => return false,
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
@@ -144,10 +144,10 @@ impl Connection {
     }
 }
 
-fn ask(
+fn read_request(
     socket: &mut TcpStream,
     head: &mut Vec<u8>,
-    answer: &mut impl FnMut(&str) -> Answer,
+    respond: &mut impl FnMut(&str) -> Response,
 ) -> io::Result<Option<Phase>> {
     let mut bytes = [0; 1 << 10];
     loop {
@@ -156,40 +156,46 @@ fn ask(
             return Ok(None);
         }
         head.extend_from_slice(&bytes[..read]);
-        if let Some(reply) = reply(head, answer) {
-            return Ok(Some(Phase::Answering { bytes: reply.bytes(), sent: 0 }));
+        if let Some(response) = response(head, respond) {
+            return Ok(Some(Phase::Writing { bytes: response.bytes(), sent: 0 }));
         }
     }
 }
 
-/// The answer to a request, once all of its head is there.
-fn reply(head: &[u8], answer: &mut impl FnMut(&str) -> Answer) -> Option<Answer> {
+/// The response to a request, once its head is complete.
+fn response(head: &[u8], respond: &mut impl FnMut(&str) -> Response) -> Option<Response> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
         Ok(httparse::Status::Partial) if head.len() < REQUEST_BYTES => return None,
         Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-            return Some(Answer::text(431, "the request is too long\n"));
+            return Some(Response::text(431, "the request is too long\n"));
         }
-        Err(err) => return Some(Answer::text(400, &format!("this is no HTTP request: {err}\n"))),
+        Err(err) => {
+            return Some(Response::text(400, &format!("this is not an HTTP request: {err}\n")));
+        }
     }
     if request.method != Some("GET") {
-        return Some(Answer::text(405, "only GET\n"));
+        return Some(Response::text(405, "only GET is allowed\n"));
     }
     let target = request.path.unwrap_or_default();
-    Some(answer(target.split('?').next().unwrap_or_default()))
+    Some(respond(target.split('?').next().unwrap_or_default()))
 }
 
-fn send(socket: &mut TcpStream, bytes: &[u8], sent: &mut usize) -> io::Result<Option<Phase>> {
+fn write_response(
+    socket: &mut TcpStream,
+    bytes: &[u8],
+    sent: &mut usize,
+) -> io::Result<Option<Phase>> {
     while *sent < bytes.len() {
         *sent += socket.write(&bytes[*sent..])?;
     }
     socket.shutdown(Shutdown::Write)?;
-    Ok(Some(Phase::HangingUp))
+    Ok(Some(Phase::Draining))
 }
 
-fn hang_up(socket: &mut TcpStream) -> io::Result<Option<Phase>> {
+fn drain(socket: &mut TcpStream) -> io::Result<Option<Phase>> {
     while socket.read(&mut [0; 1 << 10])? > 0 {}
     Ok(None)
 }

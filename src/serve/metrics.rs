@@ -1,8 +1,8 @@
-//! The numbers for Prometheus.
+//! The metrics for Prometheus.
 
 use std::sync::atomic::AtomicU64;
 
-use pipeline::Counts;
+use pipeline::StreamCounter;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -14,52 +14,50 @@ use super::snapshot::{STATES, Snapshot, Stream};
 
 type Labels = Vec<(&'static str, String)>;
 type Number = Gauge<f64, AtomicU64>;
-/// Name, help, and where it stands.
-type Total = (&'static str, &'static str, fn(&Counts) -> u64);
 
 /// All metrics in Prometheus' text format.
 ///
-/// They are made anew from the snapshot for every scrape, so that a number has one home.
+/// They are created from the snapshot for every scrape, so that no number is stored twice.
 pub(super) fn text(snapshot: &Snapshot, process: Process) -> String {
     let mut registry = Registry::with_prefix("onward");
     run(&mut registry, snapshot);
     streams(&mut registry, &snapshot.streams);
     machine(&mut registry, process);
     let mut text = String::new();
-    // Writing to a string fails only when a metric is no valid one, which the tests would see.
+    // Writing to a string fails only if a metric is invalid, which a test would find.
     prometheus_text::encode(&mut text, &registry).ok();
     text
 }
 
 fn run(registry: &mut Registry, snapshot: &Snapshot) {
-    let Snapshot { pace, queue, .. } = snapshot;
+    let Snapshot { throughput, queue, .. } = snapshot;
     number(registry, "step", "Steps that are done", snapshot.step as f64);
-    number(registry, "steps", "Steps that the run will take", snapshot.steps as f64);
+    number(registry, "steps", "Steps of the whole run", snapshot.steps as f64);
     number(registry, "queue_batches", "Batches that wait", queue.batches as f64);
     if let Some(pool) = queue.pool {
         number(registry, "pool_clips", "Clips in the pool", pool as f64);
     }
-    let waiting = "Share of the time that the trainer waited for data";
-    number(registry, "data_wait_ratio", waiting, pace.waiting);
-    number(registry, "step_seconds", "Mean time of a step", pace.step_seconds);
-    let clips = "Clips trained on in a second";
-    number(registry, "clips_per_second", clips, pace.clips_per_second);
-    if let Some(age) = pace.clip_age_seconds {
-        number(registry, "clip_age_seconds", "Mean age of the clips trained on", age);
+    for (name, help, value) in [
+        ("data_wait", "Share of the time that the trainer waited for data", throughput.data_wait),
+        ("step_seconds", "Mean duration of a step", throughput.step_seconds),
+        ("clips_per_second", "Clips trained on per second", throughput.clips_per_second),
+        ("clip_age_seconds", "Mean age of the clips trained on", throughput.clip_age_seconds),
+    ] {
+        number(registry, name, help, value);
     }
     let losses = Family::<Labels, Number>::default();
     for (name, value) in &snapshot.losses {
         losses.get_or_create(&vec![("name", name.clone())]).set(*value);
     }
-    registry.register("loss", "Losses and monitors, by name", losses);
+    registry.register("loss", "Losses and other metrics, by name", losses);
 }
 
 fn streams(registry: &mut Registry, streams: &[Stream]) {
     let frames = Family::<Labels, Counter>::default();
     let states = Family::<Labels, Gauge>::default();
     for stream in streams {
-        for (fate, count) in stream.fates() {
-            frames.get_or_create(&labels(stream, "fate", fate)).inc_by(count);
+        for (outcome, count, _) in stream.outcomes() {
+            frames.get_or_create(&labels(stream, "outcome", outcome)).inc_by(count);
         }
         for state in STATES {
             let labels = labels(stream, "state", state.name());
@@ -68,23 +66,13 @@ fn streams(registry: &mut Registry, streams: &[Stream]) {
     }
     registry.register("frames", "Decoded frames, by what became of them", frames);
     registry.register("stream_state", "1 for the state that the stream is in", states);
-    let totals: [Total; 8] = [
-        ("clips", "Clips that were cut", |it| it.clips),
-        ("reconnects", "Times that a stream played again", |it| it.reconnects),
-        ("stalls", "Times that a stream gave no frame for too long", |it| it.stalls),
-        ("errors", "Inputs that failed and connections that were lost", |it| it.errors),
-        ("late_pictures", "Coded pictures dropped because decoding was slow", |it| it.late),
-        ("unneeded_pictures", "Coded pictures that no clip needs", |it| it.unneeded),
-        ("abandoned_pipelines", "Pipelines that could not be brought down", |it| it.abandoned),
-        ("passes", "Completed readings of the source", |it| it.passes),
-    ];
-    for (name, help, of) in totals {
+    for counter in StreamCounter::ALL {
         let family = Family::<Labels, Counter>::default();
         for stream in streams {
             let labels = vec![("stream", stream.name.clone())];
-            family.get_or_create(&labels).inc_by(of(&stream.counts));
+            family.get_or_create(&labels).inc_by(stream.counts.counter(*counter));
         }
-        registry.register(name, help, family);
+        registry.register(counter.name(), format!("Number of {}", counter.description()), family);
     }
 }
 

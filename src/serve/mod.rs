@@ -1,21 +1,21 @@
-//! A run seen from outside: a page for people, metrics for Prometheus, probes for supervisors.
+//! The state of a run over HTTP: a page for people, metrics for Prometheus, and health checks.
 //!
 //! ```text
-//! trainer ──beat, publish──▶ [64, oldest first out] ──▶ thread "serve" ◀──HTTP── /, /metrics, ...
+//! trainer ──updates──▶ [64, drops the oldest] ──▶ thread "serve" ◀──HTTP── /, /metrics, ...
 //! ```
 //!
-//! Nothing here is waited for by the trainer, and nothing that a client does reaches it.
+//! The trainer never waits for this module, and no client can affect it.
 
 mod history;
 mod http;
 mod metrics;
-mod picture;
 mod process;
 mod server;
 mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
+mod thumbnail;
 pub(crate) mod view;
 
 use std::collections::BTreeMap;
@@ -30,81 +30,82 @@ use mio::net::TcpListener;
 use mio::{Interest, Poll, Waker};
 use tracing::error;
 
-use self::server::{LISTENER, NEWS, Server};
-pub(crate) use self::snapshot::{Event, Pace, Queue, Snapshot, Stream};
-use self::state::{Beat, News, Patience, State};
+use self::server::{LISTENER, Server, UPDATES};
+pub(crate) use self::snapshot::{Event, Queue, Snapshot, Stream};
+use self::state::{Activity, ServerState, StuckAfter, Update};
 
-/// News that wait for the server's thread, which takes them within milliseconds. When it is full,
-/// the oldest go.
-const NEWS_WAITING: usize = 64;
+/// Updates that wait for the server's thread, which takes them within milliseconds. When there are
+/// more, the oldest are dropped.
+const QUEUED_UPDATES: usize = 64;
 
-/// The trainer's end of a server. Dropping it ends the server.
+/// Sends updates to the server. Dropping it ends the server.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     address: SocketAddr,
-    news: Option<Sender<News>>,
-    /// The other end of `news`, to make room.
-    oldest: Receiver<News>,
+    updates: Option<Sender<Update>>,
+    /// The other end of the channel, to drop the oldest update.
+    oldest: Receiver<Update>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts to answer at `address`, with `first` until something newer is published. `waiting` tells
-/// how many batches wait for the trainer at the moment of the call.
+/// Starts to serve `first` at `address`, until something newer is published. `queued_batches` gives
+/// the number of batches that wait for the trainer at the moment.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// The address cannot be used.
 pub(crate) fn start(
     address: SocketAddr,
     first: Snapshot,
-    waiting: impl Fn() -> usize + Send + 'static,
+    queued_batches: impl Fn() -> usize + Send + 'static,
 ) -> anyhow::Result<Publisher> {
-    start_with(address, State::new(first, Patience::default(), Box::new(waiting)))
+    let state = ServerState::new(first, StuckAfter::default(), Box::new(queued_batches));
+    start_with(address, state)
 }
 
-fn start_with(address: SocketAddr, state: State) -> anyhow::Result<Publisher> {
-    // An address that others can reach is the choice of whoever typed it; there is no other way.
+fn start_with(address: SocketAddr, state: ServerState) -> anyhow::Result<Publisher> {
+    // An address that others can reach is the user's choice: there is no default address.
     let mut listener = TcpListener::bind(address).with_context(|| {
         format!("could not listen on {address}: choose another address or port with --listen")
     })?;
     let address = listener.local_addr()?;
     let poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let waker = Arc::new(Waker::new(poll.registry(), NEWS)?);
-    let (sender, news) = bounded(NEWS_WAITING);
-    let oldest = news.clone();
-    let server = Server { poll, listener, news, state, clients: BTreeMap::new(), accepted: 0 };
+    let waker = Arc::new(Waker::new(poll.registry(), UPDATES)?);
+    let (sender, updates) = bounded(QUEUED_UPDATES);
+    let oldest = updates.clone();
+    let server = Server { poll, listener, updates, state, clients: BTreeMap::new(), accepted: 0 };
     let thread = Builder::new().name("serve".into()).spawn(move || {
         if let Err(err) = server.run() {
-            error!("the page and the metrics are gone, training goes on: {err}");
+            error!("the page and the metrics are no longer served, and training continues: {err}");
         }
     })?;
-    Ok(Publisher { address, news: Some(sender), oldest, waker, thread: Some(thread) })
+    Ok(Publisher { address, updates: Some(sender), oldest, waker, thread: Some(thread) })
 }
 
 impl Publisher {
-    /// Where it listens; with the port that the system chose, if the port was 0.
+    /// The address that it listens on, with the port that the system chose if the port was 0.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Says that the trainer is alive: it took a batch, or has done `step` steps. Call it at both,
-    /// so that waiting for data does not look like a stuck trainer. Never blocks.
-    pub(crate) fn beat(&self, step: u64) {
-        self.send(News::Beat(Beat { step, time: SystemTime::now(), at: Instant::now() }));
+    /// Says that the trainer took a batch, or has done `step` steps. Call it at both, so that a
+    /// trainer that waits for data does not look stuck. Never blocks.
+    pub(crate) fn mark_active(&self, step: u64) {
+        let activity = Activity { step, time: SystemTime::now(), instant: Instant::now() };
+        self.send(Update::Activity(activity));
     }
 
-    /// Replaces what is shown. The losses go to the curves when the step is a new one. Never
-    /// blocks.
+    /// Replaces the snapshot. The losses of a new step are added to the curves. Never blocks.
     pub(crate) fn publish(&self, snapshot: Snapshot) {
-        self.send(News::Snapshot(Box::new(snapshot)));
+        self.send(Update::Snapshot(Box::new(snapshot)));
     }
 
-    fn send(&self, news: News) {
-        let Some(sender) = &self.news else { return };
-        if let Err(TrySendError::Full(news)) = sender.try_send(news) {
+    fn send(&self, update: Update) {
+        let Some(sender) = &self.updates else { return };
+        if let Err(TrySendError::Full(update)) = sender.try_send(update) {
             self.oldest.try_recv().ok();
-            sender.try_send(news).ok();
+            sender.try_send(update).ok();
         }
         self.waker.wake().ok();
     }
@@ -112,9 +113,9 @@ impl Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.news = None;
+        self.updates = None;
         self.waker.wake().ok();
-        // It waits for nothing but the waker, and for no client.
+        // The thread waits for no client, so that the join is quick.
         self.thread.take().map(JoinHandle::join);
     }
 }

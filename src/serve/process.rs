@@ -1,10 +1,10 @@
-//! What the process costs its machine, as Linux says.
+//! Resources of the process, from Linux.
 
 use std::fs;
 
 use serde::Serialize;
 
-/// Numbers of `/proc/self`; none where it is not there.
+/// Numbers from `/proc/self`; none where it does not exist.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Process {
     pub(super) resident_bytes: Option<u64>,
@@ -18,14 +18,14 @@ impl Process {
         let files = fs::read_dir("/proc/self/fd").ok();
         Self {
             resident_bytes: field(&status, "VmRSS:").map(|kib| kib * 1024),
-            // Reading the folder holds one of them.
-            open_files: files.map(|it| (it.count() as u64).saturating_sub(1)),
+            // Reading the folder opens one file itself.
+            open_files: files.map(|files| (files.count() as u64).saturating_sub(1)),
             threads: field(&status, "Threads:"),
         }
     }
 }
 
 fn field(status: &str, name: &str) -> Option<u64> {
-    let line = status.lines().find_map(|it| it.strip_prefix(name))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }

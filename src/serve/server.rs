@@ -1,4 +1,4 @@
-//! The thread that answers.
+//! The thread that serves all clients.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,35 +9,35 @@ use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
 use super::http::Connection;
-use super::state::{News, State};
+use super::state::{ServerState, Update};
 
 pub(super) const LISTENER: Token = Token(0);
-pub(super) const NEWS: Token = Token(1);
+pub(super) const UPDATES: Token = Token(1);
 const FIRST_CLIENT: usize = 2;
 
-/// Clients at a time. One more takes the place of the one that has been there longest.
+/// The most clients at a time. One more replaces the oldest.
 const CLIENTS: usize = 64;
-/// How often clients that take too long are looked for, and a listener that failed is asked anew.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often slow clients are disconnected, and a listener that failed is tried again.
+const CLEAN_UP_EVERY: Duration = Duration::from_secs(1);
 
-/// All clients, in one thread that never waits for any of them: a client that sends nothing, or
-/// reads nothing, costs a file descriptor for a few seconds. An executor would do no more, and
-/// would bring threads of its own beside those that train.
+/// Serves all clients in one thread that never waits for any of them: a client that sends or reads
+/// nothing costs a file descriptor for a few seconds. An async runtime would do no more, and would
+/// add threads to those that train.
 pub(super) struct Server {
     pub(super) poll: Poll,
     pub(super) listener: TcpListener,
-    pub(super) news: Receiver<News>,
-    pub(super) state: State,
+    pub(super) updates: Receiver<Update>,
+    pub(super) state: ServerState,
     pub(super) clients: BTreeMap<usize, Connection>,
     pub(super) accepted: usize,
 }
 
 impl Server {
-    /// Answers until the sender of the news is dropped.
+    /// Serves until the sender of the updates is dropped.
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(CLIENTS);
-        while self.is_wanted() {
-            match self.poll.poll(&mut events, Some(LOOK_EVERY)) {
+        while self.apply_updates() {
+            match self.poll.poll(&mut events, Some(CLEAN_UP_EVERY)) {
                 Err(err) if err.kind() != io::ErrorKind::Interrupted => return Err(err),
                 _ => {}
             }
@@ -46,22 +46,22 @@ impl Server {
             }
             self.accept();
             let now = Instant::now();
-            self.clients.retain(|_, it| !it.is_over(now));
+            self.clients.retain(|_, client| !client.is_late(now));
         }
         Ok(())
     }
 
-    /// Takes in the news; false when no more will come.
-    fn is_wanted(&mut self) -> bool {
+    /// Applies all updates. False when no more will come.
+    fn apply_updates(&mut self) -> bool {
         loop {
-            match self.news.try_recv() {
-                Ok(news) => self.state.apply(news),
+            match self.updates.try_recv() {
+                Ok(update) => self.state.apply(update),
                 Err(err) => return err == TryRecvError::Empty,
             }
         }
     }
 
-    /// Lets everybody in who waits. An error is the client's, or passes (no descriptor is free).
+    /// Accepts all waiting clients. An error is either the client's, or temporary (no free descriptor).
     fn accept(&mut self) {
         while let Ok((mut socket, _)) = self.listener.accept() {
             let id = FIRST_CLIENT + self.accepted;
@@ -74,15 +74,15 @@ impl Server {
                 self.clients.pop_first();
             }
             self.clients.insert(id, Connection::new(socket));
-            // What it sent before it was registered makes no event.
+            // There is no event for what it sent before it was registered.
             self.serve(id);
         }
     }
 
     fn serve(&mut self, id: usize) {
         let Self { clients, state, .. } = self;
-        let goes_on = clients.get_mut(&id).map(|it| it.go_on(|path| state.answer(path)));
-        if goes_on == Some(false) {
+        let is_open = clients.get_mut(&id).map(|client| client.advance(|path| state.respond(path)));
+        if is_open == Some(false) {
             clients.remove(&id);
         }
     }

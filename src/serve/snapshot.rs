@@ -1,9 +1,11 @@
-//! What a run shows to those outside.
+//! What is shown of a run.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pipeline::{Counts, State};
+use pipeline::{Counts, FrameOutcome, StreamCounter, StreamState};
 use serde::{Serialize, Serializer};
+
+use crate::run::throughput::Throughput;
 
 /// A run at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -12,13 +14,13 @@ pub(crate) struct Snapshot {
     pub(crate) run: String,
     /// Steps that are done.
     pub(crate) step: u64,
-    /// Steps that the run will take.
+    /// Steps of the whole run.
     pub(crate) steps: u64,
-    /// When the run began.
+    /// When the run started.
     #[serde(serialize_with = "unix")]
     pub(crate) started: SystemTime,
-    /// How fast it goes.
-    pub(crate) pace: Pace,
+    /// Since the previous reading of the losses.
+    pub(crate) throughput: Throughput,
     /// What waits to be trained on.
     pub(crate) queue: Queue,
     /// The latest value of every metric, in the order in which they are shown.
@@ -29,23 +31,12 @@ pub(crate) struct Snapshot {
     pub(crate) events: Vec<Event>,
 }
 
-/// How fast a run goes, measured since the reading of the loss before.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Pace {
-    pub(crate) clips_per_second: f64,
-    pub(crate) step_seconds: f64,
-    /// Share of the time that the trainer waited for data, 0..1.
-    pub(crate) waiting: f64,
-    /// Mean age of the clips that were trained on, where it is known.
-    pub(crate) clip_age_seconds: Option<f64>,
-}
-
 /// What waits to be trained on.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Queue {
-    /// Batches that are stacked.
+    /// Complete batches.
     pub(crate) batches: usize,
-    /// Clips in the pool, where it is known.
+    /// Clips in the pool, if known.
     pub(crate) pool: Option<usize>,
 }
 
@@ -53,23 +44,19 @@ pub(crate) struct Queue {
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
     pub(crate) name: String,
-    pub(crate) state: State,
-    /// When it came into this state.
+    pub(crate) state: StreamState,
+    /// When it entered this state.
     pub(crate) since: SystemTime,
-    /// How often it was connected, or read, before.
+    /// Number of the connection or reading, counted from 0.
     pub(crate) epoch: u64,
-    /// Why it is in this state, in words, without credentials; may be empty.
+    /// Why it is in this state, without credentials; may be empty.
     pub(crate) reason: String,
     pub(crate) counts: Counts,
-    /// Frames of clips that were trained on.
-    pub(crate) trained: u64,
-    /// Frames of clips that nobody trained on; known at the end only.
-    pub(crate) untrained: u64,
     pub(crate) decoded_per_second: f64,
     pub(crate) clips_per_second: f64,
     /// Its share of the frames that were trained on, 0..1.
     pub(crate) share: f64,
-    /// A small picture as `data:image/...;base64,...`, only when the config asks for it.
+    /// A small picture as `data:image/jpeg;base64,...`, if the config asks for it.
     pub(crate) thumbnail: Option<String>,
 }
 
@@ -80,88 +67,96 @@ pub(crate) struct Event {
     pub(crate) time: SystemTime,
     pub(crate) stream: String,
     #[serde(serialize_with = "state")]
-    pub(crate) state: State,
+    pub(crate) state: StreamState,
     pub(crate) epoch: u64,
     pub(crate) reason: String,
 }
 
-/// Every state, for those who show one line a state.
-pub(crate) const STATES: [State; 8] = [
-    State::Connecting,
-    State::Playing,
-    State::Stalled,
-    State::Waiting,
-    State::GivenUp,
-    State::Ended,
-    State::Failed,
-    State::Stopped,
+/// Every state.
+pub(crate) const STATES: [StreamState; 8] = [
+    StreamState::Connecting,
+    StreamState::Playing,
+    StreamState::Stalled,
+    StreamState::Waiting,
+    StreamState::GivenUp,
+    StreamState::Ended,
+    StreamState::Failed,
+    StreamState::Stopped,
 ];
 
 impl Snapshot {
     /// Whether the run trains: a step is done, and a stream plays.
     ///
     /// # Errors
-    /// Why not, in words.
+    /// Why not.
     pub(crate) fn ready(&self) -> Result<(), String> {
         if self.step == 0 {
             return Err("the first step is not done yet".into());
         }
-        if self.streams.iter().any(|it| it.state == State::Playing) {
+        if self.streams.iter().any(|stream| stream.state == StreamState::Playing) {
             return Ok(());
         }
-        let states: Vec<_> =
-            self.streams.iter().map(|it| format!("{:?} is {}", it.name, it.state)).collect();
+        let states: Vec<_> = self
+            .streams
+            .iter()
+            .map(|stream| format!("{:?} is {}", stream.name, stream.state))
+            .collect();
         Err(format!("no stream plays: {}", states.join(", ")))
     }
 }
 
+/// Name, number and description.
+pub(crate) type Numbered = (&'static str, u64, &'static str);
+
 impl Stream {
-    /// What became of every decoded frame; the numbers add up to `counts.decoded`.
-    pub(crate) fn fates(&self) -> [(&'static str, u64); 11] {
-        let Self { counts, trained, untrained, .. } = self;
-        // The totals of a running stream and of the trainer are not of one instant.
-        let held = counts.decoded.saturating_sub(trained + untrained + counts.skipped());
-        [
-            ("trained", *trained),
-            ("held", held),
-            ("untrained", *untrained),
-            ("off_grid", counts.off_grid),
-            ("cut", counts.cut),
-            ("discontinuity", counts.discontinuity),
-            ("uneven", counts.uneven),
-            ("light", counts.light),
-            ("still", counts.still),
-            ("dropped", counts.dropped),
-            ("unfinished", counts.unfinished),
-        ]
+    /// Name, number and description of every outcome of decoded frames. Frames that have none yet
+    /// are `held`, so that the numbers add up to `counts.decoded`.
+    pub(crate) fn outcomes(&self) -> Vec<Numbered> {
+        // The counters of a stream and of the trainer are not read at the same instant.
+        let held = self.counts.decoded.saturating_sub(self.counts.accounted());
+        let held = ("held", held, "decoded and not in a trained clip yet");
+        let outcomes = FrameOutcome::ALL.iter();
+        let outcomes = outcomes
+            .map(|outcome| (outcome.name(), self.counts.frames(*outcome), outcome.description()));
+        outcomes.chain([held]).collect()
+    }
+
+    /// Name, number and description of every other counter.
+    pub(crate) fn counters(&self) -> Vec<Numbered> {
+        let counters = StreamCounter::ALL.iter();
+        let counters = counters
+            .map(|counter| (counter.name(), self.counts.counter(*counter), counter.description()));
+        counters.collect()
     }
 }
 
 impl Serialize for Stream {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// The stream as others read it.
+        /// A stream in `/state.json`.
         #[derive(Serialize)]
-        struct Shown<'a> {
+        struct StreamJson<'a> {
             name: &'a str,
             state: &'static str,
             since: f64,
             epoch: u64,
             reason: &'a str,
-            fates: [(&'static str, u64); 11],
-            counts: &'a Counts,
+            outcomes: Vec<Numbered>,
+            counters: Vec<Numbered>,
+            decoded: u64,
             decoded_per_second: f64,
             clips_per_second: f64,
             share: f64,
             thumbnail: Option<&'a str>,
         }
-        Shown {
+        StreamJson {
             name: &self.name,
             state: self.state.name(),
             since: seconds(self.since),
             epoch: self.epoch,
             reason: &self.reason,
-            fates: self.fates(),
-            counts: &self.counts,
+            outcomes: self.outcomes(),
+            counters: self.counters(),
+            decoded: self.counts.decoded,
             decoded_per_second: self.decoded_per_second,
             clips_per_second: self.clips_per_second,
             share: self.share,
@@ -181,6 +176,6 @@ fn unix<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_f64(seconds(*time))
 }
 
-fn state<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+fn state<S: Serializer>(state: &StreamState, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(state.name())
 }

@@ -1,25 +1,25 @@
-//! What the server knows, and the answers that it gives.
+//! What the server knows, and its responses.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
 use super::history::History;
-use super::http::Answer;
+use super::http::Response;
 use super::metrics;
 use super::process::Process;
 use super::snapshot::{Snapshot, seconds};
 
-/// How long the trainer may work on one thing while batches wait, before it counts as stuck.
+/// How long the trainer may be inactive while batches wait, before it counts as stuck.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// Until the first step is done: a GPU compiles its kernels in it.
+pub(super) struct StuckAfter {
+    /// Until the first step is done, because a GPU compiles its kernels in it.
     pub(super) first: Duration,
-    /// Later, at least; and at least ten times as long as a step takes.
+    /// Later, at least; and at least ten times the duration of a step.
     pub(super) later: Duration,
 }
 
-impl Default for Patience {
+impl Default for StuckAfter {
     fn default() -> Self {
         Self { first: Duration::from_secs(600), later: Duration::from_secs(60) }
     }
@@ -27,153 +27,156 @@ impl Default for Patience {
 
 /// What the trainer sends.
 #[derive(Debug)]
-pub(super) enum News {
-    Beat(Beat),
+pub(super) enum Update {
+    Activity(Activity),
     Snapshot(Box<Snapshot>),
 }
 
-/// A sign of life.
+/// The trainer took a batch, or has done `step` steps.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Beat {
+pub(super) struct Activity {
     pub(super) step: u64,
     pub(super) time: SystemTime,
-    pub(super) at: Instant,
+    pub(super) instant: Instant,
 }
 
-/// The newest of everything.
-pub(super) struct State {
+/// The newest state of the run.
+pub(super) struct ServerState {
     snapshot: Snapshot,
     published: SystemTime,
     history: History,
-    beat: Beat,
-    /// When `beat.step` was done; none before the first.
-    stepped: Option<SystemTime>,
-    patience: Patience,
-    waiting: Box<dyn Fn() -> usize + Send>,
+    activity: Activity,
+    /// When the last step was done; none before the first.
+    last_step: Option<SystemTime>,
+    stuck_after: StuckAfter,
+    queued_batches: Box<dyn Fn() -> usize + Send>,
 }
 
 /// `/state.json`.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct StateJson<'a> {
     now: f64,
     published: f64,
     last_step: Option<f64>,
-    health: Verdict,
-    ready: Verdict,
+    health: Check,
+    ready: Check,
     #[serde(flatten)]
     snapshot: &'a Snapshot,
     history: &'a History,
     process: Process,
 }
 
+/// The result of a health check.
 #[derive(Serialize)]
-struct Verdict {
+struct Check {
     ok: bool,
     reason: String,
 }
 
-impl From<Result<(), String>> for Verdict {
+impl From<Result<(), String>> for Check {
     fn from(result: Result<(), String>) -> Self {
         Self { ok: result.is_ok(), reason: result.err().unwrap_or_default() }
     }
 }
 
-impl State {
+impl ServerState {
     pub(super) fn new(
         first: Snapshot,
-        patience: Patience,
-        waiting: Box<dyn Fn() -> usize + Send>,
+        stuck_after: StuckAfter,
+        queued_batches: Box<dyn Fn() -> usize + Send>,
     ) -> Self {
-        let beat = Beat { step: 0, time: SystemTime::now(), at: Instant::now() };
+        let activity = Activity { step: 0, time: SystemTime::now(), instant: Instant::now() };
         let mut state = Self {
             snapshot: first.clone(),
-            published: beat.time,
+            published: activity.time,
             history: History::default(),
-            beat,
-            stepped: None,
-            patience,
-            waiting,
+            activity,
+            last_step: None,
+            stuck_after,
+            queued_batches,
         };
-        state.apply(News::Snapshot(Box::new(first)));
+        state.apply(Update::Snapshot(Box::new(first)));
         state
     }
 
-    pub(super) fn apply(&mut self, news: News) {
-        match news {
-            News::Beat(beat) => self.beat(beat),
-            News::Snapshot(snapshot) => {
-                self.history.offer(snapshot.step, &snapshot.losses);
+    /// Takes in what the trainer sent.
+    pub(super) fn apply(&mut self, update: Update) {
+        match update {
+            Update::Activity(activity) => self.mark_active(activity),
+            Update::Snapshot(snapshot) => {
+                self.history.add(snapshot.step, &snapshot.losses);
                 self.published = SystemTime::now();
                 self.snapshot = *snapshot;
-                // Whoever publishes is alive.
-                let step = self.snapshot.step;
-                self.beat(Beat { step, time: self.published, at: Instant::now() });
+                // A trainer that publishes is active.
+                let (step, time) = (self.snapshot.step, self.published);
+                self.mark_active(Activity { step, time, instant: Instant::now() });
             }
         }
-        self.snapshot.step = self.beat.step;
-        self.snapshot.queue.batches = (self.waiting)();
+        self.snapshot.step = self.activity.step;
+        self.snapshot.queue.batches = (self.queued_batches)();
     }
 
-    fn beat(&mut self, beat: Beat) {
-        if beat.step > self.beat.step {
-            self.stepped = Some(beat.time);
+    fn mark_active(&mut self, activity: Activity) {
+        if activity.step > self.activity.step {
+            self.last_step = Some(activity.time);
         }
-        self.beat = Beat { step: self.beat.step.max(beat.step), ..beat };
+        self.activity = Activity { step: self.activity.step.max(activity.step), ..activity };
     }
 
-    /// Whether the trainer works, or waits for data: both are well.
+    /// Whether the trainer works or waits for data; it is healthy in both cases.
     ///
     /// # Errors
     /// How long it has neither taken a batch nor done a step although batches wait. A run whose
-    /// streams are all gone is healthy, and not ready: starting it anew would not help.
+    /// streams are all gone is healthy but not ready: a restart would not help.
     pub(super) fn health(&self, now: Instant) -> Result<(), String> {
-        let silent = now.saturating_duration_since(self.beat.at);
-        let waiting = (self.waiting)();
-        if waiting == 0 || silent <= self.limit() {
+        let inactive = now.saturating_duration_since(self.activity.instant);
+        let batches = (self.queued_batches)();
+        if batches == 0 || inactive <= self.limit() {
             return Ok(());
         }
-        let (step, silent) = (self.beat.step, silent.as_secs());
-        Err(format!("no step since step {step}, {silent} s ago, although batches wait: {waiting}"))
+        let (step, seconds) = (self.activity.step, inactive.as_secs());
+        Err(format!("no step since step {step}, {seconds} s ago, although batches wait: {batches}"))
     }
 
     fn limit(&self) -> Duration {
-        if self.beat.step == 0 {
-            return self.patience.first;
+        if self.activity.step == 0 {
+            return self.stuck_after.first;
         }
-        let ten = Duration::try_from_secs_f64(10.0 * self.snapshot.pace.step_seconds);
-        self.patience.later.max(ten.unwrap_or_default())
+        let ten_steps = 10.0 * self.snapshot.throughput.step_seconds;
+        let ten_steps = Duration::try_from_secs_f64(ten_steps).unwrap_or_default();
+        self.stuck_after.later.max(ten_steps)
     }
 
-    /// The answer to a GET of `path`.
-    pub(super) fn answer(&mut self, path: &str) -> Answer {
-        self.snapshot.queue.batches = (self.waiting)();
+    /// The response to a GET of `path`.
+    pub(super) fn respond(&mut self, path: &str) -> Response {
+        self.snapshot.queue.batches = (self.queued_batches)();
         match path {
-            "/" => Answer::page(include_str!("page.html")),
+            "/" => Response::page(include_str!("page.html")),
             "/state.json" => self.json(),
-            "/metrics" => Answer::metrics(metrics::text(&self.snapshot, Process::read())),
-            "/healthz" => Answer::verdict("ok", self.health(Instant::now())),
-            "/readyz" => Answer::verdict("ready", self.snapshot.ready()),
-            _ => Answer::text(
+            "/metrics" => Response::metrics(metrics::text(&self.snapshot, Process::read())),
+            "/healthz" => Response::check("ok", self.health(Instant::now())),
+            "/readyz" => Response::check("ready", self.snapshot.ready()),
+            _ => Response::text(
                 404,
-                "not found; there are /, /state.json, /metrics, /healthz, /readyz\n",
+                "not found; there are /, /state.json, /metrics, /healthz and /readyz\n",
             ),
         }
     }
 
-    fn json(&self) -> Answer {
-        let shown = Shown {
+    fn json(&self) -> Response {
+        let state = StateJson {
             now: seconds(SystemTime::now()),
             published: seconds(self.published),
-            last_step: self.stepped.map(seconds),
+            last_step: self.last_step.map(seconds),
             health: self.health(Instant::now()).into(),
             ready: self.snapshot.ready().into(),
             snapshot: &self.snapshot,
             history: &self.history,
             process: Process::read(),
         };
-        match serde_json::to_string(&shown) {
-            Ok(text) => Answer::json(text),
-            Err(err) => Answer::text(500, &format!("the state cannot be written: {err}\n")),
+        match serde_json::to_string(&state) {
+            Ok(text) => Response::json(text),
+            Err(err) => Response::text(500, &format!("the state could not be written: {err}\n")),
         }
     }
 }

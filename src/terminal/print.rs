@@ -1,16 +1,16 @@
-//! What a command prints for a person, on standard output.
+//! Results on standard output.
 
 use std::io::{self, Write as _};
 
-/// Writes `text`. A reader that went away, as `head` does, has read enough: that is no error.
+/// Prints `text`. It is not an error if the reader has closed the pipe, as `head` does.
 pub(crate) fn out(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+        written => Ok(written?),
     }
 }
 
-/// A number with a thin look: `1234567` as `1,234,567`.
+/// A number in groups of three digits: `1234567` as `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
@@ -18,7 +18,7 @@ pub(crate) fn count(number: u64) -> String {
     groups.join(",")
 }
 
-/// Bytes in the largest unit that leaves a number above one.
+/// Bytes in the largest unit in which the number is 1 or more.
 pub(crate) fn bytes(number: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = number as f64;

@@ -1,110 +1,59 @@
-//! What a person sees while a command runs, all of it on standard error: a live line on a
-//! terminal, plain lines elsewhere, and log messages that do not tear the live line apart.
+//! The progress of a run: a live line in a terminal, a log message from time to time elsewhere.
 
-use std::io::{self, IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tracing::{Level, info};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::info;
 
-/// The least time between two plain lines.
-const PLAIN_EVERY: Duration = Duration::from_secs(5);
+use crate::run::throughput::Throughput;
 
-/// Where a command's messages go.
-pub(crate) struct Progress {
-    lines: MultiProgress,
-    quiet: bool,
-}
+/// The least time between two messages.
+const MESSAGE_EVERY: Duration = Duration::from_secs(5);
 
-impl Progress {
-    /// Sets up logging for the process.
-    pub(crate) fn new(quiet: bool, verbose: bool) -> Self {
-        let lines = MultiProgress::new();
-        let level = match (quiet, verbose) {
-            (true, _) => Level::WARN,
-            (_, true) => Level::DEBUG,
-            _ => Level::INFO,
-        };
-        tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_ansi(io::stderr().is_terminal())
-            .with_target(false)
-            .without_time()
-            .with_writer(Lines(lines.clone()))
-            .init();
-        Self { lines, quiet }
-    }
-
-    /// Whether `--quiet` was given.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
-    /// Says why the command failed.
-    pub(crate) fn error(&self, message: &str) {
-        self.lines.suspend(|| writeln!(io::stderr(), "error: {message}").ok());
-    }
-
-    /// A line for a run of `steps` steps, of which `first` are done.
-    pub(crate) fn run(&self, first: u64, steps: u64) -> RunLine {
-        let bar = if self.quiet || !io::stderr().is_terminal() {
-            ProgressBar::hidden()
-        } else {
-            let bar = self.lines.add(ProgressBar::new(steps));
-            let style = "{wide_bar:.cyan/blue} step {pos}/{len}  {msg}  ETA {eta}";
-            bar.set_style(
-                ProgressStyle::with_template(style)
-                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
-            );
-            bar
-        };
-        RunLine {
-            bar,
-            first,
-            steps,
-            plain: !io::stderr().is_terminal(),
-            shown: None,
-            start: Instant::now(),
-        }
-    }
-}
-
-/// The line that shows how a run is doing.
-pub(crate) struct RunLine {
+/// Shows how far a run is.
+pub(crate) struct ProgressLine {
     bar: ProgressBar,
     first: u64,
     steps: u64,
-    plain: bool,
-    shown: Option<Instant>,
+    /// Whether it writes messages in place of a live line.
+    has_messages: bool,
+    last_message: Option<Instant>,
     start: Instant,
 }
 
-/// What the line shows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    pub(crate) loss: f32,
-    pub(crate) clips_per_second: f64,
-    /// Share of the time that the trainer waited for data, 0..1.
-    pub(crate) waiting: f64,
-    /// Mean time since the clips were cut, in seconds.
-    pub(crate) clip_age: f64,
-    /// Share of the clips that were in a batch before, 0..1.
-    pub(crate) reused: f64,
-}
+impl ProgressLine {
+    /// Progress over `steps` steps, of which `first` are done. The live line goes to `lines`.
+    pub(super) fn new(
+        lines: Option<&MultiProgress>,
+        has_messages: bool,
+        first: u64,
+        steps: u64,
+    ) -> Self {
+        let bar = match lines {
+            Some(lines) => {
+                let bar = lines.add(ProgressBar::new(steps));
+                let style = "{wide_bar:.cyan/blue} step {pos}/{len}  {msg}  ETA {eta}";
+                let style = ProgressStyle::with_template(style);
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                bar
+            }
+            None => ProgressBar::hidden(),
+        };
+        Self { bar, first, steps, has_messages, last_message: None, start: Instant::now() }
+    }
 
-impl RunLine {
-    /// Shows that `step` steps are done.
+    /// Moves to `step`.
     pub(crate) fn advance(&self, step: u64) {
         self.bar.set_position(step);
     }
 
-    /// Shows new numbers.
-    pub(crate) fn show(&mut self, step: u64, pace: Pace) {
-        let Pace { loss, clips_per_second, waiting, .. } = pace;
-        let waiting = 100.0 * waiting;
-        let text = format!("loss {loss:.4}  {clips_per_second:.1} clips/s  waiting {waiting:.0} %");
-        if self.plain && self.is_due(step) {
+    /// Shows a reading of the losses.
+    pub(crate) fn show(&mut self, step: u64, loss: f32, throughput: &Throughput) {
+        let Throughput { clips_per_second, data_wait, .. } = throughput;
+        let data_wait = 100.0 * data_wait;
+        let text =
+            format!("loss {loss:.4}  {clips_per_second:.1} clips/s  data wait {data_wait:.0} %");
+        if self.has_messages && self.is_due(step) {
             let done = (step - self.first).max(1) as f64;
             let left = self.start.elapsed().mul_f64((self.steps - step) as f64 / done);
             info!("step {step}/{}  {text}  ETA {}", self.steps, clock(left));
@@ -112,17 +61,18 @@ impl RunLine {
         self.bar.set_message(text);
     }
 
-    /// Removes the line.
+    /// Removes the live line.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
     fn is_due(&mut self, step: u64) -> bool {
-        let due = step == self.steps || self.shown.is_none_or(|it| it.elapsed() >= PLAIN_EVERY);
-        if due {
-            self.shown = Some(Instant::now());
+        let is_old = self.last_message.is_none_or(|last| last.elapsed() >= MESSAGE_EVERY);
+        let is_due = step == self.steps || is_old;
+        if is_due {
+            self.last_message = Some(Instant::now());
         }
-        due
+        is_due
     }
 }
 
@@ -136,36 +86,13 @@ pub(crate) fn clock(duration: Duration) -> String {
     }
 }
 
-/// Writes log messages above the live line. A closed standard error is no reason to stop.
-#[derive(Clone)]
-struct Lines(MultiProgress);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write_all(bytes).ok());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn clocks_show_hours_only_when_there_are_some() {
-        let shown = [59, 61, 3_723].map(|it| clock(Duration::from_secs(it)));
+        let shown = [59, 61, 3_723].map(|seconds| clock(Duration::from_secs(seconds)));
         assert_eq!(shown, ["0:59", "1:01", "1:02:03"]);
     }
 }

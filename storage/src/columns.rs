@@ -12,7 +12,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
-use crate::record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, Vectors};
+use crate::record::{Embeddings, EventRow, Events, Metrics, Record, Streams, Vectors};
 use crate::{Error, Result};
 
 /// The tables of a run, each a folder; [`Record::table`] is an index into them.
@@ -123,30 +123,14 @@ fn embeddings(run: &str, it: Embeddings) -> std::result::Result<Columns, ArrowEr
 
 fn streams(run: &str, it: Streams) -> Columns {
     let rows = &it.rows;
-    let count = |of: fn(&StreamRow) -> u64| rows.iter().map(of);
-    Columns::new(run, it.step, rows.len())
+    let mut columns = Columns::new(run, it.step, rows.len())
         .time(it.time)
         .text("stream", rows.iter().map(|row| row.stream.as_str()))
-        .text("state", rows.iter().map(|row| row.state.as_str()))
-        .counts("decoded", count(|row| row.decoded))
-        .counts("trained", count(|row| row.trained))
-        .counts("untrained", count(|row| row.untrained))
-        .counts("off_grid", count(|row| row.off_grid))
-        .counts("cut", count(|row| row.cut))
-        .counts("discontinuity", count(|row| row.discontinuity))
-        .counts("uneven", count(|row| row.uneven))
-        .counts("light", count(|row| row.light))
-        .counts("still", count(|row| row.still))
-        .counts("dropped", count(|row| row.dropped))
-        .counts("unfinished", count(|row| row.unfinished))
-        .counts("passes", count(|row| row.passes))
-        .counts("errors", count(|row| row.errors))
-        .counts("reconnects", count(|row| row.reconnects))
-        .counts("stalls", count(|row| row.stalls))
-        .counts("late", count(|row| row.late))
-        .counts("unneeded", count(|row| row.unneeded))
-        .counts("abandoned", count(|row| row.abandoned))
-        .counts("clips", count(|row| row.clips))
+        .text("state", rows.iter().map(|row| row.state.as_str()));
+    for (idx, (name, _)) in rows.first().iter().flat_map(|row| &row.counts).enumerate() {
+        columns = columns.counts(name, rows.iter().map(|row| row.counts[idx].1));
+    }
+    columns
         .required("share", Arc::new(Float64Array::from_iter_values(rows.iter().map(|it| it.share))))
         .optional("message", Arc::new(StringArray::from_iter(rows.iter().map(|row| &row.message))))
 }

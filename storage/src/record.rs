@@ -87,52 +87,15 @@ pub struct Streams {
 }
 
 /// What one stream did since its previous row, so that a column's sum is the run's total.
-///
-/// `decoded` is the sum of the ten counts below it, up to `unfinished`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamRow {
     /// The stream's name in the configuration.
     pub stream: String,
     /// `connecting`, `playing`, `stalled`, `waiting`, `given_up`, `ended`, `stopped` or `failed`.
     pub state: String,
-    /// Frames that came out of the decoder.
-    pub decoded: u64,
-    /// Frames of clips that were trained on.
-    pub trained: u64,
-    /// Frames of clips that were cut but never trained on.
-    pub untrained: u64,
-    /// Frames between two points of the time grid.
-    pub off_grid: u64,
-    /// Frames of clips that ended at a scene cut.
-    pub cut: u64,
-    /// Frames of clips that ended at a jump in time, a reconnect or a change of format.
-    pub discontinuity: u64,
-    /// Frames skipped because a time that a clip wants has no frame near enough.
-    pub uneven: u64,
-    /// Frames of clips in which the light changed at once.
-    pub light: u64,
-    /// Frames of clips in which nothing moved.
-    pub still: u64,
-    /// Frames of clips that nobody took before newer ones came.
-    pub dropped: u64,
-    /// Frames of a clip that the stream's end left unfinished.
-    pub unfinished: u64,
-    /// Times that the stream was read to its end.
-    pub passes: u64,
-    /// Errors that it recovered from, or failed with.
-    pub errors: u64,
-    /// Times that a live stream played again after it had gone.
-    pub reconnects: u64,
-    /// Times that a live stream gave no frame for too long.
-    pub stalls: u64,
-    /// Coded pictures that were never decoded because decoding could not keep up.
-    pub late: u64,
-    /// Coded pictures that were never decoded because no clip needs them.
-    pub unneeded: u64,
-    /// Pipelines that could not be brought down in time and were left behind.
-    pub abandoned: u64,
-    /// Clips that it gave.
-    pub clips: u64,
+    /// Name and value of each count, one column each. The names and their order are the same in
+    /// all rows of a run.
+    pub counts: Vec<(&'static str, u64)>,
     /// Its clips among those that were trained on since the row before, 0..1.
     pub share: f64,
     /// The newest error in words.

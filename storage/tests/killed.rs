@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod run;
+#[allow(dead_code, reason = "these tests need no tools")]
+#[path = "../../tests/support/scope.rs"]
+mod scope;
 
 use std::env;
 use std::fs;
@@ -117,7 +120,8 @@ fn many_lives(seed: u64) {
     let expected = Expected::write();
     let mut random = Random(seed);
     let (mut kills, mut recovered, mut lives) = (0, 0, 0);
-    while kills < 110 {
+    let enough = scope::tier(20, 110);
+    while kills < enough || lives < 2 {
         let life = life(&expected, &mut random);
         kills += life.0;
         recovered += life.1;
@@ -141,9 +145,10 @@ fn killed_at_every_point_of_writing_a_run_goes_on_to_the_same_tables() {
     let expected = Expected::write();
     // Compaction has its own test, and this run is too short for a write-ahead file to be saved.
     let others = |it: &&String| !it.starts_with("compact.") && !it.starts_with("wal.save");
+    let counts = scope::tier(&[1, 9][..], &[1, 2, 4, 9, 22, 60, 150]);
     for point in points().iter().filter(others) {
         let mut killed = 0;
-        for count in [1, 2, 4, 9, 22, 60, 150] {
+        for &count in counts {
             let dir = folder();
             if !dies("write", dir.path(), Some((point, count))) {
                 break;
@@ -192,27 +197,31 @@ fn dead() -> TempDir {
     dir
 }
 
-/// Does `job` on copies of `dead`, killed at each passing of each point; done once more, it must
-/// end with the same files as if it had not been.
+/// Does `job` on copies of `dead`, killed at each passing of each point, or in the short tier at
+/// passings 1, 2, 4, 8 and so on; done once more, it must end with the same files as an
+/// uninterrupted one.
 fn killed_at_every_passing(job: &str, dead: &Path, check: impl Fn(&Path)) {
     let reference = copy(dead);
     assert!(!dies(job, reference.path(), None));
     let reference = files(reference.path());
+    let (step, fewest): (fn(u64) -> u64, _) = scope::tier((|it| 2 * it, 20), (|it| it + 1, 50));
     let mut kills = 0;
     for point in points() {
-        for count in 1.. {
+        let mut count = 1;
+        loop {
             let dir = copy(dead);
             if !dies(job, dir.path(), Some((&point, count))) {
                 break;
             }
             kills += 1;
+            count = step(count);
             check(dir.path());
             assert!(!dies(job, dir.path(), None));
             check(dir.path());
             same_files(dir.path(), &reference);
         }
     }
-    assert!(kills > 50, "{kills} kills");
+    assert!(kills > fewest, "{kills} kills");
 }
 
 #[test]

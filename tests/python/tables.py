@@ -16,12 +16,12 @@ import polars as pl
 NEIGHBOURS = 5
 TABLES = ("metrics", "embeddings", "streams")
 OPTIONAL = {"captured", "captured_by", "message"}
-SKIPPED = ("trained", "untrained", "off_grid", "cut", "discontinuity", "uneven",
-           "light", "still", "dropped", "unfinished")
+OUTCOMES = ("trained", "untrained", "off_grid", "scene_cut", "discontinuity", "irregular",
+            "light_change", "static", "dropped", "unfinished")
 
 TIME = "TIMESTAMP WITH TIME ZONE"
-COUNTS = ("decoded", *SKIPPED, "passes", "errors", "reconnects", "stalls", "late", "unneeded",
-          "abandoned", "clips")
+COUNTS = ("decoded", *OUTCOMES, "epochs", "errors", "reconnects", "stalls", "dropped_backlog",
+          "skipped_gop", "abandoned_pipelines", "clips")
 DUCKDB_TYPES = {
     "metrics": {
         "run": "VARCHAR", "step": "BIGINT", "time": TIME, "name": "VARCHAR", "value": "DOUBLE",
@@ -186,20 +186,20 @@ def join_streams(db, frames):
 
 def balance(db, frames):
     """Every decoded frame has exactly one outcome."""
-    skipped = " + ".join(SKIPPED)
+    outcomes = " + ".join(OUTCOMES)
     found = db.execute(
-        f"""SELECT run, stream, sum(decoded)::BIGINT, sum({skipped})::BIGINT
+        f"""SELECT run, stream, sum(decoded)::BIGINT, sum({outcomes})::BIGINT
             FROM streams GROUP BY ALL ORDER BY run, stream"""
     ).fetchall()
     sums = (
         frames["streams"].group_by("run", "stream")
-        .agg(pl.sum("decoded"), pl.sum_horizontal(SKIPPED).sum().alias("accounted"))
+        .agg(pl.sum("decoded"), pl.sum_horizontal(OUTCOMES).sum().alias("accounted"))
         .sort("run", "stream")
     )
     require(found == sums.rows(), f"DuckDB sums {found}, Polars {sums.rows()}")
     for _, stream, decoded, accounted in found:
         require(decoded == accounted, f"{stream}: {decoded} frames decoded, {accounted} accounted "
-                f"for as {skipped}")
+                f"for as {outcomes}")
         print(f"{stream}: {decoded} frames decoded, all accounted for")
     require(any(row[2] for row in found), "no stream decoded a frame")
 

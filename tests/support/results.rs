@@ -9,7 +9,7 @@ use safetensors::SafeTensors;
 use super::Table;
 
 /// Metrics that are measured with a clock.
-const TIMED: [&str; 4] = ["clips_per_second", "waiting_share", "clip_age_seconds", "step_seconds"];
+const TIMED: [&str; 4] = ["clips_per_second", "data_wait", "clip_age_seconds", "step_seconds"];
 
 /// Everything that a run writes and that does not depend on a clock.
 #[derive(PartialEq)]
@@ -38,8 +38,16 @@ pub(crate) fn results(run: &Path) -> Results {
 /// unfinished then depends on the threads.
 fn ledger(run: &Path) -> Vec<(i64, String, Vec<i64>)> {
     let table = Table::read(run, "streams");
-    let names =
-        ["decoded", "trained", "off_grid", "cut", "uneven", "unfinished", "passes", "clips"];
+    let names = [
+        "decoded",
+        "trained",
+        "off_grid",
+        "scene_cut",
+        "irregular",
+        "unfinished",
+        "epochs",
+        "clips",
+    ];
     let columns: Vec<Vec<i64>> = names.iter().map(|it| table.counts(it)).collect();
     let rows = table.counts("step").into_iter().zip(table.text("stream")).enumerate();
     let rows = rows.map(|(idx, (step, name))| {

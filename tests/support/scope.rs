@@ -24,6 +24,13 @@ pub(crate) fn skip(missing: &str) {
     say("skipped", &text);
 }
 
+/// Says that the calling test is skipped because the system refuses what it needs. No setup changes
+/// that, so that it is never a failure.
+#[track_caller]
+pub(crate) fn skip_refused(what: &str) {
+    say("skipped", &format!("the system refuses {what}"));
+}
+
 /// What the test does in the short tier, or in the long one, which `ONWARD_TEST_LONG=1` chooses.
 #[track_caller]
 pub(crate) fn tier<T>(short: T, long: T) -> T {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{Float32Type, Float64Type, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pipeline::{Counts, FrameOutcome};
 
 use super::has_extension;
 
@@ -103,25 +104,14 @@ impl Table {
     }
 }
 
-/// Every decoded frame of every stream has exactly one fate, and no count goes down.
+/// Every decoded frame of every stream has exactly one outcome, and no count goes down.
 pub(crate) fn assert_balanced(streams: &Table) {
-    let fates = [
-        "trained",
-        "untrained",
-        "off_grid",
-        "cut",
-        "discontinuity",
-        "uneven",
-        "light",
-        "still",
-        "dropped",
-        "unfinished",
-    ];
+    let outcomes: Vec<_> = FrameOutcome::ALL.iter().map(|it| it.name()).collect();
     for (stream, decoded) in streams.sums("decoded") {
-        let counted = fates.map(|it| streams.sums(it)[&stream]);
-        assert_eq!(decoded, counted.iter().sum::<i64>(), "{stream}: {fates:?} are {counted:?}");
+        let counted: Vec<_> = outcomes.iter().map(|it| streams.sums(it)[&stream]).collect();
+        assert_eq!(decoded, counted.iter().sum::<i64>(), "{stream}: {outcomes:?} are {counted:?}");
     }
-    for name in fates.into_iter().chain(["decoded", "passes", "errors", "clips"]) {
+    for (name, _) in Counts::default().named() {
         assert!(streams.counts(name).iter().all(|it| *it >= 0), "{name} went down");
     }
 }

@@ -1,56 +1,21 @@
-//! The parts that the frame encoder and the motion encoder share, laid out and named as in
-//! DINOv2 (`vision_transformer.py`), so that weights go both ways.
+//! Layers that the frame encoder and the motion encoder share. They have the layout and names of
+//! DINOv2 (`vision_transformer.py`), so that weights can be imported and exported.
 
 use burn::module::{Module, Param};
 use burn::nn::{
     LayerNorm, Linear,
     conv::{Conv2d, Conv2dConfig},
 };
-use burn::tensor::activation::{gelu, softmax};
-use burn::tensor::module::{attention, interpolate, linear};
-use burn::tensor::ops::{AttentionModuleOptions, InterpolateMode, InterpolateOptions};
-use burn::tensor::{FloatDType, Tensor};
-use serde::{Deserialize, Serialize};
+use burn::tensor::Tensor;
+use burn::tensor::activation::gelu;
+use burn::tensor::module::{interpolate, linear};
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 
+use super::precision::Precision;
 use crate::Init;
 use crate::train::nan_trace::watched;
 
-/// The number format of matrix products inside transformer blocks. Norms, softmax, residual
-/// sums, losses and the EMA stay in float32 either way.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats.
-    #[default]
-    Float32,
-    /// bfloat16, for devices that have it.
-    Bfloat16,
-}
-
-impl Precision {
-    fn down<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Float32 => x,
-            Self::Bfloat16 => x.cast(FloatDType::BF16),
-        }
-    }
-
-    fn up<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Float32 => x,
-            Self::Bfloat16 => x.cast(FloatDType::F32),
-        }
-    }
-
-    /// `layer(x)` for float32 `x`; the product, and the result, are in this format.
-    fn linear<const D: usize>(self, layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-        let bias = layer.bias.as_ref().map(|it| self.down(it.val()));
-        let product = linear(self.down(x), self.down(layer.weight.val()), bias);
-        watched::output(&layer.weight, product)
-    }
-}
-
-/// Cuts an image into patches and projects each.
+/// Splits an image into patches and projects each to a token.
 #[derive(Module, Debug)]
 pub(crate) struct PatchEmbed {
     proj: Conv2d,
@@ -67,9 +32,10 @@ impl PatchEmbed {
         Self { proj }
     }
 
-    /// Images `[n, 3, h, w]` to `[n, h/patch · w/patch, dim]`, row-major, and that grid.
+    /// Images `[n, 3, h, w]` to tokens `[n, h/patch · w/patch, dim]` in row-major order, and the
+    /// grid `[h/patch, w/patch]`.
     ///
-    /// A convolution whose stride is its kernel is one matrix product, and faster as such.
+    /// The convolution has stride = kernel size: as one matrix product it is faster.
     fn forward(&self, images: Tensor<4>) -> (Tensor<3>, [usize; 2]) {
         let [n, c, h, w] = images.dims();
         let [dim, _, p, _] = self.proj.weight.dims();
@@ -84,8 +50,8 @@ impl PatchEmbed {
     }
 }
 
-/// Patches with `[CLS]` in front and positions added, `[n, 1 + patches, dim]`.
-pub(crate) fn embed(
+/// Images to `[CLS]` and patch tokens with positions added, `[n, 1 + patches, dim]`.
+pub(crate) fn embed_patches(
     images: Tensor<4>,
     patch_embed: &PatchEmbed,
     cls_token: &Param<Tensor<3>>,
@@ -95,12 +61,12 @@ pub(crate) fn embed(
     let (patches, grid) = patch_embed.forward(images);
     let [n, _, dim] = patches.dims();
     let cls = cls_token.val().expand([n, 1, dim]);
-    Tensor::cat(vec![cls, patches], 1) + positions(pos_embed.val(), native, grid)
+    Tensor::cat(vec![cls, patches], 1) + interpolate_positions(pos_embed.val(), native, grid)
 }
 
-/// Positions `[1, 1 + patches, dim]` learned on the grid `native`, for the grid `wanted`:
-/// bicubic over the patches, as DINOv2 does; `[CLS]` keeps its own.
-fn positions(learned: Tensor<3>, native: [usize; 2], wanted: [usize; 2]) -> Tensor<3> {
+/// Position embeddings `[1, 1 + patches, dim]` of the grid `native`, interpolated to the grid
+/// `wanted`: bicubic as in DINOv2. The position of `[CLS]` stays.
+fn interpolate_positions(learned: Tensor<3>, native: [usize; 2], wanted: [usize; 2]) -> Tensor<3> {
     if native == wanted {
         return learned;
     }
@@ -138,15 +104,15 @@ impl SelfAttention {
         Self { qkv, proj, heads, precision }
     }
 
-    /// `[n, tokens, dim]` to the same.
+    /// Tokens `[n, tokens, dim]` to tokens of the same shape.
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let qkv = self.precision.linear(&self.qkv, x);
         let [q, k, v] = split_heads(qkv, self.heads);
-        self.precision.up(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
+        self.precision.to_float32(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
     }
 }
 
-/// Multi-head attention of one sequence to another.
+/// Multi-head cross-attention from one sequence to another.
 #[derive(Module, Debug)]
 pub(crate) struct CrossAttention {
     q: Linear,
@@ -168,23 +134,7 @@ impl CrossAttention {
     pub(crate) fn forward(&self, x: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
         let [q] = split_heads(self.precision.linear(&self.q, x), self.heads);
         let [k, v] = split_heads(self.precision.linear(&self.kv, memory), self.heads);
-        self.precision.up(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
-    }
-}
-
-impl Precision {
-    /// Softmax attention over heads `[n, heads, tokens, d]`, merged to `[n, tokens, dim]` in
-    /// float32. The scores are normalised in float32 in either format.
-    fn attend(self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<3> {
-        let [n, heads, tokens, d] = q.dims();
-        let mixed = match self {
-            Self::Float32 => attention(q, k, v, None, None, AttentionModuleOptions::default()),
-            Self::Bfloat16 => {
-                let scores = self.up(q.matmul(k.swap_dims(2, 3))) * (d as f64).powf(-0.5);
-                self.up(self.down(softmax(scores, 3)).matmul(v))
-            }
-        };
-        mixed.swap_dims(1, 2).reshape([n, tokens, heads * d])
+        self.precision.to_float32(self.precision.linear(&self.proj, self.precision.attend(q, k, v)))
     }
 }
 
@@ -196,7 +146,7 @@ fn split_heads<const PARTS: usize>(x: Tensor<3>, heads: usize) -> [Tensor<4>; PA
     std::array::from_fn(|part| parts.clone().narrow(0, part, 1).squeeze_dim(0))
 }
 
-/// Two linear layers with an exact GELU between them.
+/// The MLP of a transformer block: two linear layers with an exact GELU between them.
 #[derive(Module, Debug)]
 pub(crate) struct Mlp {
     fc1: Linear,
@@ -206,19 +156,19 @@ pub(crate) struct Mlp {
 }
 
 impl Mlp {
-    /// Hidden width is four times `dim`.
+    /// The hidden width is four times `dim`.
     pub(crate) fn new(dim: usize, precision: Precision, init: &mut Init) -> Self {
         Self { fc1: init.linear(dim, 4 * dim), fc2: init.linear(4 * dim, dim), precision }
     }
 
-    /// `[n, tokens, dim]` to the same.
+    /// Tokens `[n, tokens, dim]` to tokens of the same shape.
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let hidden = gelu(self.precision.linear(&self.fc1, x));
-        self.precision.up(self.precision.linear(&self.fc2, hidden))
+        self.precision.to_float32(self.precision.linear(&self.fc2, hidden))
     }
 }
 
-/// A pre-norm transformer block with cross-attention in the middle.
+/// A pre-norm transformer block: self-attention, cross-attention, MLP.
 #[derive(Module, Debug)]
 pub(crate) struct CrossBlock {
     norm1: LayerNorm,
@@ -241,7 +191,7 @@ impl CrossBlock {
         }
     }
 
-    /// `x` `[n, tokens, dim]`, which attends to itself and to `memory` `[n, others, dim]`.
+    /// `x` `[n, tokens, dim]` attends to itself and to `memory` `[n, others, dim]`.
     pub(crate) fn forward(&self, x: Tensor<3>, memory: Tensor<3>) -> Tensor<3> {
         let x = x.clone() + self.self_attn.forward(watched::norm(&self.norm1, x));
         let x =

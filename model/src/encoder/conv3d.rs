@@ -1,5 +1,5 @@
 //! Five 3D convolutions over a few frames: the encoder of AdaSSL's Moving-MNIST experiment
-//! (Zhang et al., 2026, appendix D.5, as reported by others; strides 2, 2, 1, 1, 2 are theirs).
+//! (Zhang et al., 2026, appendix D.5, with strides 2, 2, 1, 1, 2).
 
 use burn::module::Module;
 use burn::nn::PaddingConfig3d;
@@ -8,28 +8,28 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use crate::Init;
-use crate::nn::batch_norm::{BatchNorm, Mode};
+use crate::nn::batch_norm::{BatchNorm, NormMode};
 use crate::train::nan_trace::watched;
 
 const STRIDES: [usize; 5] = [2, 2, 1, 1, 2];
 const KERNEL: usize = 3;
 
-/// What can be chosen of the network.
+/// The dimensions of the 3D convolutions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Conv3dShape {
-    /// Channels of the five layers.
+    /// Output channels of the five layers.
     pub channels: [usize; 5],
-    /// Frames that are seen at once.
+    /// Frames per window: one window is one input.
     pub frames: usize,
 }
 
 impl Conv3dShape {
-    /// Width of the token: the last channels of every frame.
+    /// Width of a token: the output channels of the last layer, times the frames.
     pub(crate) fn dim(&self) -> usize {
         self.channels[4] * self.frames
     }
 
-    /// Fresh weights, uniform as PyTorch's.
+    /// An encoder with PyTorch's uniform initial weights.
     pub fn init(&self, init: &mut Init) -> Conv3dEncoder {
         let inputs = [3].into_iter().chain(self.channels);
         let layers = inputs.zip(self.channels).zip(STRIDES);
@@ -42,7 +42,7 @@ impl Conv3dShape {
     }
 }
 
-/// A few frames to one token.
+/// 3D convolutions: a window of frames to one token.
 #[derive(Module, Debug)]
 pub struct Conv3dEncoder {
     layers: Vec<Layer>,
@@ -57,14 +57,15 @@ struct Layer {
 }
 
 impl Conv3dEncoder {
-    /// Frames that are seen at once.
+    /// Frames per window.
     pub(crate) fn frames(&self) -> usize {
         self.frames
     }
 
-    /// Frames `[n, 3 · t, h, w]` to one token twice, `[n, 2, channels · t]`, as both the whole
-    /// image's and its only place's: the mean over each frame's places, frame after frame.
-    pub fn forward(&self, frames: Tensor<4>, mode: Mode) -> Tensor<3> {
+    /// Frames `[n, 3 · t, h, w]` to tokens `[n, 2, channels · t]`. Both tokens are the same: the
+    /// spatial mean of each frame's feature map, concatenated over frames. The first stands for the
+    /// whole image, the second for its only cell.
+    pub fn forward(&self, frames: Tensor<4>, mode: NormMode) -> Tensor<3> {
         let [n, channels, h, w] = frames.dims();
         let t = channels / 3;
         let x: Tensor<5> = frames.reshape([n, t, 3, h, w]).swap_dims(1, 2);
@@ -78,7 +79,7 @@ impl Conv3dEncoder {
     }
 }
 
-/// A convolution that keeps the number of frames, and the size but for its stride.
+/// A convolution without bias that keeps the number of frames and divides the size by `stride`.
 fn convolution(channels: [usize; 2], stride: usize, init: &mut Init) -> Conv3d {
     let [input, output] = channels;
     let mut convolution = Conv3dConfig::new(channels, [KERNEL; 3])
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_is_as_wide_as_the_papers_and_sees_time() {
+    fn the_token_has_the_papers_width_and_depends_on_the_order_of_frames() {
         let device = Device::flex();
         let shape = Conv3dShape { channels: [32, 64, 128, 128, 256], frames: 3 };
         assert_eq!(shape.dim(), 768);
@@ -106,10 +107,10 @@ mod tests {
         let network = shape.init(&mut Init::new(0, &device));
         let frames = Tensor::random([2, 9, 32, 32], Distribution::Normal(0.0, 1.0), &device);
         let backwards = frames.clone().reshape([2, 3, 3, 32, 32]).flip([1]).reshape([2, 9, 32, 32]);
-        let token = network.forward(frames, Mode::Evaluate);
+        let token = network.forward(frames, NormMode::Evaluate);
         assert_eq!(token.dims(), [2, 2, 18]);
         let off: f32 =
-            (token - network.forward(backwards, Mode::Evaluate)).abs().max().into_scalar();
+            (token - network.forward(backwards, NormMode::Evaluate)).abs().max().into_scalar();
         assert!(off > 1e-3, "the order of the frames changes {off}");
     }
 }

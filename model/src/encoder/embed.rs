@@ -1,4 +1,4 @@
-//! A trained frame encoder by itself: frames to vectors, without a method around it.
+//! Embeds frames with a trained frame encoder, without its method.
 
 use std::path::Path;
 
@@ -6,22 +6,22 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::export::safetensors;
-use crate::{Clips, Config, Error, FrameEncoder, Init, Input, Mode, Result, Vectors};
+use crate::{Clips, Config, Error, FrameEncoder, Init, Input, NormMode, Result};
 
-/// What of a frame's tokens is kept.
+/// Which tokens of a frame are stored, and how.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tokens {
-    /// The `[CLS]` token, `[d]`; of a convolutional encoder the mean of its last feature map.
+    /// The `[CLS]` token, `[d]`; for a convolutional encoder, the mean of its last feature map.
     Cls,
     /// The mean of the patch tokens, `[d]`.
     Mean,
-    /// All patch tokens, `[patches · d]`, row by row from the top left.
+    /// All patch tokens, `[patches · d]`, in row-major order.
     Patches,
 }
 
 impl Tokens {
-    /// The name in tables.
+    /// The name in options and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cls => "cls",
@@ -37,17 +37,17 @@ pub struct Embedder {
 }
 
 impl Embedder {
-    /// The encoder of a config, with the weights of an `encoder.safetensors`.
+    /// Builds the encoder of `config` with the weights in `path`, an `encoder.safetensors`.
     ///
     /// # Errors
-    /// The encoder cannot be built, or the file cannot be read or is of another one.
+    /// The config cannot be used, or the file cannot be read or is of another encoder.
     pub fn load(config: &Config, input: Input, path: &Path, device: &Device) -> Result<Self> {
         let shape = config.shape(input)?;
         let encoder = safetensors::load(shape.init(&mut Init::new(0, device)), path)?;
         Ok(Self { encoder })
     }
 
-    /// The number of layers, each of which has tokens; 1 where there is no choice.
+    /// Number of layers whose tokens can be embedded; 1 for convolutional encoders.
     pub fn layers(&self) -> usize {
         match &self.encoder {
             FrameEncoder::Vit(it) => it.depth(),
@@ -55,31 +55,38 @@ impl Embedder {
         }
     }
 
-    /// For each layer, counted from 1, and within it for each kind of tokens, vectors of the first
-    /// frame of every clip: as many as a method's own embedding is made of. Layers before the last
-    /// go through the final norm, as DINOv2's do.
+    /// Embeds the first frame of every clip (3D convolutions: the first window). Gives one batch of
+    /// vectors for each of `layers`, counted from 1, and within a layer for each of `kinds`. All
+    /// layers go through the final norm, as in DINOv2.
     ///
     /// # Errors
-    /// There is no such layer.
-    pub fn embed(&self, clips: &Clips, layers: &[usize], kinds: &[Tokens]) -> Result<Vec<Vectors>> {
+    /// The encoder has no such layer.
+    pub fn embed(
+        &self,
+        clips: &Clips,
+        layers: &[usize],
+        kinds: &[Tokens],
+    ) -> Result<Vec<VectorBatch>> {
         let images = clips.window(0, self.encoder.window());
         let tokens = self.tokens(images, layers)?;
         let each = tokens.into_iter().flat_map(|tokens| {
             let rows = kinds.iter().map(move |kind| rows(&tokens, *kind));
             rows.collect::<Vec<_>>()
         });
-        Ok(each.map(Vectors::of).collect())
+        Ok(each.map(VectorBatch::of).collect())
     }
 
     fn tokens(&self, images: Tensor<4>, layers: &[usize]) -> Result<Vec<Tensor<3>>> {
         let depth = self.layers();
         if let Some(wrong) = layers.iter().find(|it| !(1..=depth).contains(*it)) {
-            let message = format!("there is no layer {wrong}: this encoder has 1 to {depth}");
+            let message = format!("there is no layer {wrong}: choose from 1 to {depth}, the last");
             return Err(Error::Config { key: "layers".into(), message });
         }
         Ok(match &self.encoder {
             FrameEncoder::Vit(it) => it.layers(images, layers),
-            other => layers.iter().map(|_| other.forward(images.clone(), Mode::Evaluate)).collect(),
+            other => {
+                layers.iter().map(|_| other.forward(images.clone(), NormMode::Evaluate)).collect()
+            }
         })
     }
 }
@@ -91,6 +98,22 @@ fn rows(tokens: &Tensor<3>, kind: Tokens) -> Tensor<2> {
         Tokens::Cls => tokens.clone().narrow(1, 0, 1).reshape([n, dim]),
         Tokens::Mean => patches().mean_dim(1).reshape([n, dim]),
         Tokens::Patches => patches().reshape([n, (count - 1) * dim]),
+    }
+}
+
+/// One vector for each clip of a batch.
+#[derive(Clone, Debug)]
+pub struct VectorBatch {
+    /// Width of a vector.
+    pub dim: usize,
+    /// `[n, dim]` in row-major order.
+    pub values: Vec<f32>,
+}
+
+impl VectorBatch {
+    pub(crate) fn of(rows: Tensor<2>) -> Self {
+        let dim = rows.dims()[1];
+        Self { dim, values: rows.into_data().try_to_vec().expect("float32 rows") }
     }
 }
 
@@ -111,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_layer_is_what_the_trainer_embeds_and_others_differ() {
+    fn the_last_layer_gives_the_trainers_embeddings_and_earlier_layers_differ() {
         let device = Device::flex();
         let folder = tempfile::tempdir().unwrap();
         let input = Input::frames([16, 16], 2);
@@ -126,7 +149,7 @@ mod tests {
         assert_eq!(all.iter().map(|it| it.dim).collect::<Vec<_>>(), [16, 16, 64, 16, 16, 64]);
         assert_eq!(all[3].values, trainer.embed(&clips).frames.values);
         assert_ne!(all[0].values, all[3].values);
-        // The mean of the patches is theirs.
+        // `Mean` is the mean of the vectors in `Patches`.
         let mean = |row: usize, column: usize| {
             (0..4).map(|it| all[5].values[row * 64 + it * 16 + column]).sum::<f32>() / 4.0
         };

@@ -9,13 +9,13 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use crate::Init;
-use crate::nn::batch_norm::{BatchNorm, Mode};
+use crate::nn::batch_norm::{BatchNorm, NormMode};
 use crate::train::nan_trace::watched;
 
-/// What can be chosen of a ResNet-18.
+/// The dimensions of a ResNet-18 that configs choose.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ResNetShape {
-    /// A first convolution of 3 x 3 with stride 1 and no pooling: for CIFAR and small patches.
+    /// Whether the first convolution is 3 x 3 with stride 1 and without pooling, as for CIFAR.
     pub small_images: bool,
 }
 
@@ -23,7 +23,7 @@ impl ResNetShape {
     /// Width of the last feature map.
     pub(crate) const DIM: usize = 512;
 
-    /// Fresh weights: convolutions normal with the deviation √(2 / fan-out).
+    /// A ResNet-18 with initial weights: convolutions normal, standard deviation √(2 / fan-out).
     pub fn init(&self, init: &mut Init) -> ResNet18 {
         let [kernel, stride] = if self.small_images { [3, 1] } else { [7, 2] };
         let conv1 = convolution([3, 64], kernel, stride, init);
@@ -45,7 +45,7 @@ impl ResNetShape {
     }
 }
 
-/// Images to the cells of a feature map.
+/// ResNet-18: images to the cells of its last feature map.
 #[derive(Module, Debug)]
 pub struct ResNet18 {
     conv1: Conv2d,
@@ -58,9 +58,9 @@ pub struct ResNet18 {
 }
 
 impl ResNet18 {
-    /// Images `[n, 3, h, w]` to `[n, 1 + cells, 512]`: in front the mean of the cells, which is
-    /// what torchvision calls the features.
-    pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<3> {
+    /// Images `[n, 3, h, w]` to tokens `[n, 1 + cells, 512]`. The first token is the mean of the
+    /// cells, which torchvision calls the features.
+    pub fn forward(&self, images: Tensor<4>, mode: NormMode) -> Tensor<3> {
         let x = relu(self.bn1.forward(watched::conv2d(&self.conv1, images), mode));
         let x = match &self.maxpool {
             Some(pool) => pool.forward(x),
@@ -79,7 +79,8 @@ struct BasicBlock {
     bn1: BatchNorm,
     conv2: Conv2d,
     bn2: BatchNorm,
-    /// A shortcut of other dimensions; torchvision's are called `0` and `1`, as a tuple's are.
+    /// The shortcut where dimensions change. In torchvision its layers are named `0` and `1`, as
+    /// the fields of a tuple are here.
     downsample: Option<(Conv2d, BatchNorm)>,
 }
 
@@ -97,7 +98,7 @@ impl BasicBlock {
         }
     }
 
-    fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, mode: NormMode) -> Tensor<4> {
         let shortcut = match &self.downsample {
             Some((conv, norm)) => norm.forward(watched::conv2d(conv, x.clone()), mode),
             None => x.clone(),
@@ -107,7 +108,7 @@ impl BasicBlock {
     }
 }
 
-/// A square convolution without bias that keeps the size, but for its stride.
+/// A square convolution without bias that divides the size by `stride`.
 fn convolution(channels: [usize; 2], kernel: usize, stride: usize, init: &mut Init) -> Conv2d {
     let [input, output] = channels;
     let padding = kernel / 2;
@@ -129,13 +130,13 @@ mod tests {
     use crate::nn::parameters::count;
 
     #[test]
-    fn it_has_torchvisions_parameters_and_features() {
+    fn parameters_and_features_are_those_of_torchvision() {
         let device = Device::flex();
         let network = ResNetShape { small_images: false }.init(&mut Init::new(0, &device));
         // torchvision's 11,689,512 without the classifier's 513,000.
         assert_eq!(count(&network), 11_176_512);
         let images = Tensor::random([2, 3, 64, 96], Distribution::Normal(0.0, 1.0), &device);
-        let tokens = network.forward(images, Mode::Train);
+        let tokens = network.forward(images, NormMode::Train);
         assert_eq!(tokens.dims(), [2, 1 + 2 * 3, 512]);
         let mean = tokens.clone().narrow(1, 1, 6).mean_dim(1);
         let off: f32 = (mean - tokens.narrow(1, 0, 1)).abs().max().into_scalar();
@@ -143,10 +144,10 @@ mod tests {
     }
 
     #[test]
-    fn small_images_keep_their_cells() {
+    fn small_images_have_a_larger_feature_map() {
         let device = Device::flex();
         let network = ResNetShape { small_images: true }.init(&mut Init::new(0, &device));
         let images = Tensor::zeros([1, 3, 32, 32], &device);
-        assert_eq!(network.forward(images, Mode::Evaluate).dims(), [1, 1 + 4 * 4, 512]);
+        assert_eq!(network.forward(images, NormMode::Evaluate).dims(), [1, 1 + 4 * 4, 512]);
     }
 }

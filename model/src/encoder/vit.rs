@@ -1,38 +1,39 @@
-//! A plain ViT as in DINOv2, without registers, LayerScale or dropout (Daithankar et al., 2026,
+//! A ViT as in DINOv2, without registers, LayerScale and dropout (Daithankar et al., 2026,
 //! section C.2).
 
 use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 
-use super::blocks::{Mlp, PatchEmbed, Precision, SelfAttention, embed};
+use super::blocks::{Mlp, PatchEmbed, SelfAttention, embed_patches};
+use super::precision::Precision;
 use crate::Init;
 use crate::train::nan_trace::watched;
 
-/// A ViT's dimensions, all of them known.
+/// The dimensions of a ViT.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct VitShape {
-    /// Side of a square patch, pixels.
+    /// Side of a square patch in pixels.
     pub patch: usize,
     /// Width of a token.
     pub dim: usize,
     /// Number of blocks.
     pub depth: usize,
-    /// Attention heads in a block.
+    /// Attention heads per block.
     pub heads: usize,
-    /// Patches down and across at the size that positions are learned for.
+    /// Rows and columns of patches in the frames that position embeddings are trained for.
     pub grid: [usize; 2],
-    /// The number format inside blocks.
+    /// Number format of the matrix products in blocks.
     pub precision: Precision,
 }
 
 impl VitShape {
-    /// Tokens of one image, `[CLS]` included.
+    /// Number of tokens of an image, with `[CLS]`.
     pub fn tokens(&self) -> usize {
         1 + self.grid[0] * self.grid[1]
     }
 
-    /// A ViT with first weights.
+    /// A ViT with initial weights.
     pub fn init(&self, init: &mut Init) -> Vit {
         let Self { patch, dim, depth, heads, grid, precision } = *self;
         let drawn = Vit {
@@ -47,7 +48,7 @@ impl VitShape {
     }
 }
 
-/// Images to tokens.
+/// A vision transformer: images to tokens.
 #[derive(Module, Debug)]
 pub struct Vit {
     cls_token: Param<Tensor<3>>,
@@ -60,16 +61,16 @@ pub struct Vit {
 }
 
 impl Vit {
-    /// Tokens of an image of the native size.
+    /// Number of tokens of an image of the native size, with `[CLS]`.
     pub(crate) fn tokens(&self) -> usize {
         1 + self.grid[0] * self.grid[1]
     }
 
-    /// Normalised images `[n, 3, h, w]` to tokens `[n, 1 + patches, dim]`, `[CLS]` first, out of
-    /// the final layer norm. Sizes other than the native one interpolate the positions.
+    /// Normalised images `[n, 3, h, w]` to tokens `[n, 1 + patches, dim]` after the final layer
+    /// norm, `[CLS]` first. Images of another size than the native one interpolate positions.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<3> {
         let (cls, positions) = (&self.cls_token, &self.pos_embed);
-        let tokens = embed(images, &self.patch_embed, cls, positions, self.grid);
+        let tokens = embed_patches(images, &self.patch_embed, cls, positions, self.grid);
         watched::norm(&self.norm, self.blocks.iter().fold(tokens, |x, block| block.forward(x)))
     }
 
@@ -77,10 +78,10 @@ impl Vit {
         self.blocks.len()
     }
 
-    /// The same after each of `layers`, counted from 1, all of them out of the final layer norm.
+    /// The tokens after each of `layers`, counted from 1, all through the final layer norm.
     pub(crate) fn layers(&self, images: Tensor<4>, layers: &[usize]) -> Vec<Tensor<3>> {
         let (cls, positions) = (&self.cls_token, &self.pos_embed);
-        let mut x = embed(images, &self.patch_embed, cls, positions, self.grid);
+        let mut x = embed_patches(images, &self.patch_embed, cls, positions, self.grid);
         let mut after = Vec::with_capacity(self.depth());
         for block in &self.blocks {
             x = block.forward(x);
@@ -120,36 +121,41 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
-    use crate::{EncoderConfig, HeadConfig, MotionEncoder, Size};
+    use crate::{DinoHeadConfig, EncoderConfig, MotionEncoder, VitSize};
 
-    fn shape(size: Size) -> VitShape {
+    fn shape(size: VitSize) -> VitShape {
         let config = EncoderConfig { size: Some(size), ..Default::default() };
         config.shape([224, 224], Precision::Float32).unwrap().vit().unwrap()
     }
 
     /// Frame encoder, motion encoder, output projection and head with 32,768 prototypes.
-    fn parameters(size: Size) -> [usize; 4] {
+    fn parameters(size: VitSize) -> [usize; 4] {
         let device = Device::flex();
         let (mut init, shape) = (Init::new(0, &device), shape(size));
         let frame = shape.init(&mut init).num_params();
         let motion = MotionEncoder::new(&shape, &mut init).num_params();
         let projection = init.default_linear(shape.dim, shape.dim).num_params();
-        [frame, motion, projection, HeadConfig::default().init(shape.dim, &mut init).num_params()]
+        [
+            frame,
+            motion,
+            projection,
+            DinoHeadConfig::default().init(shape.dim, &mut init).num_params(),
+        ]
     }
 
     #[test]
     fn the_named_sizes_have_the_papers_parameters() {
-        assert_eq!(parameters(Size::Xs), [5_501_376, 7_284_672, 37_056, 13_537_536]);
-        assert_eq!(parameters(Size::S), [21_619_584, 28_725_120, 147_840, 13_930_752]);
-        assert_eq!(parameters(Size::B), [85_706_496, 114_073_344, 590_592, 14_717_184]);
+        assert_eq!(parameters(VitSize::Xs), [5_501_376, 7_284_672, 37_056, 13_537_536]);
+        assert_eq!(parameters(VitSize::S), [21_619_584, 28_725_120, 147_840, 13_930_752]);
+        assert_eq!(parameters(VitSize::B), [85_706_496, 114_073_344, 590_592, 14_717_184]);
     }
 
-    /// No document states this one: 24 blocks of 12·1024² + 13·1024, and what is around them.
+    /// No paper states this number: 24 blocks of 12·1024² + 13·1024, and the layers around them.
     #[test]
     fn the_large_size_has_the_parameters_of_its_dimensions() {
         let around = 3 * 14 * 14 * 1024 + 1024 + 1024 + 257 * 1024 + 2 * 1024;
         let blocks = 24 * (12 * 1024 * 1024 + 13 * 1024);
-        let encoder = shape(Size::L).init(&mut Init::new(0, &Device::flex()));
+        let encoder = shape(VitSize::L).init(&mut Init::new(0, &Device::flex()));
         assert_eq!(encoder.num_params(), blocks + around);
     }
 
@@ -157,12 +163,12 @@ mod tests {
         VitShape { patch: 4, dim: 16, depth: 2, heads: 2, grid, precision }
     }
 
-    fn apart(x: Tensor<3>, y: Tensor<3>) -> f32 {
+    fn distance(x: Tensor<3>, y: Tensor<3>) -> f32 {
         (x - y).abs().max().into_scalar()
     }
 
     #[test]
-    fn other_sizes_interpolate_positions_and_the_native_one_does_not() {
+    fn positions_are_interpolated_for_other_image_sizes() {
         let device = Device::flex();
         let encoder = small([3, 4], Precision::Float32).init(&mut Init::new(0, &device));
         let native = encoder.forward(Tensor::zeros([1, 3, 12, 16], &device));
@@ -171,8 +177,8 @@ mod tests {
         // On a constant image, tokens differ by their positions alone: a field of twice the
         // resolution has its corners nearest to the corners of the original.
         let corner = |tokens: &Tensor<3>, idx| tokens.clone().narrow(1, idx, 1);
-        let near = apart(corner(&native, 1), corner(&wide, 1));
-        let far = apart(corner(&native, 1), corner(&wide, 48));
+        let near = distance(corner(&native, 1), corner(&wide, 1));
+        let far = distance(corner(&native, 1), corner(&wide, 48));
         assert!(near < far, "the first corner is {near} from itself and {far} from the last");
     }
 
@@ -184,7 +190,7 @@ mod tests {
             small([3, 4], precision).init(&mut Init::new(0, &device)).forward(images.clone())
         });
         assert_eq!(full.dtype(), half.dtype());
-        let off = apart(full, half);
+        let off = distance(full, half);
         assert!(off > 0.0 && off < 0.1, "tokens of unit variance are {off} apart");
     }
 }

@@ -1,138 +1,82 @@
-//! A frame encoder for other programs: under the names that timm or DINOv2's own code read, and
-//! with what timm must be told to build it.
+//! Exports a frame encoder to timm or DINOv2: weights under their names, and a config for timm.
 
 pub(crate) mod import;
 pub(crate) mod safetensors;
 pub(crate) mod state_dict;
+mod timm;
 
 pub use safetensors::{load, save};
+pub use timm::timm_config;
 
 use std::path::Path;
 
-use serde_json::{Value, json};
-
+use self::safetensors::error;
 use self::state_dict::{Array, StateDict};
 use crate::encoder::resnet::ResNetShape;
 use crate::encoder::vit::VitShape;
-use crate::{EncoderShape, Error, Init, MEAN, Result, STD, device};
+use crate::{EncoderShape, Error, Init, Result, device};
 
-/// Whose names the weights have.
+/// The program whose names an export uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Layout {
-    /// timm's; of a ResNet they are torchvision's as well.
+    /// timm. Of a ResNet the names are also torchvision's.
     Timm,
-    /// DINOv2's: a LayerScale of ones and an unused mask token beside what timm wants.
+    /// DINOv2, which also has a LayerScale (here of ones) and a mask token (here unused).
     Dinov2,
 }
 
-/// Writes the frame encoder out of a checkpoint's file to `to`: `from` holds the encoder alone,
-/// or the networks of a student.
+/// Writes the frame encoder in `from`, a file of a checkpoint, to `to`. `from` holds an encoder
+/// alone or all networks of a student.
 ///
 /// # Errors
-/// The architecture has no such layout, `from` is not of these dimensions, or a file cannot be
-/// read or written.
+/// The other program cannot build this architecture, `from` has other dimensions than `shape`, or
+/// a file cannot be read or written.
 pub fn export(shape: &EncoderShape, layout: Layout, from: &Path, to: &Path) -> Result<()> {
     check(shape, layout)?;
-    let error = |path: &Path, message| Error::Weights { path: path.into(), message };
     let read = StateDict::read(from).map_err(|err| error(from, err))?;
-    let wanted = StateDict::of(&shape.init(&mut Init::new(0, &device::host())));
+    let wanted = StateDict::of(&shape.init(&mut Init::new(0, &device::cpu())));
     let mut found = read.encoder(&wanted);
-    found.check(&wanted).map_err(|err| error(from, err))?;
+    found.check(&wanted).map_err(|err| {
+        error(from, format!("{err}; take the checkpoint and the config of the same run"))
+    })?;
     if let (EncoderShape::Vit(vit), Layout::Dinov2) = (shape, layout) {
         found.0.extend(only_dinov2(vit));
     }
-    found.write(to).map_err(|err| error(to, err.to_string()))
+    found.write(to).map_err(|err| safetensors::write_error(to, err))
 }
 
-/// Whether the other program can build such an encoder.
+/// Checks that the other program can build this encoder.
 fn check(shape: &EncoderShape, layout: Layout) -> Result<()> {
     let (key, message) = match (shape, layout) {
-        (EncoderShape::Conv3d(_), _) => {
-            ("model.encoder.arch", "neither timm nor DINOv2 has these 3D convolutions")
-        }
+        (EncoderShape::Conv3d(_), _) => (
+            "model.encoder.arch",
+            "neither timm nor DINOv2 has 3D convolutions, so \"conv3d\" cannot be exported; \
+             read encoder.safetensors of the checkpoint instead",
+        ),
         (EncoderShape::ResNet18(ResNetShape { small_images: true }), _) => (
             "model.encoder.small_images",
-            "timm has no ResNet-18 whose first convolution is of 3 x 3 and is not pooled",
+            "timm has no ResNet-18 with this first convolution, so it cannot be exported; read \
+             encoder.safetensors of the checkpoint instead",
         ),
         (EncoderShape::ResNet18(_), Layout::Dinov2) => {
-            ("model.encoder.arch", "DINOv2 has no ResNet; use the layout of timm")
+            ("model.encoder.arch", "DINOv2 has no ResNet; export with the names of timm")
         }
         (EncoderShape::Vit(VitShape { grid: [rows, columns], .. }), Layout::Dinov2)
             if rows != columns =>
         {
-            ("pipeline.size", "DINOv2's code takes positions for a square; use the layout of timm")
+            ("pipeline.size", "DINOv2 needs square frames; export with the names of timm")
         }
         _ => return Ok(()),
     };
     Err(Error::Config { key: key.into(), message: message.into() })
 }
 
-/// What DINOv2's ViT has and this one has not, with the values that do nothing.
+/// The tensors that only DINOv2's ViT has, with values that have no effect.
 fn only_dinov2(shape: &VitShape) -> impl Iterator<Item = (String, Array)> {
     let VitShape { dim, depth, .. } = *shape;
     let scales = (0..depth).flat_map(|block| [1, 2].map(|idx| format!("blocks.{block}.ls{idx}")));
     let scales = scales.map(move |it| (format!("{it}.gamma"), Array::full(vec![dim], 1.0)));
     scales.chain([("mask_token".to_owned(), Array::full(vec![1, dim], 0.0))])
-}
-
-/// timm's `config.json` of an encoder for images of `[height, width]`, scaled with the aspect
-/// kept (`crop`) or not: the weights beside it give the same tokens as here.
-pub fn timm_config(shape: &EncoderShape, layout: Layout, image: [usize; 2], crop: bool) -> Value {
-    let [height, width] = image;
-    let is_vit = matches!(shape, EncoderShape::Vit(_));
-    let (first, classifier) = if is_vit { ("patch_embed.proj", "head") } else { ("conv1", "fc") };
-    json!({
-        "architecture": architecture(shape),
-        "num_classes": 0,
-        "num_features": shape.dim(),
-        "global_pool": if is_vit { "token" } else { "avg" },
-        "model_args": model_args(shape, layout, image),
-        "pretrained_cfg": {
-            "custom_load": false,
-            "input_size": [3, height, width],
-            "fixed_input_size": is_vit,
-            "interpolation": "bilinear",
-            "crop_pct": 1.0,
-            "crop_mode": if crop { "center" } else { "squash" },
-            "mean": MEAN.map(decimal),
-            "std": STD.map(decimal),
-            "num_classes": 0,
-            "first_conv": first,
-            "classifier": classifier,
-        },
-    })
-}
-
-/// The number as it was written: as a double it has digits that nobody meant.
-fn decimal(value: f32) -> f64 {
-    value.to_string().parse().expect("a number is written as one")
-}
-
-/// The registered model of timm that is nearest; `model_args` make it this one.
-fn architecture(shape: &EncoderShape) -> &'static str {
-    match shape {
-        EncoderShape::Vit(VitShape { dim: 192, .. }) => "vit_tiny_patch16_224",
-        EncoderShape::Vit(VitShape { dim: 384, .. }) => "vit_small_patch16_224",
-        EncoderShape::Vit(VitShape { dim: 1024, .. }) => "vit_large_patch16_224",
-        EncoderShape::Vit(_) => "vit_base_patch16_224",
-        _ => "resnet18",
-    }
-}
-
-/// timm's defaults are ours for all else: pre-norm blocks, ε = 1e-6, exact GELU, biases, a hidden
-/// width of four times the tokens'.
-fn model_args(shape: &EncoderShape, layout: Layout, image: [usize; 2]) -> Value {
-    let EncoderShape::Vit(VitShape { patch, dim, depth, heads, .. }) = shape else {
-        return json!({});
-    };
-    let mut args = json!({
-        "img_size": image, "patch_size": patch, "embed_dim": dim, "depth": depth,
-        "num_heads": heads,
-    });
-    if layout == Layout::Dinov2 {
-        args["init_values"] = json!(1.0);
-    }
-    args
 }
 
 #[cfg(test)]
@@ -142,7 +86,7 @@ mod tests {
     use crate::encoder::conv3d::Conv3dShape;
 
     #[test]
-    fn what_others_cannot_build_is_refused_with_its_key() {
+    fn an_encoder_that_the_other_program_lacks_is_refused_with_its_key() {
         let vit = |grid| {
             let precision = Precision::Float32;
             EncoderShape::Vit(VitShape { patch: 4, dim: 12, depth: 2, heads: 3, grid, precision })
@@ -162,11 +106,5 @@ mod tests {
         for (shape, layout) in [(vit([2, 3]), timm), (vit([2, 2]), dinov2), (resnet(false), timm)] {
             check(&shape, layout).unwrap();
         }
-    }
-
-    #[test]
-    fn the_normalisation_has_the_digits_that_were_written() {
-        assert_eq!(MEAN.map(decimal), [0.485, 0.456, 0.406]);
-        assert_eq!(STD.map(decimal), [0.229, 0.224, 0.225]);
     }
 }

@@ -1,5 +1,5 @@
-//! Weights as safetensors with PyTorch's names and layouts: `blocks.0.attn.qkv.weight` is
-//! `[out, in]`, as DINOv2 and timm write it.
+//! Reads and writes weights as safetensors with PyTorch's names and layouts:
+//! `blocks.0.attn.qkv.weight` is `[out, in]`, as in DINOv2 and timm.
 
 use std::path::Path;
 
@@ -8,31 +8,31 @@ use burn::store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, Sa
 
 use crate::{Error, Result};
 
-/// Writes all weights of `network` to `path`, by way of a temporary file.
+/// Writes all weights of `network` to `path`, through a temporary file that is renamed.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn save<M: Module>(network: &M, path: &Path) -> Result<()> {
-    let whole = path.with_extension("tmp");
-    let mut store = SafetensorsStore::from_file(&whole)
+    let temporary = path.with_extension("tmp");
+    let mut store = SafetensorsStore::from_file(&temporary)
         .overwrite(true)
         .skip_enum_variants(true)
         .with_to_adapter(BurnToPyTorchAdapter);
-    network.save_into(&mut store).map_err(|err| error(path, err))?;
-    let synced = std::fs::File::open(&whole).and_then(|file| file.sync_all());
-    synced.and_then(|()| std::fs::rename(&whole, path)).map_err(|err| error(path, err))
+    network.save_into(&mut store).map_err(|err| write_error(path, err))?;
+    let synced = std::fs::File::open(&temporary).and_then(|file| file.sync_all());
+    synced.and_then(|()| std::fs::rename(&temporary, path)).map_err(|err| write_error(path, err))
 }
 
 /// Reads all weights of `network` from `path`.
 ///
 /// # Errors
-/// The file cannot be read, or lacks one of the weights.
+/// The file cannot be read, or a weight is missing in it.
 pub fn load<M: Module>(network: M, path: &Path) -> Result<M> {
     let store = SafetensorsStore::from_file(path);
     load_store(network, store).map_err(|message| error(path, message))
 }
 
-/// Reads all weights from a store that may hold more than those.
+/// Reads all weights of `network` from a store, which may hold other tensors too.
 pub(crate) fn load_store<M: Module>(
     mut network: M,
     store: SafetensorsStore,
@@ -41,11 +41,22 @@ pub(crate) fn load_store<M: Module>(
         store.with_from_adapter(PyTorchToBurnAdapter).allow_partial(true).skip_enum_variants(true);
     let read = network.load_from(&mut store).map_err(|err| err.to_string())?;
     if !read.errors.is_empty() || !read.missing.is_empty() {
-        return Err(format!("missing {:?}, errors {:?}", read.missing, read.errors));
+        return Err(format!(
+            "weights are missing ({:?}) or do not fit ({:?}); the file is of another network: use one \
+             of a run with the same [model] config",
+            read.missing, read.errors
+        ));
     }
     Ok(network)
 }
 
+/// An error about a file of weights that cannot be written.
+pub(crate) fn write_error(path: &Path, cause: impl std::fmt::Display) -> Error {
+    let advice = "check the folder, and that its disk has room";
+    error(path, format!("cannot be written: {cause}; {advice}"))
+}
+
+/// An error about a file of weights.
 pub(crate) fn error(path: &Path, message: impl ToString) -> Error {
     Error::Weights { path: path.into(), message: message.to_string() }
 }
@@ -58,7 +69,7 @@ mod tests {
     use crate::{Init, Precision, VitShape};
 
     #[test]
-    fn an_encoder_read_back_gives_the_same_tokens() {
+    fn a_saved_encoder_gives_the_same_tokens_after_loading() {
         let device = Device::flex();
         let shape = VitShape {
             patch: 7,
@@ -74,11 +85,11 @@ mod tests {
         let other = shape.init(&mut Init::new(2, &device));
         let images = Tensor::random([2, 3, 14, 21], Distribution::Normal(0.0, 1.0), &device);
         let wanted = encoder.forward(images.clone());
-        let apart =
+        let distance =
             |tokens: Tensor<3>| -> f32 { (tokens - wanted.clone()).abs().max().into_scalar() };
-        assert!(apart(other.forward(images.clone())) > 1e-3, "the seeds give the same weights");
+        assert!(distance(other.forward(images.clone())) > 1e-3, "two seeds give the same weights");
         let loaded = load(other, &path).unwrap();
-        assert!(apart(loaded.forward(images)) < 1e-6);
+        assert!(distance(loaded.forward(images)) < 1e-6);
         let names = std::fs::read(&path).unwrap();
         let names = safetensors::SafeTensors::deserialize(&names).unwrap();
         assert_eq!(names.tensor("blocks.0.attn.qkv.weight").unwrap().shape(), [36, 12]);

@@ -1,5 +1,5 @@
-//! What PyTorch calls a state dict: the tensors of a safetensors file by name, in float32 and in
-//! PyTorch's layout.
+//! A state dict as in PyTorch: the tensors of a safetensors file by name, in float32 and PyTorch's
+//! layout.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -12,25 +12,25 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, View, serialize, seria
 
 use super::safetensors::load_store;
 
-/// Where the networks of a student have its frame encoder. In a file of an encoder alone, it is
-/// everything.
-const PLACES: [&str; 5] =
+/// Prefixes of the frame encoder's names among a student's networks. In a file of an encoder alone
+/// there is no prefix.
+const PREFIXES: [&str; 5] =
     ["", "encoder.", "branch.encoder.", "frame_encoder.", "tdv.frame_encoder."];
 
 /// Tensors by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StateDict(pub(crate) BTreeMap<String, Array>);
 
-/// A tensor on the host.
+/// A tensor in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Array {
     pub(crate) shape: Vec<usize>,
-    /// Row by row.
+    /// In row-major order.
     pub(crate) values: Vec<f32>,
 }
 
 impl Array {
-    /// The same value everywhere.
+    /// `value` everywhere.
     pub(crate) fn full(shape: Vec<usize>, value: f32) -> Self {
         let values = vec![value; shape.iter().product()];
         Self { shape, values }
@@ -44,13 +44,16 @@ impl StateDict {
             .skip_enum_variants(true)
             .with_to_adapter(BurnToPyTorchAdapter);
         let saved = network.save_into(&mut store).and_then(|()| store.get_bytes());
-        Self::parse(&saved.expect("memory takes what it is given")).expect("was just written")
+        Self::parse(&saved.expect("writing to memory")).expect("just written")
     }
 
-    /// Reads a file. Tensors that are no floats, as torchvision's counts of batches, are left out.
+    /// Reads a file. Tensors of integers are left out, such as torchvision's `num_batches_tracked`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a safetensors file.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let bytes = std::fs::read(path).map_err(|err| format!("cannot be read: {err}"))?;
-        Self::parse(&bytes).map_err(|err| format!("is no file of safetensors: {err}"))
+        Self::parse(&bytes).map_err(|err| format!("is not a safetensors file: {err}"))
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
@@ -61,49 +64,57 @@ impl StateDict {
         Ok(Self(floats.collect()))
     }
 
-    /// Writes a file that PyTorch's readers take for their own, by way of a temporary one.
+    /// Writes a file that PyTorch programs read, through a temporary file that is renamed.
     pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
-        let whole = path.with_extension("tmp");
+        let temporary = path.with_extension("tmp");
         let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        serialize_to_file(&self.0, Some(format), &whole).map_err(std::io::Error::other)?;
-        std::fs::File::open(&whole)?.sync_all()?;
-        std::fs::rename(&whole, path)
+        serialize_to_file(&self.0, Some(format), &temporary).map_err(std::io::Error::other)?;
+        std::fs::File::open(&temporary)?.sync_all()?;
+        std::fs::rename(&temporary, path)
     }
 
-    /// A network with these weights. All of its own must be there, in its shapes.
+    /// `network` with these weights.
+    ///
+    /// # Errors
+    /// A weight is missing or has another shape.
     pub(crate) fn fill<M: Module>(&self, network: M) -> Result<M, String> {
         let bytes = serialize(&self.0, None).map_err(|err| err.to_string())?;
         load_store(network, SafetensorsStore::from_bytes(Some(bytes)))
     }
 
-    /// What is of the frame encoder among a student's networks, named as `wanted` names it.
+    /// The frame encoder's tensors among those of a student, with the names of `wanted`.
     pub(crate) fn encoder(self, wanted: &Self) -> Self {
-        let place = self.place(wanted);
+        let prefix = self.encoder_prefix(wanted);
         let inside = self.0.into_iter().filter_map(|(name, array)| {
-            name.strip_prefix(place).map(|name| (name.to_owned(), array))
+            name.strip_prefix(prefix).map(|name| (name.to_owned(), array))
         });
         Self(inside.collect())
     }
 
-    /// Before which of the names are most of those in `wanted`.
-    pub(crate) fn place(&self, wanted: &Self) -> &'static str {
-        let missing = |place: &&str| {
-            let has = |name: &str| self.0.contains_key(&format!("{place}{name}"));
+    /// The prefix under which the most names of `wanted` are found.
+    pub(crate) fn encoder_prefix(&self, wanted: &Self) -> &'static str {
+        let missing = |prefix: &&str| {
+            let has = |name: &str| self.0.contains_key(&format!("{prefix}{name}"));
             wanted.0.keys().filter(|name| !has(name)).count()
         };
-        PLACES.into_iter().min_by_key(missing).unwrap_or_default()
+        PREFIXES.into_iter().min_by_key(missing).unwrap_or_default()
     }
 
-    /// Whether names and shapes are those of `wanted`; what is not is named.
+    /// Checks that names and shapes are those of `wanted`.
+    ///
+    /// # Errors
+    /// The first tensor that is missing, unknown or of another shape.
     pub(crate) fn check(&self, wanted: &Self) -> Result<(), String> {
         let missing: Vec<_> = wanted.0.keys().filter(|name| !self.0.contains_key(*name)).collect();
         if let Some(first) = missing.first() {
             let (count, all) = (missing.len(), wanted.0.len());
-            return Err(format!("lacks {count} of {all} tensors of this encoder, as {first:?}"));
+            return Err(format!(
+                "lacks {count} of {all} tensors of this encoder, such as {first:?}"
+            ));
         }
         for (name, Array { shape, .. }) in &self.0 {
             match wanted.0.get(name) {
-                None => return Err(format!("has {name:?}, for which this encoder has no place")),
+                None => return Err(format!("has {name:?}, which this encoder does not have")),
                 Some(it) if it.shape != *shape => {
                     return Err(format!("has {name:?} of shape {shape:?}, not {:?}", it.shape));
                 }
@@ -132,7 +143,7 @@ impl View for &Array {
     }
 }
 
-/// The values as float32, if they are floats.
+/// The values as float32, unless they are integers.
 fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
     let dtype = match view.dtype() {
         Dtype::F64 => DType::F64,
@@ -155,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frame_encoder_is_told_from_networks_like_it() {
+    fn the_frame_encoder_is_found_among_similar_networks() {
         let student = arrays(&[
             "frame_encoder.norm.bias",
             "frame_encoder.norm.weight",
@@ -168,12 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn a_tensor_that_does_not_fit_is_named() {
         let wanted = arrays(&["a", "b"]);
         let check = |names: &[&str]| arrays(names).check(&wanted);
         assert_eq!(check(&["a", "b"]), Ok(()));
         assert!(
-            check(&["b"]).unwrap_err().contains("lacks 1 of 2 tensors of this encoder, as \"a\"")
+            check(&["b"])
+                .unwrap_err()
+                .contains("lacks 1 of 2 tensors of this encoder, such as \"a\"")
         );
         assert!(check(&["a", "b", "reg_token"]).unwrap_err().contains("\"reg_token\""));
         let mut longer = arrays(&["a", "b"]);
@@ -183,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_are_read_and_counts_are_left_out() {
+    fn half_precision_is_read_and_integers_are_left_out() {
         let view = |dtype, bytes| TensorView::new(dtype, vec![1], bytes).unwrap();
         let (half, brain, count) = ([0x00, 0x3e], [0xc0, 0x3f], [7; 8]);
         let tensors = [

@@ -4,22 +4,22 @@ use burn::tensor::Tensor;
 
 use super::with_gradients;
 
-/// One side of [`distillation`]: what its tokens and prototypes look like.
+/// The logits of the student or the teacher in [`distillation`], as their two factors: a logit is
+/// the inner product of a token and a prototype, divided by the temperature.
 #[derive(Clone, Debug)]
-pub struct Side {
+pub struct PrototypeLogits {
     /// Tokens on the unit sphere, `[rows, d]`.
     pub tokens: Tensor<2>,
-    /// Prototypes, `[k, d]`; a logit is the inner product of a token and a prototype.
+    /// Prototypes, `[k, d]`.
     pub prototypes: Tensor<2>,
     /// Divides the logits before the softmax.
     pub temperature: f64,
 }
 
-/// What [`distillation`] gives.
+/// The result of [`distillation`].
 #[derive(Debug)]
 pub struct Distillation {
-    /// Cross-entropy, mean over the rows. Its gradient reaches the student's tokens and
-    /// prototypes.
+    /// Cross-entropy, mean over the rows. Gradients flow to the student's tokens and prototypes.
     pub loss: Tensor<1>,
     /// Entropy of the teacher's distribution in nats, mean over the rows.
     pub entropy: Tensor<1>,
@@ -28,33 +28,33 @@ pub struct Distillation {
 /// DINO's cross-entropy of `softmax(student/τ_s)` under `softmax((teacher − centre)/τ_t)`, mean
 /// over the rows (Caron et al., 2021, eq. 2).
 ///
-/// With a few thousand prototypes the logits are by far the largest tensors of a step, so they
-/// are made `chunk` rows at a time and never kept. The gradient is written down instead:
+/// With thousands of prototypes the logits are by far the largest tensors of a step. They are
+/// therefore computed `chunk` rows at a time and not kept; the gradient is computed in closed form:
 /// `∂ce/∂logits = (softmax(student/τ_s) − p_teacher) / τ_s`.
 ///
-/// `teacher` and `centre` `[1, k]` must be untracked.
+/// `teacher` and `centre` `[1, k]` must be without gradient tracking.
 pub fn distillation(
-    student: &Side,
-    teacher: &Side,
+    student: &PrototypeLogits,
+    teacher: &PrototypeLogits,
     centre: &Tensor<2>,
     chunk: usize,
 ) -> Distillation {
     let (tokens, prototypes) = (student.tokens.clone().inner(), student.prototypes.clone().inner());
     let [rows, _] = tokens.dims();
-    let pull = 1.0 / (student.temperature * rows as f64);
+    let scale = 1.0 / (student.temperature * rows as f64);
     let mut sums: Option<Sums> = None;
     let mut token_grads = Vec::new();
     for from in (0..rows).step_by(chunk) {
         let len = chunk.min(rows - from);
         let x = tokens.clone().narrow(0, from, len);
         let predicted = Softmax::of(x.clone().matmul(prototypes.clone().transpose()), student);
-        let seen = teacher.tokens.clone().narrow(0, from, len);
-        let raw = seen.matmul(teacher.prototypes.clone().transpose());
+        let tokens = teacher.tokens.clone().narrow(0, from, len);
+        let raw = tokens.matmul(teacher.prototypes.clone().transpose());
         let target = Softmax::of(raw - centre.clone(), teacher);
 
         let cross_entropy = predicted.cross_entropy(&target.probabilities);
         let entropy = target.cross_entropy(&target.probabilities);
-        let grad = (predicted.probabilities - target.probabilities) * pull;
+        let grad = (predicted.probabilities - target.probabilities) * scale;
         token_grads.push(grad.clone().matmul(prototypes.clone()));
         let prototype_grad = grad.transpose().matmul(x);
         let part = Sums { cross_entropy, entropy, prototype_grad };
@@ -73,7 +73,7 @@ pub fn distillation(
     Distillation { loss, entropy: sums.entropy / rows as f64 }
 }
 
-/// Sums over the chunks seen so far.
+/// Sums over the chunks so far.
 struct Sums {
     cross_entropy: Tensor<1>,
     entropy: Tensor<1>,
@@ -90,7 +90,7 @@ impl Sums {
     }
 }
 
-/// A softmax that keeps what the cross-entropy needs.
+/// A softmax, with what the cross-entropy needs of it.
 struct Softmax {
     logits: Tensor<2>,
     probabilities: Tensor<2>,
@@ -98,7 +98,7 @@ struct Softmax {
 }
 
 impl Softmax {
-    fn of(logits: Tensor<2>, side: &Side) -> Self {
+    fn of(logits: Tensor<2>, side: &PrototypeLogits) -> Self {
         let logits = logits / side.temperature;
         let max = logits.clone().max_dim(1);
         let weights = (logits.clone() - max.clone()).exp();
@@ -107,7 +107,7 @@ impl Softmax {
         Self { logits, probabilities: weights / total, log_partition }
     }
 
-    /// `−Σ p ln q` for `p` = `target` and this `q`, summed over the rows.
+    /// `−Σ p ln q` summed over the rows, where `p` is `target` and `q` this softmax.
     fn cross_entropy(&self, target: &Tensor<2>) -> Tensor<1> {
         self.log_partition.clone().sum() - (target.clone() * self.logits.clone()).sum()
     }
@@ -120,17 +120,17 @@ mod tests {
 
     use super::*;
 
-    fn sides(device: &Device) -> (Side, Side, Tensor<2>) {
+    fn sides(device: &Device) -> (PrototypeLogits, PrototypeLogits, Tensor<2>) {
         let random = |shape: [usize; 2], device: &Device| {
             Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device)
         };
         let plain = device.clone().inner();
-        let student = Side {
+        let student = PrototypeLogits {
             tokens: random([7, 4], device).require_grad(),
             prototypes: random([9, 4], device).require_grad(),
             temperature: 0.3,
         };
-        let teacher = Side {
+        let teacher = PrototypeLogits {
             tokens: random([7, 4], &plain),
             prototypes: random([9, 4], &plain),
             temperature: 0.2,
@@ -138,8 +138,12 @@ mod tests {
         (student, teacher, random([1, 9], &plain))
     }
 
-    /// The textbook form, by automatic differentiation.
-    fn textbook(student: &Side, teacher: &Side, centre: &Tensor<2>) -> Tensor<1> {
+    /// The same loss from the whole logits, by automatic differentiation.
+    fn textbook(
+        student: &PrototypeLogits,
+        teacher: &PrototypeLogits,
+        centre: &Tensor<2>,
+    ) -> Tensor<1> {
         let logits = student.tokens.clone().matmul(student.prototypes.clone().transpose());
         let raw = teacher.tokens.clone().matmul(teacher.prototypes.clone().transpose());
         let target = softmax((raw - centre.clone()) / teacher.temperature, 1);
@@ -152,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_written_gradient_is_the_automatic_one_for_every_chunk_length() {
+    fn the_closed_form_gradient_equals_automatic_differentiation_for_every_chunk_size() {
         let device = Device::flex().autodiff();
         let (student, teacher, centre) = sides(&device);
         let wanted = textbook(&student, &teacher, &centre);
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_student_that_equals_its_teacher_pays_the_entropy() {
+    fn the_loss_of_a_student_that_equals_its_teacher_is_the_entropy() {
         let device = Device::flex().autodiff();
         let (mut student, mut teacher, centre) = sides(&device);
         student.temperature = teacher.temperature;

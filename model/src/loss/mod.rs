@@ -25,6 +25,7 @@ pub mod dcl;
 mod distillation;
 pub mod duality;
 pub mod lejepa;
+mod losses;
 pub mod pairs;
 #[cfg(test)]
 mod reference;
@@ -41,8 +42,9 @@ use burn::tensor::Tensor;
 pub use barlow_twins::BarlowTwins;
 pub use criterion::Criterion;
 pub use dcl::{Dcl, Dclw};
-pub use distillation::{Distillation, Side, distillation};
+pub use distillation::{Distillation, PrototypeLogits, distillation};
 pub use lejepa::LeJepa;
+pub(crate) use losses::Losses;
 pub use sigreg::SigReg;
 pub use simclr::{Positives, SimClr, SimClrAbs, SimClrSq};
 pub use spectral::Spectral;

@@ -1,6 +1,6 @@
 //! Checks of a loss's constants. An error names the key in `[model.method.loss]` and the value.
 
-use crate::config::is_positive;
+use crate::validate::is_positive;
 use crate::{Error, Result};
 
 /// Requires a finite number above 0.

@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use super::encoder_projector::EncoderProjector;
 use super::two_views::{self, PairSampler, Views};
-use super::{InitContext, Initialised, Method, Recipe, ensure};
+use super::{InitContext, Initialised, Method, Recipe};
 use crate::loss::cosine;
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel::{StepContext, StepOutput, gathered};
 use crate::train::ema;
+use crate::validate::ensure;
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "byol"`.
@@ -61,10 +62,10 @@ impl Recipe for Config {
     fn init(&self, context: &InitContext) -> Initialised<Byol> {
         let InitContext { shape, device, .. } = context;
         let mut init = context.init();
-        let branch = EncoderProjector::new(shape, &self.projector, Last::Bare, &mut init);
+        let branch = EncoderProjector::new(shape, &self.projector, LastLayer::NoBias, &mut init);
         let width = self.projector.output();
-        let predictor = NormedMlp::new(width, &self.predictor, Last::Bare, &mut init);
-        let teacher = branch.teacher(shape, &self.projector, Last::Bare, device);
+        let predictor = NormedMlp::new(width, &self.predictor, LastLayer::NoBias, &mut init);
+        let teacher = branch.teacher(shape, &self.projector, LastLayer::NoBias, device);
         let pairs = PairSampler::new(self.views, &self.augment, context);
         let method = Byol { pairs, momentum: self.momentum };
         Initialised { method, student: Student { branch, predictor }, teacher }
@@ -103,7 +104,7 @@ impl Method for Byol {
 
         encoded.loss(|student, embeddings| {
             let views: [_; 2] = student.branch.project(embeddings.clone());
-            let [x, y] = views.clone().map(|z| student.predictor.forward(z, Mode::Train));
+            let [x, y] = views.clone().map(|z| student.predictor.forward(z, NormMode::Train));
             let loss = cosine::byol(x, target_y) + cosine::byol(y, target_x);
             two_views::losses(loss, embeddings, views)
         })

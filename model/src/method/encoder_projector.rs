@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::Teacher;
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Hidden, Last, NormedMlp, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{HiddenLayers, LastLayer, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel;
 use crate::train::ema;
@@ -29,18 +29,18 @@ impl EncoderProjector {
     pub(crate) fn new(
         shape: &EncoderShape,
         projector: &Widths,
-        last: Last,
+        last: LastLayer,
         init: &mut Init,
     ) -> Self {
-        Self::with_hidden(shape, projector, Hidden::Normed, last, init)
+        Self::with_hidden(shape, projector, HiddenLayers::BatchNorm, last, init)
     }
 
     /// Fresh networks, with `hidden` between the projector's layers.
     pub(crate) fn with_hidden(
         shape: &EncoderShape,
         projector: &Widths,
-        hidden: Hidden,
-        last: Last,
+        hidden: HiddenLayers,
+        last: LastLayer,
         init: &mut Init,
     ) -> Self {
         let encoder = shape.init(init);
@@ -53,7 +53,7 @@ impl EncoderProjector {
         &self,
         shape: &EncoderShape,
         projector: &Widths,
-        last: Last,
+        last: LastLayer,
         device: &Device,
     ) -> Self {
         let fresh = Self::new(shape, projector, last, &mut Init::new(0, device));
@@ -63,13 +63,13 @@ impl EncoderProjector {
     /// Views `[n, v, 3 · window, h, w]` to embeddings `[n · v, d]`, view after view of clip after
     /// clip.
     pub(crate) fn encode(&self, views: Tensor<5>) -> Tensor<2> {
-        self.encoder.forward(views.flatten(0, 1), Mode::Train).narrow(1, 0, 1).squeeze_dim(1)
+        self.encoder.forward(views.flatten(0, 1), NormMode::Train).narrow(1, 0, 1).squeeze_dim(1)
     }
 
     /// Embeddings `[n · views, d]`, as [`EncoderProjector::encode`] gives them, to the projections
     /// of each view, `[n, p]`. The batch norms take their statistics per view.
     pub(crate) fn project<const V: usize>(&self, embeddings: Tensor<2>) -> [Tensor<2>; V] {
-        view_by_view(embeddings).map(|view| self.projector.forward(view, Mode::Train))
+        view_by_view(embeddings).map(|view| self.projector.forward(view, NormMode::Train))
     }
 
     /// The teacher path: the projections of each view of all `parts`, `[n, p]`.

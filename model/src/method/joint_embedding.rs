@@ -19,7 +19,7 @@ use super::two_views::{self, PairSampler, Views};
 use super::{InitContext, Initialised, Method, NoTeacher, Recipe};
 use crate::loss::Criterion;
 use crate::loss::pairs::unit_rows;
-use crate::nn::mlp::{Last, Widths};
+use crate::nn::mlp::{LastLayer, Widths};
 use crate::train::data_parallel::{StepContext, StepOutput, gathered};
 use crate::train::random::{Draws, Stage};
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
@@ -60,7 +60,7 @@ impl<C: Criterion> Recipe for Config<C> {
     fn init(&self, context: &InitContext) -> Initialised<JointEmbedding<C>> {
         let mut init = context.init();
         let (shape, widths) = (&context.shape, &self.projector);
-        let student = EncoderProjector::new(shape, widths, Last::Bare, &mut init);
+        let student = EncoderProjector::new(shape, widths, LastLayer::NoBias, &mut init);
         let pairs = PairSampler::new(self.views, &self.augment, context);
         let method = JointEmbedding { criterion: self.loss.clone(), pairs, seed: context.seed };
         Initialised { method, student, teacher: NoTeacher {} }

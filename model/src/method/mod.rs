@@ -32,7 +32,7 @@ use burn::tensor::{Device, Tensor};
 use crate::export::state_dict::StateDict;
 use crate::train::data_parallel::{StepContext, StepOutput};
 use crate::train::state::SavedState;
-use crate::{Clips, EncoderShape, Error, FrameEncoder, Init, Input, Pool, Result};
+use crate::{Clips, EncoderShape, FrameEncoder, Init, Input, Pool, Result};
 
 /// The `[model.method]` table of one method.
 pub(crate) trait Recipe {
@@ -236,14 +236,6 @@ pub struct Warning {
     pub kind: &'static str,
     /// What was measured, and what to do.
     pub message: String,
-}
-
-/// Refuses a value of `[model.method]` unless `holds`.
-pub(crate) fn ensure(holds: bool, key: &str, message: &str) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::Config { key: format!("model.method.{key}"), message: message.into() })
 }
 
 #[cfg(test)]

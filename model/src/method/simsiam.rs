@@ -12,8 +12,8 @@ use super::encoder_projector::EncoderProjector;
 use super::two_views::{self, PairSampler, Views};
 use super::{InitContext, Initialised, Method, NoTeacher, Recipe};
 use crate::loss::cosine;
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel::{StepContext, StepOutput, gathered};
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
@@ -53,9 +53,9 @@ impl Recipe for Config {
 
     fn init(&self, context: &InitContext) -> Initialised<SimSiam> {
         let (shape, mut init) = (&context.shape, context.init());
-        let branch = EncoderProjector::new(shape, &self.projector, Last::Normed, &mut init);
+        let branch = EncoderProjector::new(shape, &self.projector, LastLayer::BatchNorm, &mut init);
         let width = self.projector.output();
-        let predictor = NormedMlp::new(width, &self.predictor, Last::Biased, &mut init);
+        let predictor = NormedMlp::new(width, &self.predictor, LastLayer::Bias, &mut init);
         let method = SimSiam { pairs: PairSampler::new(self.views, &self.augment, context) };
         Initialised { method, student: Student { branch, predictor }, teacher: NoTeacher {} }
     }
@@ -91,7 +91,7 @@ impl Method for SimSiam {
 
         encoded.loss(|student, embeddings| {
             let views: [_; 2] = student.branch.project(embeddings.clone());
-            let [x, y] = views.clone().map(|z| student.predictor.forward(z, Mode::Train));
+            let [x, y] = views.clone().map(|z| student.predictor.forward(z, NormMode::Train));
             // The targets are constants inside the loss.
             let [target_x, target_y] = views.clone();
             let loss = (cosine::sim_siam(x, target_y) + cosine::sim_siam(y, target_x)) / 2.0;

@@ -18,15 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use super::adassl::{self, Gaussian};
 use super::tdv::{self, Prediction, Targets, Tdv};
-use super::{
-    Futures, InitContext, Initialised, LearningRate, Method, Ratio, Recipe, Warning, ensure,
-};
+use super::{Futures, InitContext, Initialised, LearningRate, Method, Ratio, Recipe, Warning};
+use crate::loss::Losses;
 use crate::loss::pairs::unit_rows;
-use crate::metrics::report::Losses;
 use crate::nn::parameters;
 use crate::train::data_parallel::{StepContext, StepOutput, independent};
 use crate::train::random::{Draws, Stage};
 use crate::train::state::SavedState;
+use crate::validate::ensure;
 use crate::{Clips, EncoderShape, FrameEncoder, Init, Input, Result};
 
 /// The `[model.method]` table of `name = "tdv-adassl"`.

@@ -16,16 +16,16 @@ use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::directions;
 use super::tdv::{COPY_RATIO, motion_learning_rate, squares_per_clip};
-use super::{InitContext, Initialised, LearningRate, Method, NoTeacher, Ratio, Recipe, ensure};
-use crate::config::is_positive;
+use super::{InitContext, Initialised, LearningRate, Method, NoTeacher, Ratio, Recipe};
+use crate::loss::Losses;
 use crate::loss::{SigReg, mean_squared, sigreg::sigreg};
-use crate::metrics::report::Losses;
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 use crate::nn::parameters;
 use crate::train::data_parallel::{StepContext, StepOutput, gathered};
 use crate::train::nan_trace::watched;
 use crate::train::random::{self, Draws, Stage};
+use crate::validate::{ensure, is_positive};
 use crate::{Clips, EncoderShape, FrameEncoder, Input, MotionEncoder, Result, Vit};
 
 /// The `[model.method]` table of `name = "tdv-sigreg"`.
@@ -79,7 +79,7 @@ impl Recipe for Config {
             frame_encoder: shape.init(&mut init),
             motion_encoder: MotionEncoder::new(&shape, &mut init),
             motion_proj: init.default_linear(shape.dim, shape.dim),
-            projector: NormedMlp::new(shape.dim, &self.projector, Last::Bare, &mut init),
+            projector: NormedMlp::new(shape.dim, &self.projector, LastLayer::NoBias, &mut init),
         };
         let method = TdvSigReg { config: self.clone(), seed: context.seed };
         Initialised { method, student, teacher: NoTeacher {} }
@@ -145,7 +145,7 @@ impl TdvSigReg {
                 .map(|(clip, (frame, patch))| ((clip * t + frame) * tokens + token(*patch)) as i64);
             let rows: Vec<i64> = rows.collect();
             let rows = Tensor::<1, Int>::from_data(rows.as_slice(), &flat.device());
-            student.projector.forward(flat.clone().select(0, rows), Mode::Train)
+            student.projector.forward(flat.clone().select(0, rows), NormMode::Train)
         };
         let shape = [self.config.projector.output(), self.config.directions];
         let directions = directions(shape, self.seed, context);

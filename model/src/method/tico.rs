@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::encoder_projector::EncoderProjector;
 use super::two_views::{self, PairSampler, Views};
-use super::{InitContext, Initialised, Method, Recipe, ensure};
+use super::{InitContext, Initialised, Method, Recipe};
 use crate::loss::TiCo as Constants;
 use crate::loss::tico::tico;
-use crate::nn::mlp::{Last, Widths};
+use crate::nn::mlp::{LastLayer, Widths};
 use crate::train::data_parallel::{StepContext, StepOutput, gathered};
 use crate::train::ema;
 use crate::train::state::SavedState;
+use crate::validate::ensure;
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "tico"`.
@@ -60,8 +61,8 @@ impl Recipe for Config {
     fn init(&self, context: &InitContext) -> Initialised<Tico> {
         let InitContext { shape, device, .. } = context;
         let mut init = context.init();
-        let student = EncoderProjector::new(shape, &self.projector, Last::Bare, &mut init);
-        let teacher = student.teacher(shape, &self.projector, Last::Bare, device);
+        let student = EncoderProjector::new(shape, &self.projector, LastLayer::NoBias, &mut init);
+        let teacher = student.teacher(shape, &self.projector, LastLayer::NoBias, device);
         let width = self.projector.output();
         let method = Tico {
             pairs: PairSampler::new(self.views, &self.augment, context),

@@ -3,11 +3,12 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{InitContext, ensure};
+use super::InitContext;
+use crate::loss::Losses;
 use crate::loss::pairs::{paired, unit_rows};
-use crate::metrics::report::Losses;
 use crate::train::data_parallel::StepContext;
 use crate::train::random::{Draws, Stage};
+use crate::validate::ensure;
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// Where the two views of a pair come from.

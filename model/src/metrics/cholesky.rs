@@ -1,17 +1,17 @@
-//! The Cholesky factor of a small matrix, on the host in float64. Reading the matrix waits for the
-//! device.
+//! Inverts a small matrix with a Cholesky factorisation, on the CPU in float64. Reading the matrix
+//! waits for the device.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// A square matrix on the host, row by row.
-pub(crate) struct Square {
+/// A square matrix in memory, in row-major order.
+pub(crate) struct SquareMatrix {
     size: usize,
     values: Vec<f64>,
 }
 
-impl Square {
-    /// `(I + gram)⁻¹`; the matrix is positive definite, whatever the Gram matrix.
-    pub(crate) fn inverse_of(gram: Tensor<2>) -> Self {
+impl SquareMatrix {
+    /// `(I + gram)⁻¹`, which exists for every Gram matrix.
+    pub(crate) fn inverse_of_identity_plus(gram: Tensor<2>) -> Self {
         let [size, _] = gram.dims();
         let values = gram.into_data().iter::<f64>().collect();
         let mut matrix = Self { size, values };
@@ -29,7 +29,7 @@ impl Square {
         self.values[row * self.size + column]
     }
 
-    /// `L`, lower triangular, with `L Lᵀ` = this.
+    /// The lower triangular `L` with `L Lᵀ` = this matrix.
     fn cholesky(&self) -> Self {
         let size = self.size;
         let mut factor = Self::zeros(size);
@@ -37,7 +37,7 @@ impl Square {
             for j in 0..=i {
                 let known: f64 = (0..j).map(|k| factor.at(i, k) * factor.at(j, k)).sum();
                 let rest = self.at(i, j) - known;
-                // Eigenvalues are at least one; float32 may have made them a little less.
+                // Eigenvalues are at least 1, but float32 rounding may have made them smaller.
                 factor.values[i * size + j] =
                     if i == j { rest.max(1e-6).sqrt() } else { rest / factor.at(j, j) };
             }
@@ -45,7 +45,7 @@ impl Square {
         factor
     }
 
-    /// The inverse of a lower triangular matrix, transposed so that rows are read in order.
+    /// The transposed inverse of a lower triangular matrix: then rows are read in order.
     fn lower_inverse(&self) -> Self {
         let size = self.size;
         let mut transposed = Self::zeros(size);
@@ -59,13 +59,13 @@ impl Square {
         transposed
     }
 
-    /// The inner products of the rows.
+    /// The inner products of all pairs of rows.
     fn gram(&self) -> Self {
         let size = self.size;
         let mut gram = Self::zeros(size);
         for i in 0..size {
             for j in 0..size {
-                // The rows of a transposed lower triangle begin at the diagonal.
+                // The rows of a transposed lower triangular matrix start at the diagonal.
                 let product = (i.max(j)..size).map(|k| self.at(i, k) * self.at(j, k)).sum();
                 gram.values[i * size + j] = product;
             }
@@ -91,7 +91,7 @@ mod tests {
         let z = Tensor::<2>::random([5, 12], Distribution::Normal(0.0, 1.0), &device);
         let gram = z.clone().matmul(z.transpose());
         let eye = Tensor::<2>::eye(5, &device);
-        let inverse = Square::inverse_of(gram.clone()).to_tensor(&device);
+        let inverse = SquareMatrix::inverse_of_identity_plus(gram.clone()).to_tensor(&device);
         let off: f32 = ((gram + eye.clone()).matmul(inverse) - eye).abs().max().into_scalar();
         assert!(off < 1e-5, "off by {off}");
     }

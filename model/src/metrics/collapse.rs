@@ -1,19 +1,20 @@
-//! Numbers that show whether representations collapse.
+//! Statistics that show whether representations collapse.
 
 use burn::tensor::Tensor;
 
-/// Variance and redundancy of a set of tokens.
-pub(crate) struct Spread {
-    /// Variance of a feature over the images, at the same place in the image; mean over places
-    /// and features. Towards zero, every image looks alike.
+/// Variance and covariance of the features of a set of tokens.
+pub(crate) struct TokenStatistics {
+    /// Variance of a feature over images at the same token position, mean over positions and
+    /// features. It is 0 if all images have the same tokens.
     pub(crate) variance: Tensor<1>,
-    /// Mean |covariance| of two different features. Towards the variance, all features are one.
+    /// Mean absolute covariance of two features. It equals the variance if all features are the
+    /// same.
     pub(crate) covariance: Tensor<1>,
 }
 
-/// The spread of tokens `[n, tokens, d]`, each place centred on its own mean, so that positions
-/// alone do not count as variance.
-pub(crate) fn spread(tokens: Tensor<3>) -> Spread {
+/// Statistics of tokens `[n, tokens, d]`. Each token position is centred on its own mean, so that
+/// differences between positions do not count as variance.
+pub(crate) fn token_statistics(tokens: Tensor<3>) -> TokenStatistics {
     let [n, places, d] = tokens.dims();
     let centred = tokens.clone() - tokens.mean_dim(0);
     let rows = centred.reshape([n * places, d]);
@@ -22,7 +23,7 @@ pub(crate) fn spread(tokens: Tensor<3>) -> Spread {
     let diagonal = Tensor::<2>::eye(d, &covariance.device()) * covariance.clone();
     let variance = diagonal.clone().sum() / d as f64;
     let off = (covariance - diagonal).abs().sum() / (d * d - d).max(1) as f64;
-    Spread { variance, covariance: off }
+    TokenStatistics { variance, covariance: off }
 }
 
 #[cfg(test)]
@@ -32,12 +33,12 @@ mod tests {
     use super::*;
 
     fn of(tokens: Tensor<3>) -> [f32; 2] {
-        let Spread { variance, covariance } = spread(tokens);
+        let TokenStatistics { variance, covariance } = token_statistics(tokens);
         [variance.into_scalar(), covariance.into_scalar()]
     }
 
     #[test]
-    fn collapsed_and_independent_features_are_told_apart() {
+    fn collapsed_features_covary_and_independent_features_do_not() {
         let device = Device::flex();
         device.seed(3);
         let random = Tensor::<3>::random([500, 4, 3], Distribution::Normal(0.0, 1.0), &device);
@@ -48,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn places_that_differ_are_no_variance() {
+    fn differences_between_positions_do_not_count_as_variance() {
         let device = Device::flex();
         let place = Tensor::<3>::random([1, 4, 3], Distribution::Normal(0.0, 9.0), &device);
         let [variance, _] = of(place.repeat_dim(0, 8));

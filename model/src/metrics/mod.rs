@@ -1,4 +1,4 @@
-//! Numbers about a step, and about embeddings.
+//! Metrics of a training step, and of embeddings.
 
 pub(crate) mod cholesky;
 pub(crate) mod collapse;

@@ -1,18 +1,18 @@
-//! How many directions embeddings really use: a measure of quality without labels.
+//! RankMe, the effective rank of embeddings: a measure of their quality without labels.
 
-/// Sweeps of rotations after which a matrix is as good as diagonal; few need more than 10.
+/// Most sweeps of Jacobi rotations; few matrices need more than 10.
 const SWEEPS: usize = 30;
-/// Keeps the logarithm finite; the paper's.
+/// Keeps the logarithm finite, as in the paper.
 const EPSILON: f64 = 1e-7;
 
-/// RankMe (Garrido et al., 2023, equation 1): the exponential of the entropy of the singular
-/// values of `rows`, `[n, dim]` row by row. Between 1 and the smaller of both; it grows with n, so
-/// that only equally many rows compare.
+/// RankMe (Garrido et al., 2023, equation 1): the exponential of the entropy of the normalised
+/// singular values of `rows`, `[n, dim]` in row-major order. It is between 1 and min(n, dim). It
+/// grows with n, so that only values of the same n can be compared.
 ///
 /// # Panics
-/// When `rows` is not a multiple of `dim`.
+/// If the length of `rows` is not a multiple of `dim`.
 pub fn rankme(rows: &[f32], dim: usize) -> f64 {
-    assert!(dim > 0 && rows.len().is_multiple_of(dim), "whole rows of {dim}");
+    assert!(dim > 0 && rows.len().is_multiple_of(dim), "not whole rows of width {dim}");
     let values = eigenvalues(gram(rows, dim));
     let singular: Vec<f64> = values.into_iter().map(|it| it.max(0.0).sqrt()).collect();
     let sum: f64 = singular.iter().sum::<f64>().max(f64::MIN_POSITIVE);
@@ -20,7 +20,7 @@ pub fn rankme(rows: &[f32], dim: usize) -> f64 {
     (-shares.map(|it| it * it.ln()).sum::<f64>()).exp()
 }
 
-/// Inner products of rows, or of columns where there are fewer.
+/// Inner products of rows, or of columns if there are fewer columns.
 fn gram(rows: &[f32], dim: usize) -> Vec<Vec<f64>> {
     let n = rows.len() / dim;
     let at = |row: usize, column: usize| f64::from(rows[row * dim + column]);
@@ -35,7 +35,7 @@ fn gram(rows: &[f32], dim: usize) -> Vec<Vec<f64>> {
     (0..side).map(|a| (0..side).map(|b| product(a, b)).collect()).collect()
 }
 
-/// Eigenvalues of a symmetric matrix, by Jacobi's rotations (Golub and Van Loan, section 8.5).
+/// Eigenvalues of a symmetric matrix, by Jacobi rotations (Golub and Van Loan, section 8.5).
 fn eigenvalues(mut matrix: Vec<Vec<f64>>) -> Vec<f64> {
     let side = matrix.len();
     for _ in 0..SWEEPS {
@@ -56,7 +56,7 @@ fn eigenvalues(mut matrix: Vec<Vec<f64>>) -> Vec<f64> {
     (0..side).map(|it| matrix[it][it]).collect()
 }
 
-/// Makes one pair of entries off the diagonal zero.
+/// Rotates so that one off-diagonal pair of entries becomes zero.
 fn rotate(matrix: &mut [Vec<f64>], p: usize, q: usize) {
     let off = matrix[p][q];
     if off == 0.0 {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_directions_are_counted() {
+    fn rankme_counts_directions_of_equal_size() {
         for rank in [1, 2, 5, 8] {
             let measured = rankme(&rows(rank * 10, rank), 8);
             assert!((measured - rank as f64).abs() < 1e-4, "{measured} of {rank}");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_changes_nothing_and_a_weak_direction_counts_little() {
+    fn a_rotation_changes_nothing_and_a_weak_direction_counts_little() {
         let (c, s) = (0.6, 0.8);
         let straight = [3.0, 0.0, 0.0, 1.0, 3.0, 0.0, 0.0, -1.0];
         let turned: Vec<f32> = straight

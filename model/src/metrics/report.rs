@@ -1,30 +1,9 @@
-//! The losses of the parts of a step, and the metrics of the whole step.
+//! The metrics of a step, from the losses of its parts.
 
 use burn::tensor::Tensor;
 
-use super::collapse::{Spread, spread};
-use crate::loss::{duality::Duality, pairs::unit_rows};
-
-/// The loss of a part, and what its metrics are computed from. Only `total` has gradients.
-pub(crate) struct Losses {
-    pub(crate) total: Tensor<1>,
-    /// Numbers by name, means over the clips.
-    pub(crate) terms: Vec<(&'static str, Tensor<1>)>,
-    /// Numbers per clip by name, `[n]`.
-    pub(crate) per_clip: Vec<(&'static str, Tensor<1>)>,
-    /// Tokens `[rows, tokens, d]` by name, for their variance and covariance over the batch.
-    pub(crate) tokens: Vec<(&'static str, Tensor<3>)>,
-    /// Vectors `[rows, d]` for the sample- and the dimension-contrastive criterion.
-    pub(crate) projections: Option<Tensor<2>>,
-}
-
-impl Losses {
-    /// Without gradients.
-    pub(crate) fn inner(mut self) -> Self {
-        self.total = self.total.inner();
-        self
-    }
-}
+use super::collapse::{TokenStatistics, token_statistics};
+use crate::loss::{Losses, duality::Duality, pairs::unit_rows};
 
 /// Metrics of a step, merged over its parts.
 pub(crate) struct StepMetrics {
@@ -59,16 +38,16 @@ impl StepMetrics {
         self.terms[0].1.clone()
     }
 
-    /// The loss, its terms, the spread of the tokens, and the duality of the projections. Reading
+    /// The loss, its terms, the statistics of the tokens, and the duality of the projections. Reading
     /// them waits for the device.
     pub(crate) fn values(&self) -> Vec<(String, f32)> {
         let terms = self.terms.iter().map(|(name, it)| ((*name).to_owned(), it.clone()));
-        let spreads = self.tokens.iter().flat_map(|(name, tokens)| {
-            let Spread { variance, covariance } = spread(tokens.clone());
+        let statistics = self.tokens.iter().flat_map(|(name, tokens)| {
+            let TokenStatistics { variance, covariance } = token_statistics(tokens.clone());
             [(format!("variance_{name}"), variance), (format!("covariance_{name}"), covariance)]
         });
         let criteria = self.projections.iter().flat_map(|it| criteria(it.clone()));
-        let all = terms.chain(spreads).chain(criteria);
+        let all = terms.chain(statistics).chain(criteria);
         all.map(|(name, it)| (name, it.into_scalar())).collect()
     }
 }

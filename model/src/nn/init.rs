@@ -1,5 +1,5 @@
-//! First weights, drawn on the host from one seed: every device starts from the same numbers,
-//! and the order of drawing is the order of construction.
+//! Initial weights. They are drawn on the CPU from one seed, in the order in which layers are
+//! constructed, so that every device starts from the same weights.
 
 use std::sync::Arc;
 
@@ -12,34 +12,35 @@ use rand_distr::{Distribution as _, StandardNormal};
 
 use crate::export::state_dict::StateDict;
 
-/// A device and the random numbers that fill it.
+/// Initialises layers: a device and a seeded random generator.
 pub struct Init {
     rng: ChaCha8Rng,
     device: Device,
-    /// What frame encoders start from in the place of random numbers.
+    /// Weights that frame encoders start from instead of random numbers.
     encoder: Option<Arc<StateDict>>,
 }
 
 impl Init {
-    /// Draws from `seed`, on `device`.
+    /// Initialises layers on `device` from `seed`.
     pub fn new(seed: u64, device: &Device) -> Self {
         Self { rng: ChaCha8Rng::seed_from_u64(seed), device: device.clone(), encoder: None }
     }
 
-    /// With weights for frame encoders, which fit them.
+    /// Sets the weights that frame encoders start from. They must fit the encoder.
     pub(crate) fn with_encoder(self, encoder: Option<Arc<StateDict>>) -> Self {
         Self { encoder, ..self }
     }
 
-    /// A frame encoder that starts as it should. What is drawn after it is the same either way.
+    /// A frame encoder with the imported weights, or as `drawn` if there are none. `drawn` is needed
+    /// in both cases, so that the layers after it get the same random numbers.
     pub(crate) fn encoder<M: Module>(&self, drawn: M) -> M {
         match &self.encoder {
-            Some(weights) => weights.fill(drawn).expect("the weights were checked"),
+            Some(weights) => weights.fill(drawn).expect("import checked the weights"),
             None => drawn,
         }
     }
 
-    /// Normal with the given standard deviation, cut at ±2 as `trunc_normal_` does.
+    /// Normal with standard deviation `std`, truncated at ±2, as PyTorch's `trunc_normal_`.
     pub(crate) fn normal<const D: usize>(
         &mut self,
         shape: [usize; D],
@@ -64,7 +65,7 @@ impl Init {
         self.fill(shape, |rng| rng.random_range(-bound..bound))
     }
 
-    /// The same value everywhere.
+    /// `value` everywhere.
     pub(crate) fn constant<const D: usize>(
         &mut self,
         shape: [usize; D],
@@ -73,7 +74,7 @@ impl Init {
         self.fill(shape, |_| value)
     }
 
-    /// A linear layer as DINOv2 starts it: weights normal with deviation 0.02, biases zero.
+    /// A linear layer as in DINOv2: normal weights of standard deviation 0.02, zero biases.
     pub(crate) fn linear(&mut self, d_input: usize, d_output: usize) -> Linear {
         Linear {
             weight: self.normal([d_input, d_output], 0.02),
@@ -81,7 +82,7 @@ impl Init {
         }
     }
 
-    /// A linear layer as PyTorch starts it: weights and biases uniform in ±1/√`d_input`.
+    /// A linear layer as in PyTorch: weights and biases uniform in ±1/√`d_input`.
     pub(crate) fn default_linear(&mut self, d_input: usize, d_output: usize) -> Linear {
         let bound = (d_input as f32).sqrt().recip();
         Linear {
@@ -95,7 +96,7 @@ impl Init {
         self.layer_norm_with(dim, 1e-6)
     }
 
-    /// Layer norm with an ε of its own.
+    /// Layer norm with ε = `epsilon`.
     pub(crate) fn layer_norm_with(&mut self, dim: usize, epsilon: f64) -> LayerNorm {
         let mut norm = LayerNormConfig::new(dim).with_epsilon(epsilon).init(&self.device);
         norm.gamma = self.constant([dim], 1.0);

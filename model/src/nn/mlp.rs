@@ -1,6 +1,6 @@
-//! The small networks behind an encoder: projectors, predictors, editors. All are stacks of
-//! `Linear, BatchNorm, ReLU` with a bare `Linear` at the end, and are written as the papers
-//! write them: `"8192-8192-2048"` is two hidden layers and the width of the output.
+//! The MLPs behind an encoder: projectors, predictors and editors. Their layers are `Linear,
+//! BatchNorm, ReLU`, and the last is a `Linear`. Configs write their widths as papers do:
+//! `"8192-8192-2048"` has two hidden layers of 8192 and an output of 2048.
 
 use burn::module::Module;
 use burn::nn::Linear;
@@ -8,11 +8,11 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
-use super::batch_norm::{BatchNorm, Mode};
+use super::batch_norm::{BatchNorm, NormMode};
 use crate::train::nan_trace::watched;
 use crate::{Error, Init, Result};
 
-/// Widths of the layers after the input, in the papers' notation.
+/// Widths of an MLP's layers after its input, as in `"8192-8192-2048"`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Widths(Vec<usize>);
@@ -23,12 +23,19 @@ impl Widths {
         *self.0.last().expect("never empty")
     }
 
-    /// Refuses an output of another width than `wanted`.
+    /// Checks that the output has the width `wanted`.
+    ///
+    /// # Errors
+    /// It has another one; `key` names the MLP in `[model.method]`.
     pub(crate) fn ends_with(&self, wanted: usize, key: &str) -> Result<()> {
         if self.output() == wanted {
             return Ok(());
         }
-        let message = format!("must end with {wanted}, the width of what it is compared with");
+        let message = format!(
+            "ends with {}, but its output is compared with vectors of width {wanted}; end it with \
+             {wanted}",
+            self.output()
+        );
         Err(Error::Config { key: format!("model.method.{key}"), message })
     }
 }
@@ -40,13 +47,15 @@ impl TryFrom<String> for Widths {
         let widths: Option<Vec<usize>> = text.split('-').map(|it| it.trim().parse().ok()).collect();
         match widths {
             Some(widths) if !widths.contains(&0) => Ok(Self(widths)),
-            _ => Err(format!("{text:?} is no list of layer widths as in \"2048-2048-128\"")),
+            _ => Err(format!(
+                "{text:?} is not a list of layer widths; write one like \"2048-2048-128\""
+            )),
         }
     }
 }
 
 impl From<&str> for Widths {
-    /// Panics on what is no list of widths: for constants.
+    /// For constants: panics if the text is not a list of widths.
     fn from(text: &str) -> Self {
         Self::try_from(text.to_owned()).expect("a list of widths")
     }
@@ -65,27 +74,27 @@ impl From<Widths> for String {
     }
 }
 
-/// What stands between two linear layers.
+/// What follows each linear layer but the last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Hidden {
-    /// A batch norm, which takes the place of a bias, and a ReLU.
-    Normed,
+pub(crate) enum HiddenLayers {
+    /// A batch norm, which replaces the bias, and a ReLU.
+    BatchNorm,
     /// A bias and a ReLU.
-    Biased,
+    Bias,
 }
 
-/// What follows the last linear layer, and whether it has a bias.
+/// What follows the last linear layer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Last {
-    /// Nothing, without bias.
-    Bare,
-    /// Nothing, with bias.
-    Biased,
-    /// A batch norm without scale and shift.
-    Normed,
+pub(crate) enum LastLayer {
+    /// Nothing: the layer has no bias.
+    NoBias,
+    /// A bias.
+    Bias,
+    /// A batch norm without scale and shift, which replaces the bias.
+    BatchNorm,
 }
 
-/// `Linear, BatchNorm, ReLU` and so on, and a last `Linear`.
+/// An MLP with or without batch norms between its layers.
 #[derive(Module, Debug)]
 pub(crate) struct NormedMlp {
     linears: Vec<Linear>,
@@ -93,32 +102,35 @@ pub(crate) struct NormedMlp {
 }
 
 impl NormedMlp {
-    /// Fresh weights, uniform as PyTorch's, with batch norms between the layers.
-    pub(crate) fn new(input: usize, widths: &Widths, last: Last, init: &mut Init) -> Self {
-        Self::with_hidden(input, widths, Hidden::Normed, last, init)
+    /// An MLP with batch norms between its layers and PyTorch's uniform initial weights.
+    pub(crate) fn new(input: usize, widths: &Widths, last: LastLayer, init: &mut Init) -> Self {
+        Self::with_hidden(input, widths, HiddenLayers::BatchNorm, last, init)
     }
 
-    /// Fresh weights, uniform as PyTorch's.
+    /// An MLP with PyTorch's uniform initial weights.
     pub(crate) fn with_hidden(
         input: usize,
         widths: &Widths,
-        hidden: Hidden,
-        last: Last,
+        hidden: HiddenLayers,
+        last: LastLayer,
         init: &mut Init,
     ) -> Self {
         let inputs = [input].into_iter().chain(widths.0.iter().copied());
-        let deepest = widths.0.len() - 1;
+        let last_idx = widths.0.len() - 1;
         let layers = inputs.zip(&widths.0).enumerate();
         let (linears, norms) = layers
             .map(|(idx, (d_in, &d_out))| {
-                let biased =
-                    if idx < deepest { hidden == Hidden::Biased } else { last == Last::Biased };
+                let biased = if idx < last_idx {
+                    hidden == HiddenLayers::Bias
+                } else {
+                    last == LastLayer::Bias
+                };
                 let mut linear = init.default_linear(d_in, d_out);
                 linear.bias = linear.bias.filter(|_| biased);
-                let norm = if idx < deepest {
-                    (hidden == Hidden::Normed).then(|| BatchNorm::affine(d_out, 1.0, init))
+                let norm = if idx < last_idx {
+                    (hidden == HiddenLayers::BatchNorm).then(|| BatchNorm::affine(d_out, 1.0, init))
                 } else {
-                    (last == Last::Normed).then(|| BatchNorm::plain(d_out, init))
+                    (last == LastLayer::BatchNorm).then(|| BatchNorm::plain(d_out, init))
                 };
                 (linear, norm)
             })
@@ -126,7 +138,8 @@ impl NormedMlp {
         Self { linears, norms }
     }
 
-    /// Weights uniform in ±√2 · √(6 / (in + out)) and biases zero, as AdaSSL's networks start.
+    /// The same MLP with new weights, uniform in ±√2 · √(6 / (in + out)), and zero biases: AdaSSL's
+    /// initialisation.
     pub(crate) fn xavier(mut self, init: &mut Init) -> Self {
         for linear in &mut self.linears {
             let [d_in, d_out] = linear.weight.dims();
@@ -138,15 +151,15 @@ impl NormedMlp {
     }
 
     /// `[n, input]` to `[n, output]`.
-    pub(crate) fn forward(&self, x: Tensor<2>, mode: Mode) -> Tensor<2> {
-        let deepest = self.linears.len() - 1;
+    pub(crate) fn forward(&self, x: Tensor<2>, mode: NormMode) -> Tensor<2> {
+        let last_idx = self.linears.len() - 1;
         self.linears.iter().zip(&self.norms).enumerate().fold(x, |x, (idx, (linear, norm))| {
             let x = watched::linear(linear, x);
             let x = match norm {
                 Some(norm) => norm.forward(x, mode),
                 None => x,
             };
-            if idx < deepest { relu(x) } else { x }
+            if idx < last_idx { relu(x) } else { x }
         })
     }
 }
@@ -156,20 +169,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn widths_are_read_and_written_alike() {
+    fn widths_survive_a_round_trip() {
         for text in ["128", "8192-8192-2048"] {
             assert_eq!(String::from(Widths::from(text)), text);
         }
         for text in ["", "12-", "a-b", "0-4", "-3"] {
-            assert!(Widths::try_from(text.to_owned()).is_err(), "{text:?} was taken");
+            assert!(Widths::try_from(text.to_owned()).is_err(), "{text:?} was accepted");
         }
     }
 
     #[test]
-    fn only_the_last_layer_has_no_norm() {
+    fn every_layer_but_the_last_has_a_batch_norm() {
         let device = burn::tensor::Device::flex();
         let widths = Widths::from("8-8-6");
-        let mlp = NormedMlp::new(4, &widths, Last::Bare, &mut Init::new(0, &device));
+        let mlp = NormedMlp::new(4, &widths, LastLayer::NoBias, &mut Init::new(0, &device));
         let linears: usize = mlp.linears.iter().map(Module::num_params).sum();
         assert_eq!(linears, 4 * 8 + 8 * 8 + 8 * 6);
         let norms: Vec<bool> = mlp.norms.iter().map(Option::is_some).collect();

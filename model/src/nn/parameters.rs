@@ -1,15 +1,15 @@
-//! The parameters of a network: their names, and what of them is learned, as against the running
-//! statistics that it also keeps.
+//! The parameters of a network: their names and number. Running statistics of batch norms are
+//! stored like parameters, but are not trained.
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 
-/// Whether a field holds statistics and not weights.
+/// Whether a field holds running statistics instead of weights.
 pub(crate) fn is_statistic(field: &str) -> bool {
     field.starts_with("running_")
 }
 
-/// Numbers that are learned.
+/// How many numbers of a network are trained.
 pub(crate) fn count<M: Module>(network: &M) -> usize {
     let mut counter = Counter { path: Vec::new(), sum: 0 };
     network.visit(&mut counter);
@@ -37,7 +37,7 @@ impl ModuleVisitor for Counter {
     }
 }
 
-/// All of them by their place in the network, as in `blocks.0.norm1.gamma`.
+/// All parameters of a network by name, as in `blocks.0.norm1.gamma`.
 pub(crate) fn named<M: Module>(network: &M) -> Vec<(String, ParamId)> {
     let mut names = Names { path: Vec::new(), found: Vec::new() };
     network.visit(&mut names);

@@ -17,8 +17,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-use crate::device::host;
-use crate::metrics::report::Losses;
+use crate::device::cpu;
+use crate::loss::Losses;
 
 /// A micro-batch of a step, and how to run it.
 #[derive(Clone, Debug)]
@@ -145,7 +145,7 @@ fn replica<S: Module>(student: &S, context: &StepContext) -> S {
 
 /// The number of parts that suits a device: one per core of the CPU, one for a GPU.
 pub(crate) fn parts(device: &Device) -> usize {
-    if device.clone().inner() == host() { rayon::current_num_threads() } else { 1 }
+    if device.clone().inner() == cpu() { rayon::current_num_threads() } else { 1 }
 }
 
 /// `work` on every item in parallel, results in order; a single item runs on the caller's thread.

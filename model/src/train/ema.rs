@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::Init;
-    use crate::nn::batch_norm::{BatchNorm, Mode};
+    use crate::nn::batch_norm::{BatchNorm, NormMode};
 
     fn sum(layer: &Linear) -> f32 {
         layer.weight.val().sum().into_scalar()
@@ -141,12 +141,12 @@ mod tests {
         let mut init = Init::new(0, &device);
         let [teacher, student] = [(); 2].map(|()| BatchNorm::affine(2, 1.0, &mut init));
         let x = Tensor::<2>::random([6, 2], Distribution::Normal(3.0, 1.0), &device);
-        student.forward(x.clone(), Mode::Train);
+        student.forward(x.clone(), NormMode::Train);
         let (before, statistics) = (
-            teacher.forward(x.clone(), Mode::Evaluate),
-            student.forward(x.clone(), Mode::Evaluate),
+            teacher.forward(x.clone(), NormMode::Evaluate),
+            student.forward(x.clone(), NormMode::Evaluate),
         );
-        let after = update(teacher, &student, 0.0).forward(x, Mode::Evaluate);
+        let after = update(teacher, &student, 0.0).forward(x, NormMode::Evaluate);
         let off = |other: Tensor<2>| -> f32 { (after.clone() - other).abs().max().into_scalar() };
         assert!(off(before) == 0.0 && off(statistics) > 0.1);
     }

@@ -8,11 +8,13 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use super::data_parallel::{self, StepContext};
-use super::{Embeddings, NotFinite, Report, TrainConfig, Trainer, Vectors, ema, gradients};
+use super::{Embeddings, NotFinite, Report, TrainConfig, Trainer, ema, gradients};
 use crate::method::{Futures, Initialised, LearningRate, Method, Ratio, Teacher as _};
 use crate::metrics::report::StepMetrics;
-use crate::nn::batch_norm::Mode;
-use crate::{Clips, Config, EmbedConfig, EncoderChoice, Error, FrameEncoder, Pool, Result};
+use crate::nn::batch_norm::NormMode;
+use crate::{
+    Clips, Config, EmbedConfig, EncoderChoice, Error, FrameEncoder, Pool, Result, VectorBatch,
+};
 
 pub(crate) struct MethodTrainer<M: Method> {
     pub(super) method: M,
@@ -187,17 +189,17 @@ impl<M: Method> Trainer for MethodTrainer<M> {
 
     fn embed(&self, clips: &Clips) -> Embeddings {
         let (choice, encoder) = self.embedder();
-        let tokens = encoder.forward(clips.window(0, encoder.window()), Mode::Evaluate);
+        let tokens = encoder.forward(clips.window(0, encoder.window()), NormMode::Evaluate);
         let [n, count, dim] = tokens.dims();
         let rows: Tensor<2> = match self.embed.pool.unwrap_or_else(|| self.method.pool()) {
             Pool::Cls => tokens.narrow(1, 0, 1).reshape([n, dim]),
-            Pool::Patches => tokens.narrow(1, 1, count - 1).mean_dim(1).reshape([n, dim]),
+            Pool::Mean => tokens.narrow(1, 1, count - 1).mean_dim(1).reshape([n, dim]),
         };
         let others = self.method.vectors(self.student(), clips).into_iter();
         Embeddings {
             encoder: choice.name(),
-            frames: Vectors::of(rows),
-            others: others.map(|(name, rows)| (name, Vectors::of(rows))).collect(),
+            frames: VectorBatch::of(rows),
+            others: others.map(|(name, rows)| (name, VectorBatch::of(rows))).collect(),
         }
     }
 

@@ -19,13 +19,14 @@ mod tests;
 pub(crate) use method_trainer::MethodTrainer;
 pub use nan_trace::NotFinite;
 pub use optimizer::TrainConfig;
-pub use report::{Embeddings, Report, Vectors};
+pub use report::{Embeddings, Report};
 
 use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::Device;
 
+use crate::export::import;
 use crate::method::{Futures, InitContext, Recipe as _, with_recipe};
 use crate::{Clips, Config, Input, Result};
 
@@ -92,7 +93,7 @@ pub fn trainer(
 ) -> Result<Box<dyn Trainer>> {
     config.validate(input, device)?;
     let shape = config.shape(input)?;
-    let encoder = config.encoder.weights(&shape)?.map(Arc::new);
+    let encoder = import::weights(&config.encoder, &shape)?.map(Arc::new);
     let context = InitContext { shape, input, seed, device: device.clone(), encoder };
     Ok(with_recipe!(&config.method, recipe => {
         Box::new(MethodTrainer::new(recipe.init(&context), config, device))

@@ -1,7 +1,6 @@
 //! What a trainer gives to its caller, on the host.
 
-use burn::tensor::Tensor;
-
+use crate::VectorBatch;
 use crate::method::Warning;
 
 /// The metrics of a step.
@@ -21,24 +20,7 @@ pub struct Embeddings {
     /// Name of the frame encoder.
     pub encoder: &'static str,
     /// The frame encoder's vectors.
-    pub frames: Vectors,
+    pub frames: VectorBatch,
     /// The method's other vectors by name.
-    pub others: Vec<(&'static str, Vectors)>,
-}
-
-/// One vector per clip.
-#[derive(Clone, Debug)]
-pub struct Vectors {
-    /// Width of a vector.
-    pub dim: usize,
-    /// `[n, dim]`, row by row.
-    pub values: Vec<f32>,
-}
-
-impl Vectors {
-    /// From rows `[n, dim]`.
-    pub(crate) fn of(rows: Tensor<2>) -> Self {
-        let dim = rows.dims()[1];
-        Self { dim, values: rows.into_data().try_to_vec().expect("float32 rows") }
-    }
+    pub others: Vec<(&'static str, VectorBatch)>,
 }

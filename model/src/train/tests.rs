@@ -4,8 +4,8 @@ use burn::tensor::Device;
 
 use crate::method::tdv;
 use crate::{
-    Clips, Config, EmbedConfig, EncoderConfig, Error, HeadConfig, Input, MethodConfig, Precision,
-    TrainConfig, trainer,
+    Clips, Config, DinoHeadConfig, EmbedConfig, EncoderConfig, Error, Input, MethodConfig,
+    Precision, TrainConfig, trainer,
 };
 
 fn config(precision: Precision) -> Config {
@@ -16,7 +16,7 @@ fn config(precision: Precision) -> Config {
         heads: Some(2),
         ..Default::default()
     };
-    let head = HeadConfig { hidden: 16, bottleneck: 8, prototypes: 12, chunk: 100 };
+    let head = DinoHeadConfig { hidden: 16, bottleneck: 8, prototypes: 12, chunk: 100 };
     Config {
         encoder,
         method: MethodConfig::Tdv(tdv::Config { head, ..Default::default() }),

@@ -4,13 +4,13 @@ use burn::tensor::{Int, Tensor};
 
 use super::resample::along_width;
 
-/// `gaussian_blur` of images `[n, c, h, w]`, a standard deviation in pixels an image, `[n, 1, 1]`;
-/// 0 leaves an image as it is. The kernel ends `radius` pixels away, and the picture is mirrored
-/// at its border, the outermost pixel not repeated.
+/// Blurs images `[n, c, h, w]` as torchvision's `gaussian_blur`, with one standard deviation in
+/// pixels per image, `[n, 1, 1]`; 0 does not change an image. The kernel has `radius` pixels on
+/// each side, and borders are padded by reflection, without repeating the outermost pixel.
 pub(super) fn gaussian(images: Tensor<4>, deviation: Tensor<3>, radius: [usize; 2]) -> Tensor<4> {
-    // A hundredth of a pixel is a kernel of exactly one pixel, and divides.
+    // At a hundredth of a pixel the kernel is exactly one pixel, and dividing by it is safe.
     let deviation = deviation.clamp_min(0.01);
-    in_both(images, |len, axis| {
+    along_both_axes(images, |len, axis| {
         assert!(radius[axis] < len, "a kernel of radius {} on {len} pixels", radius[axis]);
         let [from, to] = positions(len, &deviation);
         let bell = |distance: Tensor<3>| {
@@ -25,26 +25,25 @@ pub(super) fn gaussian(images: Tensor<4>, deviation: Tensor<3>, radius: [usize; 
     })
 }
 
-/// The mean over a square of `2 · radius + 1` pixels a side, or over as much of it as lies in
-/// the picture.
+/// The mean over a square of `2 · radius + 1` pixels per side, or over its part inside the image.
 pub(super) fn square(images: Tensor<4>, radius: usize) -> Tensor<4> {
     let one = Tensor::ones([images.dims()[0], 1, 1], &images.device());
-    in_both(images, |len, _| {
+    along_both_axes(images, |len, _| {
         let [from, to] = positions(len, &one);
         let near = (from - to).abs().lower_scalar(radius as f64 + 0.5).float();
         near * one.clone()
     })
 }
 
-/// Both axes of images `[n, c, h, w]` times `weights(length, axis)`, `[n, from, to]`, whose
-/// columns are brought to the sum 1.
-fn in_both(images: Tensor<4>, weights: impl Fn(usize, usize) -> Tensor<3>) -> Tensor<4> {
+/// Multiplies both axes of images `[n, c, h, w]` with `weights(length, axis)`, `[n, from, to]`,
+/// whose columns are first normalised to a sum of 1.
+fn along_both_axes(images: Tensor<4>, weights: impl Fn(usize, usize) -> Tensor<3>) -> Tensor<4> {
     let [_, _, h, w] = images.dims();
     let [rows, columns] = [weights(h, 0), weights(w, 1)].map(|it| it.clone() / it.sum_dim(1));
     along_width(along_width(images, columns).swap_dims(2, 3), rows).swap_dims(2, 3)
 }
 
-/// The indices of a pixel that gives, `[1, len, 1]`, and of one that takes, `[1, 1, len]`.
+/// The indices of input pixels, `[1, len, 1]`, and of output pixels, `[1, 1, len]`.
 fn positions(len: usize, on: &Tensor<3>) -> [Tensor<3>; 2] {
     let index = Tensor::<1, Int>::arange(0..len as i64, &on.device()).float();
     [index.clone().reshape([1, len, 1]), index.reshape([1, 1, len])]
@@ -68,7 +67,7 @@ mod tests {
         Tensor::<1>::from_floats(values, &Device::flex()).reshape([-1, 1, 1])
     }
 
-    /// A row under torchvision's kernel, with reflected padding.
+    /// A row blurred with torchvision's kernel and reflection padding.
     fn blurred(row: &[f32], sigma: f32, radius: i64) -> Vec<f32> {
         let len = row.len() as i64;
         let weight = |d: i64| (-0.5 * (d as f32 / sigma).powi(2)).exp();
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_matrices_are_the_kernel_with_reflected_padding() {
+    fn the_blur_is_torchvisions_kernel_with_reflection_padding() {
         let (h, w) = (7, 5);
         let values = picture([h, w]);
         for (sigma, radius) in [(0.7, [2, 1]), (2.0, [3, 4]), (50.0, [6, 4])] {
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn images_have_deviations_of_their_own_and_none_is_exact() {
+    fn each_image_has_its_own_deviation_and_zero_changes_nothing() {
         let twice = image(picture([6, 8]).repeat(2), [2, 1, 6, 8]);
         let got = gaussian(twice.clone(), deviations(&[0.0, 1.0]), [3, 3]);
         let [sharp, soft] = [0, 1].map(|it| got.clone().narrow(0, it, 1).into_data());
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_square_is_a_mean_of_what_lies_in_the_picture() {
+    fn the_square_is_a_mean_of_the_pixels_inside_the_image() {
         let values: Vec<f32> = (0..9).map(|it| it as f32).collect();
         let got = square(image(values, [1, 1, 3, 3]), 1).into_data();
         // The corner sees 0, 1, 3, 4; the edge 0 to 5; the centre all.

@@ -1,10 +1,10 @@
-//! Torchvision's colour operations, on images `[n, 3, h, w]` of values in 0..=1, with a factor an
-//! image, `[n, 1, 1, 1]`.
+//! Torchvision's colour operations on images `[n, 3, h, w]` with values in 0..=1, with one factor
+//! per image, `[n, 1, 1, 1]`.
 
 use burn::tensor::Tensor;
 
-/// What the three channels add to brightness (ITU-R BT.601). Torchvision has 0.2989 for red on
-/// tensors; these sum to 1, so that a grey picture stays as it is.
+/// Weights of red, green and blue in the brightness (ITU-R BT.601). Torchvision has 0.2989 for red;
+/// these weights sum to 1, so that a grey image stays unchanged.
 const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// Brightness, `[n, 1, h, w]`.
@@ -13,32 +13,32 @@ pub(super) fn grey(images: Tensor<4>) -> Tensor<4> {
     (images * luma).sum_dim(1)
 }
 
-/// `adjust_brightness`: a mix with black.
+/// `adjust_brightness`: blends with black.
 pub(super) fn brighten(images: Tensor<4>, factor: Tensor<4>) -> Tensor<4> {
     (images * factor).clamp(0.0, 1.0)
 }
 
-/// `adjust_contrast`: a mix with the mean brightness of the image.
+/// `adjust_contrast`: blends with the mean brightness of the image.
 pub(super) fn contrast(images: Tensor<4>, factor: Tensor<4>) -> Tensor<4> {
     let mean = grey(images.clone()).mean_dims(&[2, 3]);
-    mix(images, mean, factor)
+    blend(images, mean, factor)
 }
 
-/// `adjust_saturation`: a mix with the grey image.
+/// `adjust_saturation`: blends with the grey image.
 pub(super) fn saturate(images: Tensor<4>, factor: Tensor<4>) -> Tensor<4> {
     let grey = grey(images.clone());
-    mix(images, grey, factor)
+    blend(images, grey, factor)
 }
 
 /// `_blend`: a factor above 1 moves away from `other`.
-fn mix(images: Tensor<4>, other: Tensor<4>, factor: Tensor<4>) -> Tensor<4> {
+fn blend(images: Tensor<4>, other: Tensor<4>, factor: Tensor<4>) -> Tensor<4> {
     let rest = factor.clone().neg() + 1.0;
     (images * factor + other * rest).clamp(0.0, 1.0)
 }
 
-/// `adjust_hue`: turns the hue of HSV by a part of the circle, −0.5..=0.5. Value and chroma stay,
-/// and a grey pixel, which has no hue, stays whole.
-pub(super) fn turn_hue(images: Tensor<4>, turn: Tensor<4>) -> Tensor<4> {
+/// `adjust_hue`: shifts the hue of HSV by a fraction of the colour circle, −0.5..=0.5. Value and
+/// chroma stay, and so do grey pixels, which have no hue.
+pub(super) fn shift_hue(images: Tensor<4>, turn: Tensor<4>) -> Tensor<4> {
     let value = images.clone().max_dim(1);
     let chroma = value.clone() - images.clone().min_dim(1);
     let sextant = sextant(images, &value, &chroma) + turn * 6.0;
@@ -50,12 +50,12 @@ pub(super) fn turn_hue(images: Tensor<4>, turn: Tensor<4>) -> Tensor<4> {
     Tensor::cat(vec![channel(5.0), channel(3.0), channel(1.0)], 1)
 }
 
-/// The hue in sixths of the circle, −1..5, from red over green and blue: `[n, 1, h, w]`.
+/// The hue in sixths of the colour circle, −1..5, starting at red: `[n, 1, h, w]`.
 fn sextant(images: Tensor<4>, value: &Tensor<4>, chroma: &Tensor<4>) -> Tensor<4> {
     let [red, green, blue] = [0, 1, 2].map(|it| images.clone().narrow(1, it, 1));
     let is_red = red.clone().equal(value.clone());
     let is_green = green.clone().equal(value.clone()).bool_and(is_red.clone().bool_not());
-    // Where the chroma is zero so are the differences, and the hue comes out as that of red.
+    // Where the chroma is zero, so are the differences, and the hue is that of red.
     let chroma = chroma.clone().clamp_min(1e-8);
     let from_blue = (red.clone() - green.clone()) / chroma.clone() + 4.0;
     let from_green = (blue.clone() - red) / chroma.clone() + 2.0;
@@ -63,7 +63,7 @@ fn sextant(images: Tensor<4>, value: &Tensor<4>, chroma: &Tensor<4>) -> Tensor<4
     from_blue.mask_where(is_green, from_green).mask_where(is_red, from_red)
 }
 
-/// `solarize` at one half: inverts what is at least that bright.
+/// `solarize` with threshold one half: inverts values of at least one half.
 pub(super) fn solarise(images: Tensor<4>) -> Tensor<4> {
     let bright = images.clone().greater_equal_scalar(0.5);
     images.clone().mask_where(bright, images.neg() + 1.0)
@@ -90,7 +90,7 @@ mod tests {
         got.into_data().assert_approx_eq(&wanted, Tolerance::<f32>::absolute(2e-6));
     }
 
-    /// Torchvision's `_rgb2hsv`, the shift, and `_hsv2rgb`, written out for a pixel.
+    /// Torchvision's `_rgb2hsv`, the shift of the hue, and `_hsv2rgb`, for one pixel.
     fn turned([r, g, b]: [f32; 3], turn: f32) -> [f32; 3] {
         let (max, min) = (r.max(g).max(b), r.min(g).min(b));
         if max == min {
@@ -150,27 +150,27 @@ mod tests {
     }
 
     #[test]
-    fn hue_turns_around_the_circle() {
+    fn the_hue_shifts_around_the_colour_circle() {
         let (red, green, blue) = ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]);
         let third = 1.0 / 3.0;
-        let turned = turn_hue(image(&[red, green, blue]), factor(third));
+        let turned = shift_hue(image(&[red, green, blue]), factor(third));
         assert_pixels(turned, &[green, blue, red]);
-        assert_pixels(turn_hue(image(&[EARTH]), factor(0.5)), &[[0.2, 0.6, 0.8]]);
+        assert_pixels(shift_hue(image(&[EARTH]), factor(0.5)), &[[0.2, 0.6, 0.8]]);
     }
 
     #[test]
-    fn hue_agrees_with_the_way_over_hsv() {
+    fn the_hue_shift_agrees_with_a_conversion_to_hsv_and_back() {
         let level = |idx: usize, step: usize| ((idx * step) % 11) as f32 / 10.0;
         let pixels: Vec<_> =
             (0..60).map(|it| [level(it, 3), level(it, 7), level(it / 3, 5)]).collect();
         for turn in [-0.5, -0.1, 0.0, 0.07, 0.5] {
             let wanted: Vec<_> = pixels.iter().map(|it| turned(*it, turn)).collect();
-            assert_pixels(turn_hue(image(&pixels), factor(turn)), &wanted);
+            assert_pixels(shift_hue(image(&pixels), factor(turn)), &wanted);
         }
     }
 
     #[test]
-    fn solarise_inverts_from_one_half_on() {
+    fn solarise_inverts_values_of_at_least_one_half() {
         let wanted = [[0.2, 0.4, 0.2], [0.5, 0.0, 0.49]];
         assert_pixels(solarise(image(&[EARTH, [0.5, 1.0, 0.49]])), &wanted);
     }

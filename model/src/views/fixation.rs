@@ -1,46 +1,47 @@
-//! Where to look: fixations drawn from saliency, with inhibition of return (seq-JEPA, section
-//! 2.3, lifted to video).
+//! Fixations drawn from a saliency map with inhibition of return (seq-JEPA, section 2.3, extended
+//! to video).
 
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::train::random::Draws;
 
-/// What remains of the probability of a cell that was seen; from the authors' program.
-const SEEN: f64 = 1e-16;
+/// Remaining probability of an inhibited cell, as in the authors' code.
+const INHIBITED: f64 = 1e-16;
 
-/// Cells less likely than this part of the likeliest are not drawn. A sum in float32 does not
-/// resolve them, and a seen cell is among them while an unseen one keeps 1e-7.
+/// Cells below this fraction of the largest probability are never drawn: a float32 sum cannot
+/// resolve them. Inhibited cells are below it as long as another cell has 1e-7.
 const NEGLIGIBLE: f64 = 1e-9;
 
-/// The shape of what a fixation has seen.
+/// The shape of the inhibited area around a fixation.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IorShape {
-    /// Rows and columns within the radius: the authors' program.
+    /// A square, as in the authors' code.
     #[default]
     Square,
-    /// A disc: the paper.
+    /// A disc, as in the paper.
     Circle,
 }
 
-/// Inhibition of return: what a fixation keeps later ones from.
+/// Inhibition of return: the area around a fixation that later fixations avoid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inhibition {
-    /// The shape around a fixation.
+    /// The shape of the area.
     pub(crate) shape: IorShape,
-    /// How far it reaches, in cells of the map.
+    /// Its radius in cells of the saliency map.
     pub(crate) radius: usize,
 }
 
 impl Inhibition {
-    /// 0 around a cell a map and 1 elsewhere, `[n, h, w]`; rows and columns are `[n, 1, 1]`.
-    pub(super) fn keep(&self, row: Tensor<3>, column: Tensor<3>, [h, w]: [usize; 2]) -> Tensor<3> {
+    /// 0 in the area around one cell per map and 1 elsewhere, `[n, h, w]`. `row` and `column` are
+    /// `[n, 1, 1]`.
+    pub(super) fn mask(&self, row: Tensor<3>, column: Tensor<3>, [h, w]: [usize; 2]) -> Tensor<3> {
         let device = row.device();
         let count = |len: usize| Tensor::<1, Int>::arange(0..len as i64, &device).float();
         let rows = (count(h).reshape([1, h, 1]) - row).square();
         let columns = (count(w).reshape([1, 1, w]) - column).square();
-        // Squares of integers: one half keeps clear of rounding.
+        // Distances are squares of integers: adding one half avoids rounding errors.
         let limit = (self.radius * self.radius) as f64 + 0.5;
         let distance = match self.shape {
             IorShape::Square => {
@@ -53,11 +54,11 @@ impl Inhibition {
     }
 }
 
-/// `count` fixations a map, drawn from saliency `[n, h, w]`: `[n, count, 2]`, row over h and
-/// column over w.
+/// Draws `count` fixations per saliency map `[n, h, w]`: `[n, count, 2]`, the row divided by h and
+/// the column divided by w.
 ///
-/// A cell is found where the cumulative sum passes a number drawn on the host; then what was
-/// seen loses its probability. A map of equal values draws uniformly.
+/// A fixation is the cell where the cumulative sum exceeds a random number drawn on the CPU. Then
+/// the area around it is inhibited. A map of equal values is drawn from uniformly.
 pub(crate) fn fixate(
     saliency: Tensor<3>,
     count: usize,
@@ -69,29 +70,30 @@ pub(crate) fn fixate(
     let mut probability = normalised(saliency);
     let mut fixations = Vec::with_capacity(count);
     for idx in 0..count {
-        let cell = cell(probability.clone().reshape([n, h * w]), units.clone().narrow(1, idx, 1));
-        // The half keeps a cell that begins a row from being rounded into the row before.
+        let cell =
+            draw_cell(probability.clone().reshape([n, h * w]), units.clone().narrow(1, idx, 1));
+        // Adding one half keeps the first cell of a row from being rounded into the row before.
         let row = ((cell.clone() + 0.5) / w as f64).floor();
         let column = cell - row.clone() * w as f64;
         fixations.push(Tensor::cat(vec![row.clone() / h as f64, column.clone() / w as f64], 1));
         let corner = [n, 1, 1];
-        let keep = inhibition.keep(row.reshape(corner), column.reshape(corner), [h, w]);
-        probability = normalised(probability * keep + SEEN);
+        let mask = inhibition.mask(row.reshape(corner), column.reshape(corner), [h, w]);
+        probability = normalised(probability * mask + INHIBITED);
     }
     Tensor::stack(fixations, 1)
 }
 
-/// Maps `[n, h, w]` of sum 1.
+/// Maps `[n, h, w]` divided by their sums.
 fn normalised(maps: Tensor<3>) -> Tensor<3> {
     maps.clone() / maps.sum_dims(&[1, 2])
 }
 
-/// The first cell of `[n, cells]` at which the cumulative sum passes `unit`, `[n, 1]`, of the
-/// whole: `[n, 1]`.
+/// The first cell of `[n, cells]` where the cumulative sum exceeds the fraction `unit` `[n, 1]` of
+/// the total: `[n, 1]`.
 ///
-/// Sums are rounded, and on a GPU not even rising. So cells of no probability are out whatever
-/// the sum says, and where rounding keeps it from passing, the last cell left is the one.
-fn cell(probability: Tensor<2>, unit: Tensor<2>) -> Tensor<2> {
+/// Cumulative sums are rounded, and on a GPU not even monotonic. Cells without probability are
+/// therefore excluded, and if rounding keeps the sum from exceeding `unit`, the last cell is drawn.
+fn draw_cell(probability: Tensor<2>, unit: Tensor<2>) -> Tensor<2> {
     let [n, cells] = probability.dims();
     let sum = probability.clone().cumsum(1);
     let passed = sum.clone().greater(sum.narrow(1, cells - 1, 1) * unit);
@@ -120,7 +122,7 @@ mod tests {
         Tensor::<3>::from_data(one, &Device::flex()).repeat_dim(0, n)
     }
 
-    /// Rows and columns in cells, a list a map.
+    /// Row and column of each fixation in cells, one list per map.
     fn cells(fixations: Tensor<3>, [h, w]: [usize; 2]) -> Vec<Vec<[i64; 2]>> {
         let count = fixations.dims()[1];
         let values = fixations.into_data().try_to_vec::<f32>().unwrap();
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_sum_fall_on_no_empty_cell() {
+    fn empty_cells_are_not_drawn_at_the_ends_of_the_sum() {
         let (h, w) = (96, 96);
         let mut values = vec![0.0; h * w];
         for (idx, value) in values.iter_mut().enumerate().skip(5000).take(1000) {
@@ -200,13 +202,13 @@ mod tests {
         let probability = seen.reshape([1, h * w]);
         for (unit, wanted) in [(0.0, 5000), (3e-8, 5000), (1.0 - 6e-8, 5999), (1.0, 5999)] {
             let unit = Tensor::from_floats([[unit]], &Device::flex());
-            let got: f32 = cell(probability.clone(), unit).into_scalar();
+            let got: f32 = draw_cell(probability.clone(), unit).into_scalar();
             assert!((got - wanted as f32).abs() <= 1.0, "{got} is not {wanted}");
         }
     }
 
     #[test]
-    fn everything_seen_is_no_end() {
+    fn fixations_continue_when_every_cell_is_inhibited() {
         let fixations = fixate(
             map(vec![1.0; 16], [50, 4, 4]),
             4,
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides() {
+    fn fixations_depend_on_the_seed_alone() {
         let look = |n, draws: &mut Draws| {
             let values = (0..64).map(|it| (it % 5) as f32).collect();
             fixate(map(values, [n, 8, 8]), 3, inhibition(IorShape::Square, 1), draws).into_data()

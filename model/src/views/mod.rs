@@ -1,6 +1,7 @@
-//! Views of frames: crops, colours and fixations, made on the device from draws of the host.
+//! Views of frames: crops, colour changes and fixations.
 //!
-//! Nothing is read back: what a view depends on is either drawn on the host or stays a tensor.
+//! Random numbers are drawn on the CPU and views are computed on the device. Nothing is read back
+//! from the device, which would wait for it.
 
 pub mod actions;
 pub(crate) mod augment;

@@ -57,8 +57,8 @@ fn augmentation_actions_are_the_authors() {
     assert_close(got.as_flattened(), wanted.as_flattened(), 1e-6);
 }
 
-/// A map with one possible cell gives that cell, so that the draw's own way from an index to a
-/// position is compared.
+/// Each map has one possible cell, so that the conversion from a cell's index to a position is
+/// compared.
 #[test]
 fn saccades_are_the_authors() {
     let (case, device) = (&cases()["saccade_action"], device());
@@ -97,7 +97,7 @@ fn masks_of_inhibition_are_the_authors() {
             [("code_square_keep", IorShape::Square), ("paper_circle_keep", IorShape::Circle)];
         for (name, shape) in shapes {
             let inhibition = Inhibition { shape, radius };
-            let got = inhibition.keep(corner(row), corner(column), [h, w]).into_data();
+            let got = inhibition.mask(corner(row), corner(column), [h, w]).into_data();
             let wanted = case[name].as_array().unwrap().iter().flat_map(numbers);
             let wanted: Vec<_> = wanted.map(|it| it as f32).collect();
             assert_eq!(got.try_to_vec::<f32>().unwrap(), wanted, "{name}");

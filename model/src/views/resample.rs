@@ -1,37 +1,37 @@
-//! Boxes of pictures, cut out and resized by two batched matrix products.
+//! Crops and resizes boxes of images with two batched matrix products.
 
 use burn::tensor::{Device, Int, Tensor};
 
-/// What a box sees beyond its limits.
+/// How pixels outside of a box count.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Edge {
-    /// Only the box's own pixels count, the outermost ones continue: torchvision's `crop`, then
+pub(crate) enum Border {
+    /// Only pixels inside the box count, and the outermost are repeated: torchvision's `crop`, then
     /// `resize`.
-    Box,
-    /// The picture goes on around the box, and around the picture is zero: `grid_sample`.
-    Zero,
+    Clamp,
+    /// Pixels around the box count, and around the image there are zeros: PyTorch's `grid_sample`.
+    Zeros,
 }
 
-/// A box an image, in fractions of the picture.
+/// One box per image, in fractions of the image size.
 #[derive(Clone, Debug)]
 pub(crate) struct Boxes {
-    /// Row of the centre, `[n]`: 0 is the upper edge of the first pixel, 1 the lower of the last.
+    /// Row of the centre, `[n]`: 0 is the top edge of the image, 1 the bottom edge.
     pub(crate) row: Tensor<1>,
-    /// Column of the centre, `[n]`.
+    /// Column of the centre, `[n]`: 0 is the left edge of the image, 1 the right edge.
     pub(crate) column: Tensor<1>,
     /// Height, `[n]`.
     pub(crate) height: Tensor<1>,
     /// Width, `[n]`.
     pub(crate) width: Tensor<1>,
-    /// 1 where left and right are exchanged, else 0, `[n]`.
+    /// 1 where the box is flipped horizontally, else 0, `[n]`.
     pub(crate) flip: Tensor<1>,
-    /// What lies beyond.
-    pub(crate) edge: Edge,
+    /// How pixels outside of the box count.
+    pub(crate) border: Border,
 }
 
 impl Boxes {
-    /// Boxes as high as wide, in parts of the picture, around centres `[n, 2]` of rows and
-    /// columns, with zeros around the picture; `sides` `[n]`.
+    /// Boxes around `centres` `[n, 2]` (row, column), whose height and width are both the fraction
+    /// `sides` `[n]` of the image's. Around the image there are zeros.
     pub(crate) fn around(centres: Tensor<2>, sides: Tensor<1>) -> Self {
         Self {
             row: centres.clone().narrow(1, 0, 1).squeeze_dim(1),
@@ -39,21 +39,20 @@ impl Boxes {
             flip: sides.zeros_like(),
             height: sides.clone(),
             width: sides,
-            edge: Edge::Zero,
+            border: Border::Zeros,
         }
     }
 
-    /// All of `n` pictures.
+    /// Boxes that cover `n` images completely.
     pub(crate) fn whole(n: usize, device: &Device) -> Self {
         let around = Self::around(Tensor::full([n, 2], 0.5, device), Tensor::ones([n], device));
-        Self { edge: Edge::Box, ..around }
+        Self { border: Border::Clamp, ..around }
     }
 }
 
-/// The boxes of images `[n, c, h, w]`, resized to `[height, width]` with linear interpolation
-/// and, where they shrink, with torchvision's `antialias=True`: `[n, c, height, width]`.
-///
-/// A box that lies wholly outside its picture gives zeros.
+/// Crops boxes from images `[n, c, h, w]` and resizes them to `size` = `[height, width]`:
+/// `[n, c, height, width]`. Interpolation is bilinear, with torchvision's `antialias=True` where a
+/// box shrinks. A box that is completely outside of its image gives zeros.
 pub(crate) fn resample(images: Tensor<4>, boxes: &Boxes, size: [usize; 2]) -> Tensor<4> {
     let [n, _, h, w] = images.dims();
     let column = |of: &Tensor<1>| of.clone().reshape([n, 1, 1]);
@@ -62,30 +61,30 @@ pub(crate) fn resample(images: Tensor<4>, boxes: &Boxes, size: [usize; 2]) -> Te
     let rows = Span { centre: column(&boxes.row), side: column(&boxes.height), sign: upright };
     let columns =
         Span { centre: column(&boxes.column), side: column(&boxes.width), sign: mirrored };
-    let narrow = along_width(images, columns.weights([w, size[1]], boxes.edge));
+    let narrow = along_width(images, columns.weights([w, size[1]], boxes.border));
     let upended = narrow.swap_dims(2, 3);
-    along_width(upended, rows.weights([h, size[0]], boxes.edge)).swap_dims(2, 3)
+    along_width(upended, rows.weights([h, size[0]], boxes.border)).swap_dims(2, 3)
 }
 
-/// Rows of images `[n, c, h, w]` times a matrix an image, `[n, w, to]`.
+/// Multiplies the rows of images `[n, c, h, w]` with one matrix per image, `[n, w, to]`.
 pub(super) fn along_width(images: Tensor<4>, weights: Tensor<3>) -> Tensor<4> {
     let [n, c, h, w] = images.dims();
     let to = weights.dims()[2];
     images.reshape([n, c * h, w]).matmul(weights).reshape([n, c, h, to])
 }
 
-/// One axis of the boxes, in fractions of the picture; every tensor is `[n, 1, 1]`.
+/// One axis of the boxes, in fractions of the image size; every tensor is `[n, 1, 1]`.
 struct Span {
     centre: Tensor<3>,
     side: Tensor<3>,
-    /// −1 runs backwards.
+    /// −1 where the axis is flipped, else 1.
     sign: Tensor<3>,
 }
 
 impl Span {
-    /// What every pixel of the picture adds to every pixel of the view, `[n, from, to]`: a hat
-    /// around the place that is looked at, wider where the view shrinks.
-    fn weights(self, [from, to]: [usize; 2], edge: Edge) -> Tensor<3> {
+    /// The weight of each image pixel in each view pixel, `[n, from, to]`: a triangle around the
+    /// sampled position, wider where the view shrinks.
+    fn weights(self, [from, to]: [usize; 2], border: Border) -> Tensor<3> {
         let count = |len: usize| Tensor::<1, Int>::arange(0..len as i64, &self.side.device());
         let pixels = count(from).float().reshape([1, from, 1]);
         let offsets = (count(to).float() + (0.5 - to as f64 / 2.0)).reshape([1, 1, to]);
@@ -96,10 +95,10 @@ impl Span {
         let reach = scale.clamp_min(1.0);
         let hat = ((places.clone() - pixels.clone()).abs() / reach.clone() - 1.0).neg();
         let hat = hat.clamp_min(0.0);
-        match edge {
-            Edge::Zero => hat / hat_sum(places, reach),
-            Edge::Box => {
-                // A pixel belongs to the box when they overlap; the margin is for rounding.
+        match border {
+            Border::Zeros => hat / triangle_sum(places, reach),
+            Border::Clamp => {
+                // A pixel is in the box if they overlap; the margin allows for rounding.
                 let overlap = (side + 1.0) / 2.0 - (pixels - centre).abs();
                 let hat = hat * overlap.greater_scalar(1e-3).float();
                 hat.clone() / hat.sum_dim(1).clamp_min(1e-6)
@@ -108,11 +107,10 @@ impl Span {
     }
 }
 
-/// The sum of `max(0, 1 − |place − k| / reach)` over all integers k, those outside of the
-/// picture included.
-fn hat_sum(place: Tensor<3>, reach: Tensor<3>) -> Tensor<3> {
+/// The sum of `max(0, 1 − |place − k| / reach)` over all integers k, also outside of the image.
+fn triangle_sum(place: Tensor<3>, reach: Tensor<3>) -> Tensor<3> {
     let after = place.clone() - place.floor();
-    // k at or before the place lie `after`, `after` + 1, ... away, the others 1 − `after`, ...
+    // Integers k ≤ place are at distances `after`, `after` + 1, ...; the others at 1 − `after`, ...
     let series = |nearest: Tensor<3>| {
         let terms = (reach.clone() - nearest.clone()).floor() + 1.0;
         let distances = terms.clone() * (nearest + (terms.clone() - 1.0) / 2.0);
@@ -136,10 +134,10 @@ mod tests {
     }
 
     /// One box: row, column, height, width.
-    fn one([row, column, height, width]: [f32; 4], flip: bool, edge: Edge) -> Boxes {
+    fn one([row, column, height, width]: [f32; 4], flip: bool, border: Border) -> Boxes {
         let one = |value: f32| Tensor::from_floats([value], &Device::flex());
         let (row, column, height, width) = (one(row), one(column), one(height), one(width));
-        Boxes { row, column, height, width, flip: one(f32::from(flip)), edge }
+        Boxes { row, column, height, width, flip: one(f32::from(flip)), border }
     }
 
     fn assert_close<const D: usize>(got: Tensor<D>, wanted: &[f32], tolerance: f64) {
@@ -147,7 +145,7 @@ mod tests {
         got.into_data().assert_approx_eq(&wanted, Tolerance::<f32>::absolute(tolerance));
     }
 
-    /// The picture at a place in pixels, zero outside.
+    /// The image at a position in pixels, with zeros around it.
     fn bilinear(values: &[f32], [h, w]: [usize; 2], row: f32, column: f32) -> f32 {
         let at = |row: f32, column: f32| {
             let inside = row >= 0.0 && column >= 0.0 && row < h as f32 && column < w as f32;
@@ -174,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_picture_gives_itself_back() {
-        for edge in [Edge::Box, Edge::Zero] {
+    fn a_box_of_the_whole_image_gives_the_image() {
+        for border in [Border::Clamp, Border::Zeros] {
             let values = picture([7, 5]);
-            let whole = one([0.5, 0.5, 1.0, 1.0], false, edge);
+            let whole = one([0.5, 0.5, 1.0, 1.0], false, border);
             assert_close(resample(image(&values, [7, 5]), &whole, [7, 5]), &values, 1e-6);
         }
     }
@@ -187,8 +185,8 @@ mod tests {
         let values = picture([4, 6]);
         let mirrored: Vec<f32> =
             values.chunks(6).flat_map(|row| row.iter().rev().copied()).collect();
-        for edge in [Edge::Box, Edge::Zero] {
-            let whole = one([0.5, 0.5, 1.0, 1.0], true, edge);
+        for border in [Border::Clamp, Border::Zeros] {
+            let whole = one([0.5, 0.5, 1.0, 1.0], true, border);
             assert_close(resample(image(&values, [4, 6]), &whole, [4, 6]), &mirrored, 1e-6);
         }
     }
@@ -197,7 +195,7 @@ mod tests {
     fn fractional_centres_interpolate_and_the_outside_is_zero() {
         let (h, w) = (8, 10);
         let values = picture([h, w]);
-        // The box begins at row −0.55 and column 6.95, and has pixels 0.6 and 0.8 apart.
+        // The box starts at row −0.55 and column 6.95; its pixels are 0.6 and 0.8 apart.
         let ([top, left], [height, width], [rows, columns]) = ([-0.55, 6.95], [3.6, 5.6], [6, 7]);
         let boxes = one(
             [
@@ -207,7 +205,7 @@ mod tests {
                 width / w as f32,
             ],
             false,
-            Edge::Zero,
+            Border::Zeros,
         );
         let place = |from: f32, step: f32, idx: usize| from + (idx as f32 + 0.5) * step - 0.5;
         let wanted: Vec<f32> = (0..rows * columns)
@@ -222,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crop_is_resized_as_if_it_were_the_picture() {
+    fn a_crop_is_resized_like_an_image_of_its_own() {
         let (h, w) = (12, 16);
         let values = picture([h, w]);
         let ([top, left], [height, width]) = ([1, 5], [9, 11]);
@@ -234,7 +232,7 @@ mod tests {
                 width as f32 / w as f32,
             ],
             false,
-            Edge::Box,
+            Border::Clamp,
         );
         for (rows, columns) in [(4, 4), (9, 11), (13, 5), (20, 30)] {
             let cut = (top..top + height).map(|row| &values[row * w + left..][..width]);
@@ -253,19 +251,23 @@ mod tests {
     fn shrinking_keeps_the_brightness_and_the_padding_counts_as_zero() {
         let ones = image(&[1.0; 400], [20, 20]);
         for side in [0.2, 0.33, 0.51, 0.6] {
-            let inner =
-                resample(ones.clone(), &one([0.51, 0.48, side, side], false, Edge::Zero), [4, 3]);
+            let inner = resample(
+                ones.clone(),
+                &one([0.51, 0.48, side, side], false, Border::Zeros),
+                [4, 3],
+            );
             assert_close(inner, &[1.0; 12], 1e-5);
         }
-        let corner = resample(ones.clone(), &one([0.0, 0.0, 1.0, 1.0], false, Edge::Zero), [5, 5]);
+        let corner =
+            resample(ones.clone(), &one([0.0, 0.0, 1.0, 1.0], false, Border::Zeros), [5, 5]);
         let mean: f32 = corner.mean().into_scalar();
         assert!((mean - 0.25).abs() < 0.02, "a quarter is seen, not {mean}");
-        let outside = one([2.5, 0.5, 0.5, 0.5], false, Edge::Box);
+        let outside = one([2.5, 0.5, 0.5, 0.5], false, Border::Clamp);
         assert_close(resample(ones, &outside, [2, 2]), &[0.0; 4], 0.0);
     }
 
     #[test]
-    fn every_image_has_a_box_of_its_own_and_no_gradient_is_tracked() {
+    fn each_image_has_its_own_box_and_gradients_are_not_tracked() {
         let device = Device::flex().autodiff();
         let values = picture([6, 6]);
         let tracked = Tensor::<4>::from_data(

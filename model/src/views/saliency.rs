@@ -1,18 +1,19 @@
-//! A map of where there is something to see, in place of a learnt one: contrast and motion.
+//! Saliency maps from contrast and motion, instead of a trained saliency model.
 
 use burn::tensor::Tensor;
 
 use super::{blur, colour};
 use crate::clips::denormalise;
 
-/// Added to contrast, of which 1 is black beside white: a quarter of a step of 8 bits. It leaves
-/// every place possible, and a clip without contrast uniform.
+/// Added to the saliency, where 1 is the contrast of black and white: a quarter of an 8-bit step.
+/// With it every cell is possible, and the map of a clip without contrast is uniform.
 const FLOOR: f64 = 1e-3;
 
-/// Where frames `[n, t, 3, h, w]` of a clip stand out from their surroundings, plus where they
-/// change, smoothed: `[n, h, w]`, each map of sum 1. One frame has contrast alone.
+/// Saliency maps of clips `[n, t, 3, h, w]`: `[n, h, w]`, each with sum 1. Saliency is the
+/// difference of a pixel from its surroundings plus its change over time, smoothed. A clip of one
+/// frame has no change over time.
 ///
-/// Surroundings, and the smoothing, are squares an eighth of the shorter side wide.
+/// The surroundings and the smoothing are squares of an eighth of the shorter side.
 pub(crate) fn saliency(frames: Tensor<5>) -> Tensor<3> {
     let [n, t, _, h, w] = frames.dims();
     let radius = (h.min(w) / 16).max(1);
@@ -27,7 +28,7 @@ pub(crate) fn saliency(frames: Tensor<5>) -> Tensor<3> {
     salient.clone() / salient.sum_dims(&[1, 2])
 }
 
-/// How much neighbouring frames differ, `[n, t, h, w]` to `[n, t - 1, h, w]`.
+/// Absolute difference of consecutive frames, `[n, t, h, w]` to `[n, t - 1, h, w]`.
 fn change(grey: Tensor<4>) -> Tensor<4> {
     let last = grey.dims()[1] - 1;
     (grey.clone().narrow(1, 1, last) - grey.narrow(1, 0, last)).abs()
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn contrast_draws_the_eye_and_maps_sum_to_one() {
+    fn contrast_is_salient_and_maps_sum_to_one() {
         let map = saliency(with_square(plain(&[0.2]), 0, [4, 30]));
         let sum: f32 = map.clone().sum().into_scalar();
         assert!((sum - 1.0).abs() < 1e-5, "{sum}");
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn motion_draws_the_eye_more_than_what_stays() {
+    fn motion_is_more_salient_than_a_static_square() {
         let still = [0, 1].iter().fold(plain(&[0.2, 0.2]), |it, t| with_square(it, *t, [4, 4]));
         let moving = with_square(with_square(still, 0, [22, 32]), 1, [22, 36]);
         let map = saliency(moving);
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn clips_have_maps_of_their_own() {
+    fn the_map_of_a_clip_does_not_depend_on_other_clips() {
         let [upper, lower] = [[4, 4], [20, 30]].map(|it| with_square(plain(&[0.2]), 0, it));
         let both = saliency(Tensor::cat(vec![upper.clone(), lower.clone()], 0));
         let apart = Tensor::cat(vec![saliency(upper), saliency(lower)], 0);

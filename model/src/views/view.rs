@@ -1,31 +1,31 @@
-//! One view of one image: what was drawn for it, and how the device makes it.
+//! A view of an image: its random parameters, and how it is computed on the device.
 
 use burn::tensor::{Device, Tensor};
 
-use super::resample::{Boxes, Edge, resample};
+use super::resample::{Border, Boxes, resample};
 use super::{blur, colour};
 use crate::clips::{denormalise, normalise};
 
-/// What is done to one image.
+/// The random parameters of a view.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct View {
-    /// Top, left, height and width, in pixels.
+    /// Top, left, height and width of the crop in pixels.
     pub(crate) crop: [usize; 4],
-    /// Whether left and right are exchanged.
+    /// Whether the view is flipped horizontally.
     pub(crate) flip: bool,
-    /// Factors of brightness, contrast and saturation, and the turn of the hue.
+    /// Factors of brightness, contrast and saturation, and the shift of the hue.
     pub(crate) jitter: Option<[f32; 4]>,
-    /// Whether it is grey.
+    /// Whether the view is grey.
     pub(crate) grey: bool,
-    /// Standard deviation of the blur, in pixels; 0 is none.
+    /// Standard deviation of the blur in pixels; 0 for no blur.
     pub(crate) blur: f32,
-    /// Whether it is solarised.
+    /// Whether the view is solarised.
     pub(crate) solarise: bool,
 }
 
 impl View {
-    /// What seq-JEPA takes as the view's parameters: top, left, height and width of the crop in
-    /// pixels, factors of brightness, contrast and saturation, turn of the hue, blur.
+    /// The parameters that seq-JEPA's actions compare: top, left, height and width of the crop in
+    /// pixels, factors of brightness, contrast and saturation, shift of the hue, blur.
     pub(crate) fn parameters(&self) -> [f64; 9] {
         let [top, left, height, width] = self.crop.map(|it| it as f64);
         let [brightness, contrast, saturation, hue] = self.factors().map(f64::from);
@@ -38,7 +38,7 @@ impl View {
     }
 }
 
-/// The crops of views of frames `[h, w]`.
+/// The crops of `views` as boxes of frames `[h, w]`.
 pub(crate) fn boxes(views: &[View], [h, w]: [usize; 2], device: &Device) -> Boxes {
     let column = |of: &dyn Fn([f32; 4]) -> f32| {
         let values = views.iter().map(|it| of(it.crop.map(|side| side as f32)));
@@ -52,20 +52,20 @@ pub(crate) fn boxes(views: &[View], [h, w]: [usize; 2], device: &Device) -> Boxe
         height: column(&|[_, _, height, _]| height / h),
         width: column(&|[_, _, _, width]| width / w),
         flip: Tensor::from_floats(flips.as_slice(), device),
-        edge: Edge::Box,
+        border: Border::Clamp,
     }
 }
 
-/// Frames `[n, t, 3, h, w]`, normalised, as `views` show them, one a frame.
+/// Computes `views`, one per frame, of normalised frames `[n, t, 3, h, w]`.
 pub(crate) fn apply(frames: Tensor<5>, views: &[View]) -> Tensor<5> {
     let shape @ [n, t, _, h, w] = frames.dims();
-    assert_eq!(views.len(), n * t, "a view a frame");
+    assert_eq!(views.len(), n * t, "one view per frame");
     let boxes = boxes(views, [h, w], &frames.device());
     let images = resample(frames.flatten(0, 1), &boxes, [h, w]);
     normalise(recolour(denormalise(images), views)).reshape(shape)
 }
 
-/// Operations that no view wants cost nothing.
+/// Changes the colours of images. An operation that no view has costs nothing.
 fn recolour(images: Tensor<4>, views: &[View]) -> Tensor<4> {
     let [_, _, h, w] = images.dims();
     let device = images.device();
@@ -73,7 +73,7 @@ fn recolour(images: Tensor<4>, views: &[View]) -> Tensor<4> {
         let values: Vec<_> = views.iter().map(of).collect();
         Tensor::<1>::from_floats(values.as_slice(), &device).reshape([-1, 1, 1, 1])
     };
-    let chosen =
+    let where_chosen =
         |images: Tensor<4>, of: fn(&View) -> bool, change: &dyn Fn(Tensor<4>) -> Tensor<4>| {
             if !views.iter().any(of) {
                 return images;
@@ -81,20 +81,20 @@ fn recolour(images: Tensor<4>, views: &[View]) -> Tensor<4> {
             let flags: Tensor<4> = column(&|view| f32::from(of(view)));
             change(images.clone()) * flags.clone() + images * (flags.neg() + 1.0)
         };
-    let images = chosen(images, |view| view.jitter.is_some(), &|images| {
+    let images = where_chosen(images, |view| view.jitter.is_some(), &|images| {
         let [brightness, contrast, saturation, hue] =
             [0, 1, 2, 3].map(|idx| column(&|view| view.factors()[idx]));
         let images = colour::contrast(colour::brighten(images, brightness), contrast);
-        colour::turn_hue(colour::saturate(images, saturation), hue)
+        colour::shift_hue(colour::saturate(images, saturation), hue)
     });
-    let images = chosen(images, |view| view.grey, &colour::grey);
-    let images = chosen(images, |view| view.blur > 0.0, &|images| {
+    let images = where_chosen(images, |view| view.grey, &colour::grey);
+    let images = where_chosen(images, |view| view.blur > 0.0, &|images| {
         blur::gaussian(images, column(&|view| view.blur).squeeze_dim(3), [h, w].map(kernel_radius))
     });
-    chosen(images, |view| view.solarise, &colour::solarise)
+    where_chosen(images, |view| view.solarise, &colour::solarise)
 }
 
-/// Half the kernel of the blur: a tenth of the picture wide, 23 pixels at 224, as BYOL has it.
+/// Radius of the blur's kernel, which is a tenth of the image wide: 23 pixels at 224, as in BYOL.
 fn kernel_radius(side: usize) -> usize {
     let radius = (side.saturating_sub(10) as f64 / 20.0).round() as usize;
     radius.max(1).min(side - 1)
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_operation_changes_only_the_views_that_want_it() {
+    fn each_operation_changes_only_the_views_that_have_it() {
         let plain = View {
             crop: [0, 0, 8, 8],
             flip: false,

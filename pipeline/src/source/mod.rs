@@ -1,76 +1,66 @@
 //! Where frames come from.
 //!
-//! A source is an iterator of pictures; to add one, write such an iterator in a file of its
-//! own and list it in [`SourceConfig`] and [`open`]. Only `elements`, `messages`, `prefix`, `uri`
-//! and `decoded` know the GStreamer pipeline.
+//! ```text
+//! files      which files and URIs a stream reads, and which paths that needs
+//! frame      what a source gives: a frame with its time and an unscaled image
+//! gstreamer  decodes files, cameras and playlists
+//! gop        chooses the coded frames that a clip needs, for `sample = "gop-start"`
+//! synthetic  draws discs and digits
+//! probe      looks at a source without training on it
+//! ```
+//!
+//! A source is an iterator of frames. To add one, write such an iterator in a file of its own and
+//! list it in [`SourceConfig`] and [`open`]. Only `gstreamer`, `gop` and `probe` know GStreamer.
 
-mod backlog;
-mod camera;
-mod decoded;
-mod decoders;
-mod elements;
-mod groups;
-mod items;
-mod messages;
-mod moving_digits;
-mod mp4;
-mod nal;
-mod prefix;
-mod reach;
+mod files;
+mod frame;
+mod gop;
+mod gstreamer;
+mod probe;
+mod readable;
+mod side_counts;
 mod synthetic;
-mod teardown;
-mod uri;
-
-pub use moving_digits::{MovingDigits, Sequences, Trajectory};
-pub use synthetic::Synthetic;
-
-pub(crate) use decoded::Decoded;
-pub(crate) use elements::init;
-pub(crate) use items::{Item, items};
-pub(crate) use moving_digits::Digit;
-pub(crate) use reach::reach;
-pub(crate) use synthetic::Drawn;
-pub(crate) use uri::location;
 
 use std::sync::Arc;
 
-use crate::{
-    ClipConfig, Problem, SourceConfig, StreamConfig,
-    picture::Picture,
-    stop::Stop,
-    tally::Tally,
-    worker::{self, Door},
-};
+use crate::{ClipConfig, Problem, SourceConfig, StreamConfig, stop::Stop};
 
-/// Pictures of one file or URI, in the order in which they are shown. The last item may be an
-/// error; after it there is nothing.
-pub(crate) type Pictures = Box<dyn Iterator<Item = Result<Picture, Problem>>>;
+use self::gstreamer::FrameReader;
 
-/// What a source must know of the stream that it is opened for.
+pub use probe::{MediaInfo, items, probe};
+pub use synthetic::{MovingDigits, Sequences, Synthetic, Trajectory};
+
+pub(crate) use self::gstreamer::init;
+pub(crate) use files::{Item, list_items};
+pub(crate) use frame::{Image, RunStart, SourceFrame, SourceFrames};
+pub(crate) use readable::readable_paths;
+pub(crate) use side_counts::{SideCounters, SideCounts};
+
+/// What a source needs to know of the stream that it is opened for.
 #[derive(Clone, Debug)]
-pub(crate) struct Opening {
+pub(crate) struct SourceContext {
     pub(crate) stream: Arc<StreamConfig>,
     pub(crate) clip: ClipConfig,
     pub(crate) stop: Stop,
-    pub(crate) tally: Arc<Tally>,
-    /// Where a process is found that decodes; none when this one does.
-    pub(crate) door: Option<Arc<Door>>,
+    pub(crate) side_counters: Arc<SideCounters>,
 }
 
-/// Opens one file, URI or drawing.
-pub(crate) fn open(item: &Item, opening: &Opening) -> Result<Pictures, Problem> {
-    match item {
-        Item::Synthetic(it) => Ok(Box::new(it.pictures(opening.stop.clone()))),
-        Item::MovingDigits(it) => Ok(Box::new(it.pictures(opening.stop.clone())?)),
-        Item::File(_) | Item::Uri(_) | Item::Revealed(_) => match &opening.door {
-            Some(door) => worker::open(item, opening, door),
-            None => Ok(Box::new(uri::UriPictures::open(location(item)?, opening)?)),
-        },
-    }
+/// Opens one file, URI or drawing in this process.
+///
+/// # Errors
+/// The [`Problem`] that keeps it from being opened. Many appear only with the first frame.
+pub(crate) fn open(item: &Item, context: &SourceContext) -> Result<SourceFrames, Problem> {
+    Ok(match item {
+        Item::Synthetic(it) => Box::new(it.frames(context.stop.clone())),
+        Item::MovingDigits(it) => Box::new(it.frames(context.stop.clone())?),
+        Item::File(_) | Item::Uri(_) | Item::Revealed(_) => {
+            Box::new(FrameReader::open(item.resolve()?, context)?)
+        }
+    })
 }
 
 impl SourceConfig {
-    /// What a person calls it: the path, the pattern, or the URI without credentials.
+    /// How messages name it: the path, the pattern, or the URI without credentials.
     pub(crate) fn label(&self) -> String {
         match self {
             Self::Files(path) => path.clone(),
@@ -80,13 +70,20 @@ impl SourceConfig {
         }
     }
 
-    /// Whether a later reading may begin its clips at other frames: sequences begin where they
-    /// do.
-    pub(crate) fn begins_anywhere(&self) -> bool {
+    /// Whether a later epoch may start its clips at other frames. Sequences of digits have fixed
+    /// starts.
+    pub(crate) fn allows_phase(&self) -> bool {
         !matches!(self, Self::MovingDigits(_))
     }
 
-    /// Whether its pictures are drawn, so that no decoder is needed.
+    /// Whether its frames are drawn, so that no decoder is needed.
+    pub(crate) fn is_drawn(&self) -> bool {
+        matches!(self, Self::Synthetic(_) | Self::MovingDigits(_))
+    }
+}
+
+impl Item {
+    /// Whether its frames are drawn, so that no decoder is needed.
     pub(crate) fn is_drawn(&self) -> bool {
         matches!(self, Self::Synthetic(_) | Self::MovingDigits(_))
     }

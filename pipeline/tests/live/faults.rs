@@ -1,13 +1,13 @@
 //! A camera that dies, freezes, changes or refuses, and what its stream does.
 
 use cameras::{Camera, Options, media, mute};
-use pipeline::State::{Connecting, GivenUp, Playing, Stalled, Stopped, Waiting};
-use pipeline::{Outcome, Protocol};
+use pipeline::StreamState::{Connecting, GivenUp, Playing, Stalled, Stopped, Waiting};
+use pipeline::{Protocol, StreamEnd};
 
 use crate::watch::{Watch, camera, config, folder, h264};
 
 #[test]
-fn a_camera_that_is_killed_comes_back() {
+fn a_killed_camera_reconnects() {
     let options = Options::playing(&h264());
     let mut door = Camera::start(&options);
     let mut watch = Watch::over(&config(vec![camera("door", door.url())]));
@@ -21,11 +21,11 @@ fn a_camera_that_is_killed_comes_back() {
     assert_eq!(watch.states(0), seen, "{watch:?}");
     let report = watch.finish().remove(0);
     assert_eq!((report.counts.reconnects, report.counts.stalls), (1, 0), "{report:?}");
-    assert!(report.counts.errors >= 1 && report.outcome == Outcome::Stopped, "{report:?}");
+    assert!(report.counts.errors >= 1 && report.end == StreamEnd::Stopped, "{report:?}");
 }
 
 #[test]
-fn a_camera_that_freezes_has_stalled_and_comes_back() {
+fn a_frozen_camera_stalls_and_reconnects() {
     let door = Camera::start(&Options::playing(&h264()));
     let mut watch = Watch::over(&config(vec![camera("door", door.url())]));
     watch.until_clips(0, 0, 3);
@@ -42,7 +42,7 @@ fn a_camera_that_freezes_has_stalled_and_comes_back() {
 }
 
 #[test]
-fn a_camera_that_comes_back_as_another_is_read_as_it_is() {
+fn a_camera_may_change_size_and_codec_between_connections() {
     let mut door = Camera::start(&Options::playing(&h264()));
     let mut watch = Watch::over(&config(vec![camera("door", door.url())]));
     watch.until_clips(0, 0, 3);
@@ -56,7 +56,7 @@ fn a_camera_that_comes_back_as_another_is_read_as_it_is() {
 }
 
 #[test]
-fn a_camera_that_wants_a_password_is_asked_again_without_telling_it() {
+fn a_wrong_password_is_tried_again_and_not_printed() {
     let open = Options::playing(&h264());
     let login = Some(["viewer".into(), "right".into()]);
     let mut door = Camera::start(&Options { login, ..open.clone() });
@@ -77,7 +77,7 @@ fn a_camera_that_wants_a_password_is_asked_again_without_telling_it() {
 fn a_server_that_accepts_and_never_answers_is_tried_again() {
     let silent = mute();
     let mut door = camera("door", &silent.url());
-    door.retry.connect = 0.5;
+    door.retry.connect_timeout = 0.5;
     let mut watch = Watch::over(&config(vec![door]));
     watch.until("three attempts", |it| {
         it.events.iter().filter(|it| it.state == Waiting).count() >= 3
@@ -89,11 +89,11 @@ fn a_server_that_accepts_and_never_answers_is_tried_again() {
 }
 
 #[test]
-fn a_stream_is_given_up_only_when_told_to() {
+fn a_stream_is_given_up_only_after_max_attempts() {
     let mut door = Camera::start(&Options::playing(&h264()));
-    let mut told = camera("told", door.url());
-    told.retry.attempts = 2;
-    let mut watch = Watch::over(&config(vec![told, camera("steady", door.url())]));
+    let mut limited = camera("limited", door.url());
+    limited.retry.max_attempts = 2;
+    let mut watch = Watch::over(&config(vec![limited, camera("steady", door.url())]));
     watch.until_clips(0, 0, 2);
     watch.until_clips(1, 0, 2);
     door.kill();
@@ -103,11 +103,11 @@ fn a_stream_is_given_up_only_when_told_to() {
     watch.until_clips(1, 1, 2);
     assert!(!watch.states(1).contains(&GivenUp), "{watch:?}");
     let reports = watch.finish();
-    assert!(matches!(reports[0].outcome, Outcome::Failed(_)), "{reports:?}");
+    assert!(matches!(reports[0].end, StreamEnd::Failed(_)), "{reports:?}");
 }
 
 #[test]
-fn packets_that_are_lost_cost_pictures_and_not_the_stream() {
+fn lost_packets_cost_frames_but_not_the_stream() {
     let lossy = Options { lose: 0.02, ..Options::playing(&h264()) };
     let door = Camera::start(&lossy);
     let mut stream = camera("door", door.url());
@@ -119,7 +119,7 @@ fn packets_that_are_lost_cost_pictures_and_not_the_stream() {
 }
 
 #[test]
-fn a_stream_that_is_removed_stops_and_one_that_is_added_plays() {
+fn a_removed_stream_stops_and_an_added_one_plays() {
     let one = Camera::start(&Options::playing(&h264()));
     let other = Camera::start(&Options::playing(&h264()));
     let mut watch = Watch::over(&config(vec![camera("one", one.url())]));
@@ -132,5 +132,5 @@ fn a_stream_that_is_removed_stops_and_one_that_is_added_plays() {
     watch.until_clips(1, 0, before + 3);
     assert_eq!(watch.ingest.names(), ["one", "other"]);
     let reports = watch.finish();
-    assert!(reports.iter().all(|it| it.outcome == Outcome::Stopped), "{reports:?}");
+    assert!(reports.iter().all(|it| it.end == StreamEnd::Stopped), "{reports:?}");
 }

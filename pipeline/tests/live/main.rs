@@ -1,4 +1,4 @@
-//! Live streams from real servers on the loopback interface, which break on command.
+//! Live streams from real servers on the loopback interface, which fail on command.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,4 +1,4 @@
-//! The ways in which video comes live.
+//! The transports of live video.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -10,7 +10,7 @@ use std::{
 
 use cameras::{Camera, Options, media};
 use gstreamer::{self as gst, prelude::*};
-use pipeline::{Clock, Outcome, Protocol, State};
+use pipeline::{Clock, Protocol, StreamEnd, StreamState};
 
 use crate::watch::{Watch, camera, config, folder, h264};
 
@@ -36,18 +36,18 @@ fn rtsp_over_tcp_and_udp_in_h264_and_h265() {
 }
 
 #[test]
-fn capture_times_are_of_arrival_until_the_camera_reports_its_own() {
+fn capture_times_are_arrival_times_until_the_camera_reports() {
     let door = Camera::start(&Options::playing(&h264()));
     let mut watch = Watch::over(&config(vec![camera("door", door.url())]));
     watch.until("a time of the camera", |it| {
-        it.clips.iter().any(|it| it.0.captured.is_some_and(|it| it.by == Clock::Camera))
+        it.clips.iter().any(|it| it.0.captured.is_some_and(|it| it.clock == Clock::Camera))
     });
     let now = SystemTime::now();
     let first = watch.clips[0].0.captured.unwrap();
-    assert_eq!(first.by, Clock::Arrival);
+    assert_eq!(first.clock, Clock::Arrival);
     let last = watch.clips.last().unwrap().0.captured.unwrap();
     let age = now.duration_since(last.time).unwrap();
-    assert!(age < Duration::from_secs(5), "captured {age:?} ago, by {:?}", last.by);
+    assert!(age < Duration::from_secs(5), "captured {age:?} ago, by {:?}", last.clock);
     watch.finish();
 }
 
@@ -71,15 +71,15 @@ fn a_transport_stream_over_udp() {
     let mut watch = Watch::over(&config(vec![camera("air", &format!("udp://127.0.0.1:{port}"))]));
     watch.until_clips(0, 0, 5);
     sender.set_state(gst::State::Null).unwrap();
-    // Datagrams have no connection: silence is all that tells.
-    watch.until_state(0, State::Stalled, 0);
+    // Datagrams have no connection: only silence shows that the sender is gone.
+    watch.until_state(0, StreamState::Stalled, 0);
     let again = broadcast(port);
     watch.until_clips(0, 1, 2);
     again.set_state(gst::State::Null).unwrap();
     watch.finish();
 }
 
-/// Serves the files of a folder over HTTP; gives its address.
+/// Serves the files of a folder over HTTP; returns its address.
 fn serve(folder: &Path) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -94,13 +94,13 @@ fn serve(folder: &Path) -> String {
             let name = line.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
             let (status, body) = match std::fs::read(folder.join(name)) {
                 Ok(body) => ("200 OK", body),
-                Err(_) => ("404 Not Found", Vec::new()),
+                Err(_) => ("404 Not MediaInfo", Vec::new()),
             };
             let head = format!(
                 "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                 body.len()
             );
-            // A client may have read enough.
+            // The client may have closed the connection already.
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
         }
     };
@@ -132,10 +132,10 @@ fn a_playlist_over_http_and_one_that_is_missing() {
     let missing = camera("missing", &format!("{http}/none.m3u8"));
     let mut watch = Watch::over(&config(vec![list, missing]));
     watch.until_clips(0, 0, 10);
-    watch.until_state(1, State::Waiting, 0);
-    // A playlist that states its length is finished at its end, and not tried again.
-    watch.until_state(0, State::Ended, 0);
+    watch.until_state(1, StreamState::Waiting, 0);
+    // A playlist that states its length ends, and is not tried again.
+    watch.until_state(0, StreamState::Ended, 0);
     let reports = watch.finish();
-    assert_eq!(reports[0].outcome, Outcome::Ended, "{reports:?}");
+    assert_eq!(reports[0].end, StreamEnd::Ended, "{reports:?}");
     assert_eq!(reports[0].counts.decoded, 150, "{reports:?}");
 }

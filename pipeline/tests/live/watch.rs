@@ -1,16 +1,16 @@
-//! Runs streams, trains on everything they give, and waits for what should happen.
+//! Runs streams, trains on all batches, and waits for what should happen.
 
 use std::{
     path::{Path, PathBuf},
     sync::LazyLock,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use cameras::media;
 use crossbeam_channel::{after, select};
 use pipeline::{
-    BatchConfig, ClipConfig, ClipInfo, Config, Event, Ingest, Retry, SourceConfig, State,
-    StreamConfig, StreamReport, start,
+    BatchConfig, ClipConfig, ClipInfo, Config, Ingest, Retry, SourceConfig, StreamConfig,
+    StreamEvent, StreamReport, StreamState, start,
 };
 use tempfile::TempDir;
 
@@ -28,23 +28,24 @@ pub(crate) fn h264() -> PathBuf {
     media::h264(folder(), [320, 240], 4, 25)
 }
 
-/// A camera at this address, tried again soon, stalled after a second.
+/// A camera at this URL, with short timeouts and delays.
 pub(crate) fn camera(name: &str, url: &str) -> StreamConfig {
     let mut stream = StreamConfig::new(name, SourceConfig::Uri(url.to_owned().into()));
     stream.latency = 0.05;
-    stream.retry = Retry { stall: 1.0, connect: 5.0, longest: 0.5, ..Retry::default() };
+    stream.retry =
+        Retry { stall_timeout: 1.0, connect_timeout: 5.0, max_delay: 0.5, ..Retry::default() };
     stream
 }
 
-/// Clips of 2 frames, 0.2 s apart, one after the other, one a batch.
+/// Clips of 2 frames, 0.2 s apart, back to back, one per batch.
 pub(crate) fn config(stream: Vec<StreamConfig>) -> Config {
     Config::new([32, 32], ClipConfig::new(2, 0.2), BatchConfig::new(1, 1), stream)
 }
 
-/// Streams that run, and all that they gave.
+/// Running streams, and everything they gave.
 pub(crate) struct Watch {
     pub(crate) ingest: Ingest,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<StreamEvent>,
     pub(crate) clips: Vec<(ClipInfo, Vec<f64>)>,
 }
 
@@ -79,13 +80,7 @@ impl Watch {
         self.events.len() > before
     }
 
-    /// Trains for some time.
-    pub(crate) fn go_on(&mut self, time: Duration) {
-        let until = Instant::now() + time;
-        self.until("some time", |_| Instant::now() >= until);
-    }
-
-    pub(crate) fn until_state(&mut self, stream: usize, state: State, epoch: u64) {
+    pub(crate) fn until_state(&mut self, stream: usize, state: StreamState, epoch: u64) {
         let what = format!("stream {stream} {state} in epoch {epoch}");
         self.until(&what, |it| {
             it.events.iter().any(|it| it.stream == stream && it.state == state && it.epoch == epoch)
@@ -96,16 +91,20 @@ impl Watch {
     pub(crate) fn until_clips(&mut self, stream: usize, epoch: u64, clips: usize) {
         let what = format!("{clips} clips of stream {stream} in epoch {epoch}");
         self.until(&what, |it| {
-            it.clips.iter().filter(|it| it.0.stream == stream && it.0.pass == epoch).count()
-                >= clips
+            it.clips_of(stream).filter(|it| it.0.epoch == epoch).count() >= clips
         });
     }
 
-    /// The states of a stream, in order, a repeated attempt to connect once.
-    pub(crate) fn states(&self, stream: usize) -> Vec<State> {
+    /// The clips that a stream has given, with the times of their frames.
+    pub(crate) fn clips_of(&self, stream: usize) -> impl Iterator<Item = &(ClipInfo, Vec<f64>)> {
+        self.clips.iter().filter(move |it| it.0.stream == stream)
+    }
+
+    /// The states of a stream in order; repeated failures to connect are listed once.
+    pub(crate) fn states(&self, stream: usize) -> Vec<StreamState> {
         let of_stream = self.events.iter().filter(|it| it.stream == stream);
-        let mut states: Vec<State> = of_stream.map(|it| it.state).collect();
-        let pair = [State::Waiting, State::Connecting];
+        let mut states: Vec<StreamState> = of_stream.map(|it| it.state).collect();
+        let pair = [StreamState::Waiting, StreamState::Connecting];
         let mut idx = 0;
         while idx + 4 <= states.len() {
             if states[idx..idx + 2] == pair && states[idx + 2..idx + 4] == pair {
@@ -117,20 +116,20 @@ impl Watch {
         states
     }
 
-    /// Why a stream last came into a state.
-    pub(crate) fn reason(&self, stream: usize, state: State) -> &str {
+    /// The reason of a stream's last change to a state.
+    pub(crate) fn reason(&self, stream: usize, state: StreamState) -> &str {
         let mut events = self.events.iter().rev();
         let event = events.find(|it| it.stream == stream && it.state == state);
         &event.unwrap_or_else(|| panic!("{state} was not seen: {self:?}")).reason
     }
 
-    /// Stops everything. Every frame must be accounted for, and no clip may hold frames of two
-    /// connections: their times would not be evenly spaced.
+    /// Stops everything. Every frame must have an outcome, and no clip may hold frames of two
+    /// connections, whose times would not be evenly spaced.
     pub(crate) fn finish(self) -> Vec<StreamReport> {
         for (clip, times) in &self.clips {
             for pair in times.windows(2) {
                 let gap = pair[1] - pair[0];
-                // Each frame is the nearest to its time: off by half a frame at most, and 5 ms.
+                // Each frame is the nearest to its time: off by half a frame gap at most, and 5 ms.
                 assert!((gap - 0.2).abs() < 0.055, "a gap of {gap} s in {clip:?}");
             }
         }
@@ -145,7 +144,7 @@ impl Watch {
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{} clips", self.clips.len())?;
-        for Event { stream, state, epoch, reason, counts, .. } in &self.events {
+        for StreamEvent { stream, state, epoch, reason, counts, .. } in &self.events {
             writeln!(f, "{stream} epoch {epoch} {state}: {reason} ({} decoded)", counts.decoded)?;
         }
         Ok(())

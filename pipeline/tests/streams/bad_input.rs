@@ -1,17 +1,17 @@
-//! Every kind of bad input has an error of its own that names the stream and the file.
+//! Every kind of bad input has its own error, which names the stream and the file.
 
 use std::{fs, net::TcpListener, path::Path, time::Duration};
 
-use pipeline::{Outcome, SourceConfig, StreamConfig, StreamReport, probe};
+use pipeline::{SourceConfig, StreamConfig, StreamEnd, StreamReport, probe};
 
 use crate::media::{ball, config, files, h264, make, stream, train};
 
-/// Reads a stream that fails, and checks that a probe fails likewise.
+/// Reads a stream that fails, and checks that a probe fails alike.
 fn failure(stream: StreamConfig) -> String {
     let found = probe(&stream, Duration::from_secs(5)).pop().unwrap();
     let probed = found.unwrap_err().to_string();
     let report = read(stream);
-    let Outcome::Failed(text) = report.outcome else { panic!("{report:?}") };
+    let StreamEnd::Failed(text) = report.end else { panic!("{report:?}") };
     assert_eq!(probed, text);
     text
 }
@@ -63,7 +63,7 @@ fn text_and_unknown_data() {
 }
 
 #[test]
-fn sound_without_pictures() {
+fn audio_without_video() {
     let folder = tempfile::tempdir().unwrap();
     let launch = "audiotestsrc num-buffers=50 ! audioconvert ! avenc_aac ! mp4mux ! OUT";
     let path = make(launch, &folder.path().join("sound.m4a"));
@@ -71,7 +71,7 @@ fn sound_without_pictures() {
 }
 
 #[test]
-fn an_mp4_that_was_never_finished() {
+fn an_unfinished_mp4() {
     let folder = tempfile::tempdir().unwrap();
     let launch = format!("{} ! mp4mux ! OUT", h264(50, [96, 64], "ball"));
     let path = make(&launch, &folder.path().join("whole.mp4"));
@@ -81,16 +81,16 @@ fn an_mp4_that_was_never_finished() {
     assert_says(&text, &["unfinished.mp4", "no playable stream", "moov"]);
 }
 
-/// What a live stream says that is given up at its first failure.
+/// The error of a live stream that is given up at its first failure.
 fn tried_once(mut stream: StreamConfig) -> String {
-    stream.retry.attempts = 1;
+    stream.retry.max_attempts = 1;
     let report = read(stream);
-    let Outcome::Failed(text) = report.outcome else { panic!("{report:?}") };
+    let StreamEnd::Failed(text) = report.end else { panic!("{report:?}") };
     text
 }
 
 #[test]
-fn an_address_where_nobody_answers() {
+fn a_uri_that_does_not_answer() {
     let uri = SourceConfig::Uri("rtsp://me:secret@127.0.0.1:1/cam".into());
     let text = tried_once(stream("bad", uri));
     assert_says(&text, &["rtsp://127.0.0.1:1/cam", "given up after 1", "cannot be reached"]);
@@ -102,12 +102,15 @@ fn an_address_where_nobody_answers() {
 }
 
 #[test]
-fn a_server_that_says_nothing() {
+fn a_silent_server() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("rtsp://{}/cam", listener.local_addr().unwrap());
     let mut bad = stream("bad", SourceConfig::Uri(uri.into()));
-    bad.retry.connect = 0.5;
-    assert_says(&tried_once(bad), &["given up after 1", "no frame in 0.5 s", "retry.connect"]);
+    bad.retry.connect_timeout = 0.5;
+    assert_says(
+        &tried_once(bad),
+        &["given up after 1", "no frame in 0.5 s", "retry.connect_timeout"],
+    );
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn a_truncated_mkv_is_reported_and_its_clips_stay() {
 }
 
 fn assert_truncated(report: &StreamReport) {
-    assert_eq!((&report.outcome, report.counts.errors), (&Outcome::Ended, 1), "{report:?}");
+    assert_eq!((&report.end, report.counts.errors), (&StreamEnd::Ended, 1), "{report:?}");
     assert!(report.counts.clips >= 2 && report.counts.decoded < 140, "{report:?}");
     let [problem] = &report.problems[..] else { panic!("{report:?}") };
     assert!(problem.contains("of 6.00 s: truncated?"), "{problem}");

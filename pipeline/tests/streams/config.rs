@@ -108,7 +108,7 @@ fn a_wrong_value_is_named_by_its_key() {
     let mut config: Config = toml::from_str(WHOLE).unwrap();
     config.stream[2].crop = Some([0.0, 0.0, 0.5, 0.5].into());
     let refused = config.validate().unwrap_err().to_string();
-    assert!(refused.starts_with("pipeline.stream[2].crop: drawn pictures"), "{refused}");
+    assert!(refused.starts_with("pipeline.stream[2].crop: drawn frames"), "{refused}");
     config.stream.clear();
     assert!(config.validate().unwrap_err().to_string().starts_with("pipeline.stream: "));
 }
@@ -117,7 +117,7 @@ fn a_wrong_value_is_named_by_its_key() {
 fn the_memory_bound_follows_its_formula() {
     let config: Config = toml::from_str(WHOLE).unwrap();
     let clip = 4 * 112 * 96 * 3;
-    // A clip spans 0.6 s and starts every 0.4 s: three are open at once.
+    // A clip spans 0.6 s and starts every 0.4 s: three are incomplete at once.
     let motion = 4 * 20 * 112 * 96;
     let clips = 4 * (4 + 1 + 3) + (32 + 8) + 2 * 4 * 8;
     assert_eq!(config.host_memory_bound(), clips * clip + motion + 2 * (64 << 20));

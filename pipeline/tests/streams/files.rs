@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use pipeline::{Outcome, SourceConfig, probe, start};
+use pipeline::{SourceConfig, StreamEnd, probe, start};
 
 use crate::media::{ball, config, files, h264, make, real, stream, train};
 
@@ -17,8 +17,8 @@ fn clips_of_a_file_have_exact_times() {
     assert_eq!(times.len(), expected.len(), "{times:?}");
     assert!(times.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{times:?}");
     let report = &reports[0];
-    assert_eq!((report.outcome.clone(), report.counts.decoded), (Outcome::Ended, 50));
-    assert_eq!((report.trained, report.counts.off_grid, report.counts.clips), (10, 40, 5));
+    assert_eq!((report.end.clone(), report.counts.decoded), (StreamEnd::Ended, 50));
+    assert_eq!((report.counts.trained, report.counts.off_grid, report.counts.clips), (10, 40, 5));
     assert!(report.problems.is_empty(), "{report:?}");
     assert!(batches.iter().all(|it| it.clips[0].item.ends_with("ball.mp4")));
 }
@@ -32,12 +32,12 @@ fn real_videos_are_read_whole() {
     config.clip.cut_threshold = 0.25;
     let (batches, reports) = train(&config, 0, usize::MAX);
     for report in &reports {
-        assert_eq!(report.outcome, Outcome::Ended, "{report:?}");
+        assert_eq!(report.end, StreamEnd::Ended, "{report:?}");
         assert!(report.counts.clips > 3 && report.counts.decoded > 60, "{report:?}");
         assert!(report.problems.is_empty(), "{report:?}");
     }
     for batch in &batches {
-        // Something is in the picture, and neighbouring frames are not the same.
+        // The frame shows something, and neighbouring frames differ.
         let (low, high) = (batch.pixels.iter().min().unwrap(), batch.pixels.iter().max().unwrap());
         assert!(high - low > 60, "{:?}", batch.clips);
         let frames: Vec<_> = batch.pixels.chunks(48 * 64 * 3).collect();
@@ -68,13 +68,13 @@ fn a_loop_reads_again_and_starts_elsewhere() {
     let mut config = config(vec![files("ball", ball(folder.path(), "ball.mp4", 50))]);
     config.stream[0].repeat = true;
     let (batches, reports) = train(&config, 0, 30);
-    let starts = |pass| -> Vec<u64> {
-        let of_pass = batches.iter().filter(|it| it.clips[0].pass == pass);
-        of_pass.map(|it| (it.times[0] * 100.0).round() as u64).collect()
+    let starts = |epoch| -> Vec<u64> {
+        let of_epoch = batches.iter().filter(|it| it.clips[0].epoch == epoch);
+        of_epoch.map(|it| (it.times[0] * 100.0).round() as u64).collect()
     };
     assert_eq!(starts(0), [0, 40, 80, 120, 160]);
     assert!(starts(4).len() >= 4 && (1..5).any(|it| starts(it) != starts(0)));
-    assert!(reports[0].counts.passes >= 5 && reports[0].outcome == Outcome::Stopped);
+    assert!(reports[0].counts.epochs >= 5 && reports[0].end == StreamEnd::Stopped);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_folder_skips_a_bad_file_and_says_so() {
     let items: Vec<_> = items.collect();
     assert_eq!(items, ["a.mp4", "a.mp4", "c.mp4", "c.mp4"]);
     let report = &reports[0];
-    assert_eq!((report.outcome.clone(), report.counts.errors), (Outcome::Ended, 1));
+    assert_eq!((report.end.clone(), report.counts.errors), (StreamEnd::Ended, 1));
     assert!(report.problems.len() == 1 && report.problems[0].contains("b.mp4"), "{report:?}");
     let pattern = format!("{}/[ac].mp4", folder.path().display());
     let (batches, _) = train(&config(vec![files("glob", pattern)]), 0, usize::MAX);
@@ -104,7 +104,7 @@ fn a_folder_of_bad_files_fails_even_when_looped() {
     let mut config = config(vec![files("bad", folder.path())]);
     config.stream[0].repeat = true;
     let (_, reports) = train(&config, 0, usize::MAX);
-    let Outcome::Failed(text) = &reports[0].outcome else { panic!("{reports:?}") };
+    let StreamEnd::Failed(text) = &reports[0].end else { panic!("{reports:?}") };
     assert!(text.contains("\"bad\"") && text.contains("none of its 2 files"), "{text}");
 }
 
@@ -115,7 +115,7 @@ fn a_file_too_short_for_a_clip_fails_clearly() {
     config.clip.frames = 16;
     config.stream[0].repeat = true;
     let (_, reports) = train(&config, 0, usize::MAX);
-    let Outcome::Failed(text) = &reports[0].outcome else { panic!("{reports:?}") };
+    let StreamEnd::Failed(text) = &reports[0].end else { panic!("{reports:?}") };
     for part in ["\"short\"", "no clip of 16 frames", "0.2 s apart", "3.00 s", "0.96 s"] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -138,8 +138,8 @@ fn a_failed_stream_leaves_the_others_alone() {
     let bad = files("bad", folder.path().join("missing.mp4"));
     let (batches, reports) = train(&config(vec![bad, good]), 0, usize::MAX);
     assert_eq!(batches.len(), 5);
-    assert!(matches!(reports[0].outcome, Outcome::Failed(_)));
-    assert_eq!(reports[1].outcome, Outcome::Ended);
+    assert!(matches!(reports[0].end, StreamEnd::Failed(_)));
+    assert_eq!(reports[1].end, StreamEnd::Ended);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn sound_is_ignored() {
     );
     let path = make(&launch, &folder.path().join("sound.mp4"));
     let (batches, reports) = train(&config(vec![files("sound", path)]), 0, usize::MAX);
-    assert_eq!((batches.len(), &reports[0].outcome), (5, &Outcome::Ended));
+    assert_eq!((batches.len(), &reports[0].end), (5, &StreamEnd::Ended));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn stopping_in_the_middle_of_a_file_balances() {
     config.batch.pool = 5;
     for taken in [0, 1, 7] {
         let (_, reports) = train(&config, 0, taken);
-        assert_eq!(reports[0].outcome, Outcome::Stopped, "{reports:?}");
+        assert_eq!(reports[0].end, StreamEnd::Stopped, "{reports:?}");
     }
     drop(start(&config, 0).unwrap());
 }

@@ -5,7 +5,7 @@
 mod bad_input;
 mod config;
 mod files;
-mod groups;
+mod gop;
 mod media;
 mod mixing;
 mod motion;

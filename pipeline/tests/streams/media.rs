@@ -15,7 +15,7 @@ pub(crate) fn make(launch: &str, path: &Path) -> PathBuf {
     make_with(launch, path, |_| {})
 }
 
-/// The same after a word with the pipeline.
+/// The same, after `prepare` has changed the pipeline.
 pub(crate) fn make_with(
     launch: &str,
     path: &Path,
@@ -33,7 +33,7 @@ pub(crate) fn make_with(
     path.into()
 }
 
-/// Calls `change` with an element named `it` and the number of the frame that it gets next.
+/// Calls `change` with the element named `it` and the number of the frame that it gets next.
 pub(crate) fn at_each_frame(
     pipeline: &gst::Pipeline,
     pad: &str,
@@ -47,7 +47,7 @@ pub(crate) fn at_each_frame(
     });
 }
 
-/// H.264 at 25 frames a second.
+/// H.264 at 25 frames per second.
 pub(crate) fn h264(frames: usize, [width, height]: [usize; 2], pattern: &str) -> String {
     format!(
         "videotestsrc num-buffers={frames} pattern={pattern} ! \
@@ -56,7 +56,7 @@ pub(crate) fn h264(frames: usize, [width, height]: [usize; 2], pattern: &str) ->
     )
 }
 
-/// An mp4 file of a moving ball at 25 frames a second, its index in front.
+/// An mp4 file of a moving ball at 25 frames per second, with its index in front.
 pub(crate) fn ball(folder: &Path, name: &str, frames: usize) -> PathBuf {
     let launch = format!("{} ! mp4mux faststart=true ! OUT", h264(frames, [96, 64], "ball"));
     make(&launch, &folder.join(name))
@@ -76,12 +76,12 @@ pub(crate) fn stream(name: &str, source: SourceConfig) -> StreamConfig {
     StreamConfig::new(name, source)
 }
 
-/// Clips of 2 frames, 0.2 s apart, back to back, one a batch, not mixed.
+/// Clips of 2 frames, 0.2 s apart, back to back, one per batch, not mixed.
 pub(crate) fn config(stream: Vec<StreamConfig>) -> Config {
     Config::new([32, 32], ClipConfig::new(2, 0.2), BatchConfig::new(1, 1), stream)
 }
 
-/// Trains on up to `most` batches and stops; the books must balance.
+/// Trains on up to `most` batches and stops. Every frame must have an outcome.
 pub(crate) fn train(config: &Config, seed: u64, most: usize) -> (Vec<Batch>, Vec<StreamReport>) {
     let mut ingest = start(config, seed).unwrap();
     let mut batches = Vec::new();

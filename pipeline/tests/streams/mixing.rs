@@ -1,8 +1,8 @@
-//! The order of clips depends on the seed alone, and every frame is accounted for.
+//! The order of clips depends on the seed alone, and every frame has an outcome.
 
 use std::collections::HashSet;
 
-use pipeline::{Batch, BatchConfig, ClipConfig, Config, Outcome, SourceConfig, Synthetic, start};
+use pipeline::{Batch, BatchConfig, ClipConfig, Config, SourceConfig, StreamEnd, Synthetic, start};
 
 use crate::media::{config, stream, train};
 
@@ -16,7 +16,7 @@ fn synthetic(seed: u64, delay: &[f64]) -> SourceConfig {
     })
 }
 
-/// Three looped or finite streams, slowed down by the given delays.
+/// Three looped or finite streams, slowed down by these delays.
 fn three(delays: [&[f64]; 3], repeat: bool) -> Config {
     let streams = (0..3).map(|it| {
         let mut stream = stream(&format!("s{it}"), synthetic(it as u64, delays[it]));
@@ -36,7 +36,7 @@ fn order(batches: &[Batch]) -> Vec<(usize, u64, u64, Vec<u64>)> {
     let clips = batches.iter().flat_map(|it| it.clips.iter().zip(it.times.chunks(it.shape[1])));
     clips
         .map(|(it, times)| {
-            (it.stream, it.number, it.pass, times.iter().map(|it| it.to_bits()).collect())
+            (it.stream, it.number, it.epoch, times.iter().map(|it| it.to_bits()).collect())
         })
         .collect()
 }
@@ -49,23 +49,23 @@ fn the_seed_alone_decides_the_order() {
     let (delayed, _) = train(&three(slow, true), 7, 60);
     assert_eq!(order(&plain), order(&delayed));
     assert!(plain.iter().zip(&delayed).all(|(a, b)| a.pixels == b.pixels));
-    assert!(plain.iter().flat_map(|it| &it.clips).any(|it| it.pass > 1), "more than one reading");
+    assert!(plain.iter().flat_map(|it| &it.clips).any(|it| it.epoch > 1), "more than one epoch");
     let (other, _) = train(&three([none; 3], true), 8, 60);
     assert_ne!(order(&plain), order(&other));
 }
 
 #[test]
-fn later_readings_give_other_frames() {
+fn later_epochs_give_other_frames() {
     let (batches, _) = train(&three([&[]; 3], true), 1, 150);
     let clips = || batches.iter().flat_map(|it| it.clips.iter().zip(it.times.chunks(3)));
-    let starts = |pass| -> HashSet<u64> {
-        let of_pass = clips().filter(|it| it.0.stream == 2 && it.0.pass == pass);
-        of_pass.map(|it| (it.1[0] * 1000.0).round() as u64).collect()
+    let starts = |epoch| -> HashSet<u64> {
+        let of_epoch = clips().filter(|it| it.0.stream == 2 && it.0.epoch == epoch);
+        of_epoch.map(|it| (it.1[0] * 1000.0).round() as u64).collect()
     };
-    assert!(starts(0).contains(&0), "the first reading begins with the first frame");
-    let readings: Vec<_> = (0..4).map(starts).collect();
-    assert!(readings.iter().all(|it| !it.is_empty()));
-    assert!(readings[1..].iter().any(|it| it.is_disjoint(&readings[0])), "{readings:?}");
+    assert!(starts(0).contains(&0), "the first epoch starts with the first frame");
+    let epochs: Vec<_> = (0..4).map(starts).collect();
+    assert!(epochs.iter().all(|it| !it.is_empty()));
+    assert!(epochs[1..].iter().any(|it| it.is_disjoint(&epochs[0])), "{epochs:?}");
 }
 
 #[test]
@@ -97,12 +97,12 @@ fn finite_streams_give_every_clip_once() {
     assert_eq!((clips.len(), cut), (116, 117));
     let unique: HashSet<_> = clips.iter().map(|it| (it.stream, it.number)).collect();
     assert_eq!(unique.len(), clips.len());
-    assert!(reports.iter().all(|it| it.outcome == Outcome::Ended && it.counts.passes == 1));
-    assert!(reports.iter().map(|it| it.untrained).sum::<u64>() > 0);
+    assert!(reports.iter().all(|it| it.end == StreamEnd::Ended && it.counts.epochs == 1));
+    assert!(reports.iter().map(|it| it.counts.untrained).sum::<u64>() > 0);
 }
 
 #[test]
-fn batches_have_the_shape_that_they_say() {
+fn batches_have_their_stated_shape() {
     let (batches, _) = train(&three([&[]; 3], false), 5, 2);
     for batch in batches {
         assert_eq!(batch.shape, [4, 3, 16, 16, 3]);
@@ -123,24 +123,24 @@ fn stopping_early_balances_with_overlapping_clips() {
         let mut trained = 0;
         for idx in 0..taken {
             let batch = ingest.batches().recv().unwrap();
-            // Every other batch is taken and thrown away.
+            // Every other batch is taken and not reported.
             if idx % 2 == 0 {
                 ingest.trained(&batch);
-                trained += batch.clips.iter().map(|it| it.owned).sum::<u64>();
+                trained += batch.clips.iter().map(|it| it.new_frames).sum::<u64>();
             }
         }
-        assert_eq!(ingest.snapshot().iter().map(|it| it.1).sum::<u64>(), trained);
+        assert_eq!(ingest.snapshot().iter().map(|it| it.trained).sum::<u64>(), trained);
         let reports = ingest.finish();
-        assert_eq!(reports.iter().map(|it| it.trained).sum::<u64>(), trained);
+        assert_eq!(reports.iter().map(|it| it.counts.trained).sum::<u64>(), trained);
         for report in reports {
             assert!(report.is_balanced(), "{report:?}");
-            assert_eq!(report.outcome, Outcome::Stopped);
+            assert_eq!(report.end, StreamEnd::Stopped);
         }
     }
 }
 
 #[test]
-fn reporting_a_batch_twice_unbalances_the_books() {
+fn reporting_a_batch_twice_unbalances_the_counts() {
     let mut ingest = start(&three([&[]; 3], false), 1).unwrap();
     while let Ok(batch) = ingest.batches().recv() {
         ingest.trained(&batch);

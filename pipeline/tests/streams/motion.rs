@@ -1,4 +1,4 @@
-//! Camera motion beside the clips of a batch.
+//! Camera motion of the clips of a batch.
 
 use pipeline::{BatchConfig, Config, SourceConfig, Synthetic};
 
@@ -13,7 +13,7 @@ fn with_motion(mut config: Config) -> Config {
 }
 
 #[test]
-fn every_clip_brings_its_motion_and_the_seed_decides_it() {
+fn every_clip_has_its_motion_which_depends_on_the_seed_alone() {
     let config = with_motion(config(vec![
         files("street", real("street.mp4")),
         stream("discs", SourceConfig::Synthetic(Synthetic::default())),
@@ -32,7 +32,7 @@ fn every_clip_brings_its_motion_and_the_seed_decides_it() {
 }
 
 #[test]
-fn without_asking_there_is_none() {
+fn without_camera_motion_there_is_none() {
     let mut config = with_motion(config(vec![files("cup", real("cup.mp4"))]));
     config.clip.camera_motion = false;
     let (batches, _) = train(&config, 0, 5);

@@ -1,8 +1,8 @@
-//! Sequences of moving digits: one clip each, and the truth beside it.
+//! Sequences of moving digits: one clip each, with a known trajectory.
 
 use std::{collections::HashSet, fs, time::Duration};
 
-use pipeline::{Config, MovingDigits, Outcome, SourceConfig, probe, start};
+use pipeline::{Config, MovingDigits, SourceConfig, StreamEnd, probe, start};
 
 use crate::media::{config, stream, train};
 
@@ -31,9 +31,12 @@ fn every_sequence_is_exactly_one_clip() {
             }
         }
         let report = &reports[0];
-        assert_eq!((report.trained, report.counts.decoded, report.counts.clips), (540, 540, 60));
-        assert_eq!((report.counts.skipped(), report.untrained), (0, 0), "{report:?}");
-        assert_eq!(report.outcome, Outcome::Ended);
+        assert_eq!(
+            (report.counts.trained, report.counts.decoded, report.counts.clips),
+            (540, 540, 60)
+        );
+        assert_eq!((report.counts.skipped(), report.counts.untrained), (0, 0), "{report:?}");
+        assert_eq!(report.end, StreamEnd::Ended);
     }
 }
 
@@ -43,7 +46,7 @@ fn shorter_clips_do_not_span_sequences() {
     let mut config = digits(&source);
     (config.clip.frames, config.clip.hop) = (4, 0.1);
     let (batches, _) = train(&config, 0, usize::MAX);
-    // The clips that start at frames 1 to 6 of each.
+    // The clips that start at frames 1 to 6 of each sequence.
     assert_eq!(batches.len(), 20 * 6);
     for batch in batches {
         let sequences = batch.times.iter().map(|it| (it * 10.0 / 9.0 + 1e-6).floor() as u64);
@@ -52,13 +55,13 @@ fn shorter_clips_do_not_span_sequences() {
 }
 
 #[test]
-fn every_reading_of_a_loop_gives_the_same_clips() {
+fn every_epoch_of_a_loop_gives_the_same_clips() {
     let source = MovingDigits { sequences: 5, ..MovingDigits::default() };
     let mut config = digits(&source);
     config.stream[0].repeat = true;
     let (batches, reports) = train(&config, 7, 20);
-    let passes: Vec<_> = batches.iter().map(|it| it.clips[0].pass).collect();
-    assert_eq!(passes, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
+    let epochs: Vec<_> = batches.iter().map(|it| it.clips[0].epoch).collect();
+    assert_eq!(epochs, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
     assert!((0..15).all(|it| batches[it].pixels == batches[it + 5].pixels));
     assert_eq!(reports[0].counts.skipped(), reports[0].counts.unfinished, "{reports:?}");
 }
@@ -73,13 +76,13 @@ fn stopping_in_the_middle_balances() {
             ingest.trained(&batch);
         }
         let report = ingest.finish().remove(0);
-        assert!(report.is_balanced() && report.outcome == Outcome::Stopped, "{report:?}");
-        assert_eq!(report.trained, 9 * taken);
+        assert!(report.is_balanced() && report.end == StreamEnd::Stopped, "{report:?}");
+        assert_eq!(report.counts.trained, 9 * taken);
     }
 }
 
 #[test]
-fn a_probe_says_how_long_they_are() {
+fn a_probe_gives_their_duration() {
     let source = SourceConfig::MovingDigits(MovingDigits { sequences: 20, ..Default::default() });
     let found = probe(&stream("digits", source), Duration::from_secs(1)).remove(0).unwrap();
     assert_eq!((&*found.item, found.fps), ("moving-digits", Some(10.0)));
@@ -94,7 +97,7 @@ fn a_bad_file_of_digits_fails_the_stream() {
     let source = MovingDigits { digits: Some(path), ..MovingDigits::default() };
     let config = digits(&source);
     let (_, reports) = train(&config, 0, 1);
-    let Outcome::Failed(text) = &reports[0].outcome else { panic!("{reports:?}") };
+    let StreamEnd::Failed(text) = &reports[0].end else { panic!("{reports:?}") };
     assert!(text.starts_with("stream \"digits\": moving-digits: "), "{text}");
     assert!(text.contains("d.csv:1: has 3 columns"), "{text}");
     let probed = probe(&config.stream[0], Duration::from_secs(1)).remove(0).unwrap_err();

@@ -1,4 +1,4 @@
-//! What a decoded picture looks like: orientation, shape of pixels, colours, changes of size.
+//! What a decoded frame looks like: orientation, aspect of pixels, colours, changes of size.
 
 use std::{fs, time::Duration};
 
@@ -6,7 +6,7 @@ use pipeline::{Batch, Fit, probe};
 
 use crate::media::{config, files, h264, make, train};
 
-/// Mean of each colour in a part of the first picture, given in rows and columns.
+/// Mean of each colour in a part of the first frame, given in rows and columns.
 fn mean(batch: &Batch, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) -> [f64; 3] {
     let width = batch.shape[3];
     let at = |row: usize, column: usize, colour: usize| {
@@ -38,7 +38,7 @@ fn first(path: std::path::PathBuf, fit: Fit) -> Batch {
 }
 
 #[test]
-fn pictures_are_turned_as_their_metadata_says() {
+fn frames_are_rotated_as_their_metadata_says() {
     let folder = tempfile::tempdir().unwrap();
     // Colour bars: white on the left, blue on the right.
     let launch = format!("{} ! mp4mux ! OUT", h264(20, [128, 128], "smpte75"));
@@ -51,7 +51,7 @@ fn pictures_are_turned_as_their_metadata_says() {
         let found = probe(&files("it", &path), Duration::from_secs(5)).remove(0).unwrap();
         assert_eq!((found.rotation, found.mirrored), (degrees, false), "{found:?}");
         let batch = first(path, Fit::Crop);
-        // The edge where the left side of the stored picture ends up.
+        // The edge where the left side of the stored frame ends up.
         let middle = 12..16;
         let edges = [
             (0, mean(&batch, middle.clone(), 0..3)),

@@ -1,24 +1,24 @@
-//! A run that stops after any batch, and is written down, goes on with the batches that would
-//! have come.
+//! A run that stops after any batch, is saved and resumes gives the batches of an uninterrupted
+//! run.
 
 use std::path::Path;
 
 use pipeline::{
-    Batch, Config, Ingest, MovingDigits, Packed, Sample, SourceConfig, Standing, StreamConfig,
-    StreamReport, resume, start,
+    Batch, Config, Ingest, MovingDigits, ResumeState, Sample, SavedState, SourceConfig,
+    StreamConfig, StreamReport, resume, start,
 };
 
 use crate::media::{config, h264, make, stream};
 
 const MEDIA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/media");
 
-/// A folder of files of different lengths, one of which cannot be read, two films, and digits.
+/// A folder of files of different lengths, one of which cannot be read, two videos, and digits.
 fn streams(folder: &Path) -> Vec<StreamConfig> {
     for (name, frames) in [("a", 40), ("b", 75), ("d", 20)] {
         let mux = format!("{} ! mp4mux ! OUT", h264(frames, [64, 48], "ball"));
         make(&mux, &folder.join(format!("{name}.mp4")));
     }
-    std::fs::write(folder.join("c.mp4"), "this is no film").unwrap();
+    std::fs::write(folder.join("c.mp4"), "this is not a video").unwrap();
     let files = |path: String| SourceConfig::Files(path);
     let digits = MovingDigits { sequences: 30, fps: 25.0, ..MovingDigits::default() };
     let mut all = vec![
@@ -28,7 +28,7 @@ fn streams(folder: &Path) -> Vec<StreamConfig> {
         stream("digits", SourceConfig::MovingDigits(digits)),
     ];
     all[1].weight = 2.5;
-    all[2].sample = Sample::KeyframePairs;
+    all[2].sample = Sample::GopStart;
     all
 }
 
@@ -46,8 +46,8 @@ fn of(streams: Vec<StreamConfig>, repeat: bool, reuse: u32) -> Config {
     config
 }
 
-/// All of a batch but when its clips were cut.
-fn told(batch: &Batch) -> String {
+/// Everything in a batch except when its clips were cut.
+fn content(batch: &Batch) -> String {
     let times: Vec<_> = batch.times.iter().map(|it| it.to_bits()).collect();
     format!("{:?} {times:?} {:?} {:?}", batch.clips, batch.motion, batch.pixels)
 }
@@ -59,26 +59,26 @@ fn train(ingest: &mut Ingest, count: Option<usize>) -> Vec<String> {
         && let Ok(batch) = ingest.batches().recv()
     {
         ingest.trained(&batch);
-        seen.push(told(&batch));
+        seen.push(content(&batch));
     }
     seen
 }
 
-/// Through a text and bytes, as a file would hold them.
-fn written_down(standing: &Standing, size: [usize; 2]) -> Standing {
-    let (packed, pictures) = standing.pack();
-    let text = serde_json::to_string(&packed).unwrap();
-    serde_json::from_str::<Packed>(&text).unwrap().unpack(&pictures.concat(), size).unwrap()
+/// Saves a state and restores it through text and bytes, as a file would hold them.
+fn saved_and_restored(resume_state: &ResumeState, size: [usize; 2]) -> ResumeState {
+    let (saved, pictures) = resume_state.save();
+    let text = serde_json::to_string(&saved).unwrap();
+    serde_json::from_str::<SavedState>(&text).unwrap().restore(&pictures.concat(), size).unwrap()
 }
 
-/// All but the problems, which are said anew when they are met anew.
+/// The reports without their problems, which a resumed run meets again.
 fn totals(reports: Vec<StreamReport>) -> Vec<StreamReport> {
     let silent = |it| StreamReport { problems: Vec::new(), ..it };
     reports.into_iter().map(silent).collect()
 }
 
 #[test]
-fn finite_archives_go_on_bit_for_bit_and_end_with_the_same_ledger() {
+fn finite_archives_resume_bit_for_bit_and_end_with_the_same_reports() {
     let folder = tempfile::tempdir().unwrap();
     let config = of(streams(folder.path()), false, 0);
     let mut whole = start(&config, 5).unwrap();
@@ -88,9 +88,9 @@ fn finite_archives_go_on_bit_for_bit_and_end_with_the_same_ledger() {
     for stop in [1, 2, wanted.len() / 3, wanted.len() / 2, wanted.len() - 1, wanted.len()] {
         let mut first = start(&config, 5).unwrap();
         assert_eq!(train(&mut first, Some(stop)), wanted[..stop]);
-        let standing = written_down(&first.standing(), config.size);
+        let resume_state = saved_and_restored(&first.resume_state(), config.size);
         drop(first);
-        let mut second = resume(&config, 5, standing).unwrap();
+        let mut second = resume(&config, 5, resume_state).unwrap();
         let rest = train(&mut second, None);
         assert_eq!(rest.len(), wanted.len() - stop, "after {stop}");
         assert!(rest == wanted[stop..], "other batches after {stop}");
@@ -99,18 +99,18 @@ fn finite_archives_go_on_bit_for_bit_and_end_with_the_same_ledger() {
 }
 
 #[test]
-fn looped_archives_go_on_bit_for_bit_again_and_again() {
+fn looped_archives_resume_bit_for_bit_again_and_again() {
     let folder = tempfile::tempdir().unwrap();
     let config = of(streams(folder.path()), true, 1);
     let mut whole = start(&config, 9).unwrap();
     let wanted = train(&mut whole, Some(160));
-    assert!(wanted.iter().any(|it| it.contains("pass: 1")), "more than one reading");
-    let mut standing = Standing::default();
+    assert!(wanted.iter().any(|it| it.contains("epoch: 1")), "more than one epoch");
+    let mut resume_state = ResumeState::default();
     for stops in [0, 37, 38, 90, 160].windows(2) {
-        let mut ingest = resume(&config, 9, standing).unwrap();
+        let mut ingest = resume(&config, 9, resume_state).unwrap();
         let seen = train(&mut ingest, Some(stops[1] - stops[0]));
         assert!(seen == wanted[stops[0]..stops[1]], "other batches after {}", stops[0]);
-        standing = written_down(&ingest.standing(), config.size);
+        resume_state = saved_and_restored(&ingest.resume_state(), config.size);
         assert!(ingest.finish().iter().all(StreamReport::is_balanced));
     }
 }
@@ -121,11 +121,11 @@ fn a_stream_that_is_gone_leaves_the_pool_and_a_new_one_joins() {
     let mut config = of(streams(folder.path()), true, 0);
     let mut first = start(&config, 3).unwrap();
     train(&mut first, Some(20));
-    let standing = first.standing();
+    let resume_state = first.resume_state();
     config.stream.remove(0);
     config.stream.push(StreamConfig::new("new", config.stream[0].source.clone()));
     config.stream[3].repeat = true;
-    let mut second = resume(&config, 3, standing).unwrap();
+    let mut second = resume(&config, 3, resume_state).unwrap();
     let mut streams = std::collections::BTreeSet::new();
     for _ in 0..40 {
         let batch = second.batches().recv().unwrap();
@@ -139,7 +139,7 @@ fn a_stream_that_is_gone_leaves_the_pool_and_a_new_one_joins() {
 }
 
 #[test]
-fn of_two_streams_of_one_name_the_last_goes_on() {
+fn of_two_streams_with_one_name_the_last_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = of(streams(folder.path()), true, 0);
     config.stream.remove(0);
@@ -155,26 +155,26 @@ fn of_two_streams_of_one_name_the_last_goes_on() {
         clips += of_it(&batch);
         first.trained(&batch);
     }
-    let standing = first.standing();
+    let resume_state = first.resume_state();
     drop(first);
-    let mut second = resume(&config, 3, standing).unwrap();
+    let mut second = resume(&config, 3, resume_state).unwrap();
     train(&mut second, Some(20));
     let report = second.finish().remove(0);
     assert!(report.is_balanced(), "{report:?}");
 }
 
 #[test]
-fn a_file_that_is_gone_is_said_and_costs_no_clip_of_others() {
+fn a_missing_file_is_reported_and_costs_no_clip_of_others() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = of(streams(folder.path()), true, 0);
     config.stream.truncate(1);
     let mut first = start(&config, 3).unwrap();
     let batch = first.batches().recv().unwrap();
     first.trained(&batch);
-    let standing = first.standing();
+    let resume_state = first.resume_state();
     drop(first);
     std::fs::remove_file(folder.path().join("b.mp4")).unwrap();
-    let mut second = resume(&config, 3, standing).unwrap();
+    let mut second = resume(&config, 3, resume_state).unwrap();
     train(&mut second, Some(20));
     let report = second.finish().remove(0);
     assert!(report.problems.iter().any(|it| it.contains("b.mp4 is gone")), "{report:?}");

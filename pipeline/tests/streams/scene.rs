@@ -1,10 +1,11 @@
-//! What of a scene is shown, and which of its clips are kept: masks, crops, light, stillness.
+//! Which part of a scene is used, and which clips are dropped: masks, crops, light, static scenes.
 
 use std::{collections::BTreeSet, path::Path};
 
 use gstreamer::prelude::*;
 use pipeline::{
-    Batch, BatchConfig, ClipConfig, Config, Counts, Outcome, SourceConfig, StreamConfig, Synthetic,
+    Batch, BatchConfig, ClipConfig, Config, Counts, SourceConfig, StreamConfig, StreamEnd,
+    Synthetic,
 };
 
 use crate::media::{at_each_frame, files, h264, make, make_with, real, stream, train};
@@ -36,7 +37,7 @@ fn outside([x, y]: [usize; 2], columns: [f64; 2], rows: [f64; 2]) -> f64 {
 }
 
 #[test]
-fn a_mask_is_black_in_every_frame_and_the_rest_is_as_it_was() {
+fn a_mask_is_black_in_every_frame_and_changes_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     // An odd size, whose rows are padded.
     let odd = make(
@@ -44,7 +45,7 @@ fn a_mask_is_black_in_every_frame_and_the_rest_is_as_it_was() {
          framerate=25/1 ! avenc_ffv1 ! matroskamux ! OUT",
         &folder.path().join("odd.mkv"),
     );
-    // A quarter of the size of the one, and half of the other; chroma reaches twice as far.
+    // A quarter of the size of the first, and half of the second; chroma reaches twice as far.
     for (file, size) in [(real("street.mp4").into(), [90, 120]), (odd, [45, 80])] {
         let mut config = config(size, files("it", &file));
         config.fit = pipeline::Fit::Squash;
@@ -75,7 +76,7 @@ fn a_mask_is_black_in_every_frame_and_the_rest_is_as_it_was() {
 #[test]
 fn a_mask_hides_what_moves_behind_it() {
     let folder = tempfile::tempdir().unwrap();
-    // A ball on the left half; the right half is one colour.
+    // A ball on the left half; the right half has one colour.
     let path = make(
         "videotestsrc num-buffers=60 pattern=ball background-color=0xff40a0c0 ! \
          video/x-raw,format=I420,width=80,height=96,framerate=25/1 ! \
@@ -100,7 +101,7 @@ fn a_mask_hides_what_moves_behind_it() {
 }
 
 #[test]
-fn drawn_pictures_are_masked() {
+fn drawn_frames_are_masked() {
     let drawn = SourceConfig::Synthetic(Synthetic { frames: 20, ..Synthetic::default() });
     let mut config = config([32, 48], stream("drawn", drawn));
     let bare = all(&config).0;
@@ -148,8 +149,8 @@ fn a_crop_is_the_part_that_gstreamer_cuts_out() {
     }
 }
 
-/// `street.mp4`, 10 frames a second, under another light: brightness, contrast and saturation by
-/// the number of the frame, 0 and 1 and 1 being the light that it was filmed in.
+/// `street.mp4`, 10 frames per second, under another light: brightness, contrast and saturation by
+/// frame number, where 0, 1 and 1 is the original light.
 fn lit(
     folder: &Path,
     name: &str,
@@ -171,7 +172,7 @@ fn lit(
     files(name, path)
 }
 
-/// Overlapping clips of 3 frames with the thresholds of a config that does not name them.
+/// Overlapping clips of 3 frames with the default thresholds.
 fn watching(stream: StreamConfig) -> Config {
     let mut config = config([64, 64], stream);
     let defaults: ClipConfig = toml::from_str("frames = 3\ninterval = 0.1\nhop = 0.1").unwrap();
@@ -179,7 +180,7 @@ fn watching(stream: StreamConfig) -> Config {
     config
 }
 
-/// Numbers of the frames of each clip.
+/// Frame numbers of each clip.
 fn numbers(batches: &[Batch]) -> Vec<Vec<u64>> {
     let number = |it: &f64| (it * 10.0).round() as u64;
     batches.iter().map(|it| it.times.iter().map(number).collect()).collect()
@@ -191,7 +192,7 @@ const FILMED: [f64; 3] = [0.0, 1.0, 1.0];
 type Light = fn(u64) -> [f64; 3];
 
 #[test]
-fn lightning_lamps_and_infrared_are_never_crossed() {
+fn no_clip_spans_lightning_lamps_or_infrared() {
     let folder = tempfile::tempdir().unwrap();
     let cases: [(&str, Light, &[u64]); 4] = [
         ("flash.mp4", |it| if it == 40 { [0.2, 1.0, 1.0] } else { FILMED }, &[40, 41]),
@@ -206,7 +207,7 @@ fn lightning_lamps_and_infrared_are_never_crossed() {
         config.clip.cut_threshold = 0.0;
         let (batches, blind) = all(&config);
         let every = numbers(&batches);
-        assert!(every.len() > 90 && blind.light == 0, "{name}: {blind:?}");
+        assert!(every.len() > 90 && blind.light_change == 0, "{name}: {blind:?}");
         config.clip = watched;
         for cut_threshold in [0.0, 0.25] {
             config.clip.cut_threshold = cut_threshold;
@@ -216,10 +217,10 @@ fn lightning_lamps_and_infrared_are_never_crossed() {
             let mut expected = every.clone();
             expected.retain(|it| !crosses(it));
             assert_eq!(clips, expected, "{name} {counts:?}");
-            // With a clip at every frame only the flash itself is in none.
+            // With a clip at every frame, only the flash itself is in no clip.
             let lost = changes.len() as u64 - 1;
             let light = if name == "glare.mp4" && cut_threshold > 0.0 { 0 } else { lost };
-            assert_eq!((counts.light, counts.cut), (light, lost - light), "{name}");
+            assert_eq!((counts.light_change, counts.scene_cut), (light, lost - light), "{name}");
         }
     }
 }
@@ -227,7 +228,7 @@ fn lightning_lamps_and_infrared_are_never_crossed() {
 #[test]
 fn exposure_that_drifts_is_not_a_change_of_light() {
     let folder = tempfile::tempdir().unwrap();
-    // From dark and dull to bright and coloured in five seconds.
+    // From dark and dull to bright and colourful in five seconds.
     let drift = |it: u64| {
         let done = (it as f64 / 50.0).min(1.0);
         [-0.2 + 0.5 * done, 1.0, 0.2 + 0.8 * done]
@@ -235,7 +236,7 @@ fn exposure_that_drifts_is_not_a_change_of_light() {
     let mut config = watching(lit(folder.path(), "drift.mp4", drift));
     config.clip.interval = 0.5;
     let (_, counts) = all(&config);
-    assert_eq!((counts.light, counts.cut), (0, 0), "{counts:?}");
+    assert_eq!((counts.light_change, counts.scene_cut), (0, 0), "{counts:?}");
 }
 
 #[test]
@@ -245,7 +246,11 @@ fn real_scenes_have_no_change_of_light() {
             let mut config = watching(files(name, real(name)));
             config.clip.interval = interval;
             let (_, counts) = all(&config);
-            assert_eq!((counts.light, counts.cut), (0, 0), "{name} {interval}: {counts:?}");
+            assert_eq!(
+                (counts.light_change, counts.scene_cut),
+                (0, 0),
+                "{name} {interval}: {counts:?}"
+            );
         }
     }
 }
@@ -253,7 +258,7 @@ fn real_scenes_have_no_change_of_light() {
 #[test]
 fn clips_in_which_nothing_moves_are_dropped() {
     let folder = tempfile::tempdir().unwrap();
-    // Bars that stand still, a ball that moves, and the bars again.
+    // Static bars, a moving ball, and the bars again.
     let launch = "videotestsrc name=it num-buffers=150 pattern=smpte75 ! video/x-raw,format=I420,\
         width=96,height=64,framerate=25/1 ! x264enc speed-preset=ultrafast key-int-max=10 ! \
         mp4mux ! OUT";
@@ -268,41 +273,41 @@ fn clips_in_which_nothing_moves_are_dropped() {
         config.clip = ClipConfig { hop, ..ClipConfig::new(4, interval) };
         let (every, counts) = all(&config);
         let unfinished = counts.unfinished;
-        assert_eq!(counts.still, 0);
-        let lively: Vec<_> = every.iter().filter(|it| liveliest(it) >= 0.01).collect();
-        assert!(lively.len() < every.len(), "{} of {}", lively.len(), every.len());
+        assert_eq!(counts.r#static, 0);
+        let moving: Vec<_> = every.iter().filter(|it| max_difference(it) >= 0.01).collect();
+        assert!(moving.len() < every.len(), "{} of {}", moving.len(), every.len());
         config.clip.skip_static = 0.01;
         let (kept, counts) = all(&config);
-        assert_eq!(kept.len(), lively.len());
-        assert!(kept.iter().zip(&lively).all(|(kept, lively)| kept.times == lively.times));
+        assert_eq!(kept.len(), moving.len());
+        assert!(kept.iter().zip(&moving).all(|(kept, moving)| kept.times == moving.times));
         let times = |it: &[f64]| it.iter().map(|it| it.to_bits()).collect::<BTreeSet<_>>();
         let [every, kept] = [&every, &kept]
             .map(|it| it.iter().flat_map(|it| times(&it.times)).collect::<BTreeSet<_>>());
-        // The last few are also in clips that the end broke off, and are counted with those.
+        // The last few are also in clips that the end left incomplete, and count as unfinished.
         let late = counts.unfinished - unfinished;
         assert!(late < 4, "{counts:?}");
-        assert_eq!(counts.still + late, every.difference(&kept).count() as u64, "{counts:?}");
-        assert!(counts.still > 10, "{counts:?}");
+        assert_eq!(counts.r#static + late, every.difference(&kept).count() as u64, "{counts:?}");
+        assert!(counts.r#static > 10, "{counts:?}");
     }
 }
 
 #[test]
-fn an_archive_in_which_nothing_moves_says_so() {
+fn an_archive_in_which_nothing_moves_fails_clearly() {
     let folder = tempfile::tempdir().unwrap();
     let launch = format!("{} ! mp4mux ! OUT", h264(50, [96, 64], "smpte75"));
     let path = make(&launch, &folder.path().join("still.mp4"));
     let mut config = config([32, 32], files("still", path));
     config.clip.skip_static = 0.02;
     let reports = train(&config, 0, usize::MAX).1;
-    let Outcome::Failed(why) = &reports[0].outcome else { panic!("{reports:?}") };
+    let StreamEnd::Failed(why) = &reports[0].end else { panic!("{reports:?}") };
     assert!(
         why.contains("nothing moves in 10 frames") && why.contains("clip.skip_static"),
         "{why}"
     );
 }
 
-/// The largest mean difference of neighbouring frames, in 0..1.
-fn liveliest(clip: &Batch) -> f64 {
+/// The largest mean difference between neighbouring frames, in 0..1.
+fn max_difference(clip: &Batch) -> f64 {
     let length = clip.pixels.len() / clip.shape[1];
     let frames: Vec<_> = clip.pixels.chunks(length).collect();
     let difference = |it: &[&[u8]]| {

@@ -1,35 +1,39 @@
-//! What happens beside the steps: to the streams, and to the list of them.
+//! What happens between the steps: events of the streams, and changes to their list.
 
 use std::time::SystemTime;
 
-use pipeline::Event;
+use pipeline::StreamEvent;
 use storage::{EventRow, Events, Record};
 use tracing::{info, warn};
 
-use super::{LEDGER_EVERY, Run};
+use super::{LEDGER_EVERY, Training};
 
-impl Run<'_> {
-    /// Reads the list of streams again. A config that is wrong changes nothing.
+impl Training<'_> {
+    /// Reads the list of streams again. A config that cannot be used changes nothing.
     pub(super) fn reload(&mut self) -> anyhow::Result<()> {
         let rows = match self.arguments.load() {
-            Ok(config) => self.streams.follow(&config, &mut self.ingest, &mut self.telemetry),
+            Ok(config) => {
+                let configs = &config.pipeline.stream;
+                self.streams.update(configs, &mut self.ingest, &mut self.telemetry)
+            }
             Err(err) => {
                 warn!("the streams stay as they are: {err:#}");
-                vec![event("streams", format!("the config cannot be read again: {err:#}"))]
+                vec![run_event("streams", format!("the config could not be read again: {err:#}"))]
             }
         };
         if rows.is_empty() {
-            info!("the config was read again: its streams are those that run");
+            info!("the config was read again: its streams have not changed");
         }
-        self.store(rows)
+        self.store_events(rows)
     }
 
-    /// Stores what happened, and a row of the ledger when none was written for long.
-    pub(super) fn look_up(&mut self) -> anyhow::Result<()> {
-        self.take_events()?;
-        self.take_news()?;
+    /// Stores events, updates the page, and stores the streams' counters when the last rows are
+    /// old.
+    pub(super) fn heartbeat(&mut self) -> anyhow::Result<()> {
+        self.store_stream_events()?;
+        self.store_mirror_events()?;
         if let Some(view) = &mut self.view {
-            view.refresh(&self.streams, &self.ingest.snapshot());
+            view.update_streams(&self.streams, &self.ingest.snapshot());
         }
         if self.ledger.age() > LEDGER_EVERY {
             self.write_ledger()?;
@@ -37,27 +41,29 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) fn take_events(&mut self) -> anyhow::Result<()> {
-        let events: Vec<Event> = self.ingest.events().try_iter().collect();
-        let rows = events.into_iter().map(|it| self.take(it)).collect();
-        self.store(rows)
+    pub(super) fn store_stream_events(&mut self) -> anyhow::Result<()> {
+        let events: Vec<StreamEvent> = self.ingest.events().try_iter().collect();
+        let rows = events.into_iter().map(|event| self.apply(event)).collect();
+        self.store_events(rows)
     }
 
-    /// Stores what became of the copy in the object store.
-    fn take_news(&self) -> anyhow::Result<()> {
+    /// Stores what happened to the copy in the object store.
+    fn store_mirror_events(&self) -> anyhow::Result<()> {
         let Some(mirror) = &self.mirror else { return Ok(()) };
         mirror.check()?;
-        self.store(mirror.news().try_iter().map(|it| event("storage", it)).collect())
+        let news = mirror.news().try_iter();
+        self.store_events(news.map(|message| run_event("storage", message)).collect())
     }
 
-    pub(super) fn take(&mut self, event: Event) -> EventRow {
+    /// Applies the event of a stream, and gives its row.
+    pub(super) fn apply(&mut self, event: StreamEvent) -> EventRow {
         if let Some(view) = &mut self.view {
-            view.note(self.streams.name(event.stream), &event);
+            view.add_event(self.streams.name(event.stream), &event);
         }
-        self.streams.take(event)
+        self.streams.apply(event)
     }
 
-    pub(super) fn store(&self, rows: Vec<EventRow>) -> anyhow::Result<()> {
+    pub(super) fn store_events(&self, rows: Vec<EventRow>) -> anyhow::Result<()> {
         if !rows.is_empty() {
             self.store.write(Record::Events(Events { step: self.step, rows }))?;
         }
@@ -65,13 +71,13 @@ impl Run<'_> {
     }
 
     pub(super) fn write_ledger(&mut self) -> anyhow::Result<()> {
-        let rows = self.ledger.running(self.step, &self.streams, &self.ingest.snapshot());
+        let rows = self.ledger.rows(self.step, &self.streams, &self.ingest.snapshot());
         Ok(self.store.write(Record::Streams(rows))?)
     }
 }
 
-/// Something that happened to the run and not to a stream.
-pub(super) fn event(kind: &str, message: String) -> EventRow {
+/// An event of the run, not of a stream.
+pub(super) fn run_event(kind: &str, message: String) -> EventRow {
     EventRow {
         time: SystemTime::now(),
         kind: kind.to_owned(),

@@ -1,14 +1,14 @@
 //! `onward train`: streams in, tables and weights out.
 
-mod begin;
-mod end;
+mod checkpoints;
 mod events;
+mod finish;
+mod start;
 mod step;
 mod summary;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{TryRecvError, select, tick};
@@ -18,60 +18,70 @@ use storage::{Mirror, Remote, Store};
 use tracing::{info, warn};
 
 use crate::Config;
-use crate::commands::replay;
+use crate::commands::ConfigArguments;
 use crate::process::signals::{self, Requests};
-use crate::run::checkpoint::{self, Parts};
+use crate::run::checkpoint::{self, RecentEmbeddings};
 use crate::run::clips;
 use crate::run::ledger::Ledger;
-use crate::run::records::Stopwatch;
 use crate::run::streams::Streams;
 use crate::run::telemetry::Telemetry;
+use crate::run::throughput::ThroughputMeter;
 use crate::serve::view::View;
-use crate::terminal::print;
-use crate::terminal::progress::{Progress, RunLine};
+use crate::terminal::progress::ProgressLine;
+use crate::terminal::{Terminal, print};
 
-use begin::{Begun, From};
-pub(crate) use end::Ended;
-use events::event;
-use step::Origin;
+use start::{Origin, Started};
+use step::StepClips;
 
-/// How often a run looks up while it waits for clips.
-const LOOK_UP: Duration = Duration::from_secs(1);
-/// The longest that the ledger goes without a row while no step is made.
+/// How often a run stores events and updates its page while no batch comes.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// The longest time between two rows of a stream while no step is made.
 const LEDGER_EVERY: Duration = Duration::from_secs(60);
 
-/// Trains as a config says, and prints what came of it.
-pub(crate) fn run(
-    arguments: &crate::Run,
+/// Which run to train, and how to show it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Serve the state of the run over HTTP: a page at /, and /metrics, /healthz and /readyz. There
+    /// is no password: choose an address that only trusted users can reach.
+    #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Start over: a run that exists already is moved to another folder.
+    #[arg(long)]
     fresh: bool,
-    progress: &Progress,
-) -> anyhow::Result<()> {
-    let config = &arguments.load()?;
-    let requests = signals::listen()?;
-    let remote = config.storage.url.as_deref().map(Remote::open).transpose()?;
-    let from = begin::look(config, fresh, remote.as_ref())?;
-    if let From::Checkpoint(found) = &from
-        && found.state.step >= config.model.train.steps
-    {
-        let (step, run) = (found.state.step, config.storage.dir.display());
-        info!("{run} has done its {step} steps: raise model.train.steps to go on, or use --fresh");
-        return remote.map_or(Ok(()), |it| begin::copy_done(config, found, it));
-    }
-    let begun = Instant::now();
-    let mut run = Run::begin(arguments, config, (from, remote), listen, progress)?;
-    let trained = run.train(&requests);
-    run.line.finish();
-    let taken = begun.elapsed();
-    let ended = run.end(trained)?;
-    if !progress.is_quiet() {
-        print::out(&summary::text(config, &ended, taken))?;
-    }
-    ended.verdict()
 }
 
-struct Run<'a> {
-    arguments: &'a crate::Run,
+/// Trains as the config says, and prints a summary.
+pub(crate) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<()> {
+    let requests = signals::listen()?;
+    let config = &arguments.config.load()?;
+    let remote = config.storage.url.as_deref().map(Remote::open).transpose()?;
+    let origin = start::find(config, arguments.fresh, remote.as_ref())?;
+    if let Origin::Checkpoint(checkpoint) = &origin
+        && checkpoint.state.step >= config.model.train.steps
+    {
+        let (step, run) = (checkpoint.state.step, config.storage.dir.display());
+        info!(
+            "{run} has done its {step} steps: raise model.train.steps, or start over with --fresh"
+        );
+        return remote.map_or(Ok(()), |remote| start::upload(config, checkpoint, remote));
+    }
+    let start = Instant::now();
+    let mut training = Training::start(arguments, config, (origin, remote), terminal)?;
+    let trained = training.train(&requests);
+    training.progress.finish();
+    let duration = start.elapsed();
+    let result = training.finish(trained)?;
+    if !terminal.is_quiet() {
+        print::out(&summary::text(config, &result, duration))?;
+    }
+    result.check()
+}
+
+/// A run while it trains.
+struct Training<'a> {
+    arguments: &'a ConfigArguments,
     config: &'a Config,
     run_id: String,
     device: model::Device,
@@ -83,42 +93,47 @@ struct Run<'a> {
     streams: Streams,
     ledger: Ledger,
     view: Option<View>,
-    line: RunLine,
+    progress: ProgressLine,
     step: u64,
-    /// Steps that were done when it began.
-    before: u64,
-    /// Where the clips of the steps since the last reading of the loss came from.
-    recent: VecDeque<Origin>,
-    /// What the embeddings of late say of the weights.
-    embedded: checkpoint::Recent,
-    /// When the last checkpoint was written, or the run began.
+    /// Steps that were done when it started.
+    first_step: u64,
+    /// The clips of the steps since the last reading of the losses.
+    recent_clips: VecDeque<StepClips>,
+    /// Embeddings by which checkpoints are compared.
+    recent_embeddings: RecentEmbeddings,
+    /// When the last checkpoint was written, or the run started.
     saved: Instant,
-    /// The step of that checkpoint, or of the one that it went on from.
+    /// The step of the last checkpoint, or of the one that it resumed from.
     saved_step: u64,
 }
 
-impl<'a> Run<'a> {
-    fn begin(
-        arguments: &'a crate::Run,
+impl<'a> Training<'a> {
+    fn start(
+        arguments: &'a Arguments,
         config: &'a Config,
-        (from, remote): (From, Option<Remote>),
-        listen: Option<SocketAddr>,
-        progress: &Progress,
+        (origin, remote): (Origin, Option<Remote>),
+        terminal: &Terminal,
     ) -> anyhow::Result<Self> {
         let device = config.device.open()?;
         let telemetry = Telemetry::load(&config.pipeline)?;
         let input = clips::input(&config.pipeline, telemetry.columns().len());
         let mut trainer = model::trainer(&config.model, input, config.seed, &device)?;
-        if let Some(warning) = checkpoint::room::preflight(config, trainer.as_ref()) {
+        let folder = &config.storage.dir;
+        if let Some(warning) = checkpoint::free_space::warn_before_start(
+            folder,
+            &config.checkpoint,
+            &config.pipeline,
+            trainer.as_ref(),
+        ) {
             warn!("{warning}");
         }
-        let on = model::device_name(&device);
-        let begun = begin::begin(config, from, remote, trainer.as_mut(), &on)?;
-        let Begun { run_id, step, store, mirror, ingest, ledger, events } = begun;
-        info!("training on {on}; the tables go to {}", config.storage.dir.display());
-        let view = listen.map(|it| View::open(it, config, &ingest)).transpose()?;
-        let run = Self {
-            arguments,
+        let device_name = model::device_name(&device);
+        let started = start::open(config, origin, remote, trainer.as_mut(), &device_name)?;
+        let Started { run_id, step, store, mirror, ingest, ledger, events } = started;
+        info!("training on {device_name}; the tables go to {}", folder.display());
+        let view = arguments.listen.map(|address| View::open(address, config, &ingest));
+        let training = Self {
+            arguments: &arguments.config,
             config,
             run_id,
             device,
@@ -127,26 +142,26 @@ impl<'a> Run<'a> {
             store,
             mirror,
             ingest,
-            streams: Streams::new(&config.pipeline),
+            streams: Streams::new(&config.pipeline.stream),
             ledger,
-            view,
-            line: progress.run(step, config.model.train.steps),
+            view: view.transpose()?,
+            progress: terminal.progress(step, config.model.train.steps),
             step,
-            before: step,
-            recent: VecDeque::new(),
-            embedded: checkpoint::Recent::default(),
+            first_step: step,
+            recent_clips: VecDeque::new(),
+            recent_embeddings: RecentEmbeddings::default(),
             saved: Instant::now(),
             saved_step: step,
         };
-        run.store(events)?;
-        Ok(run)
+        training.store_events(events)?;
+        Ok(training)
     }
 
-    /// Steps until they are done, the streams have ended, or somebody interrupts.
+    /// Trains until the steps are done, the streams have ended, or a signal asks to stop.
     fn train(&mut self, requests: &Requests) -> anyhow::Result<()> {
-        let mut watch = Stopwatch::start();
-        let look_up = tick(LOOK_UP);
-        let mut asked = Instant::now();
+        let mut meter = ThroughputMeter::start();
+        let heartbeat = tick(HEARTBEAT);
+        let mut waiting_since = Instant::now();
         while self.step < self.config.model.train.steps {
             if requests.stop.try_recv() == Err(TryRecvError::Disconnected) {
                 info!("interrupted: saving after step {}", self.step);
@@ -155,53 +170,24 @@ impl<'a> Run<'a> {
             select! {
                 recv(self.ingest.batches()) -> batch => {
                     let Ok(batch) = batch else { break };
-                    self.alive();
-                    self.step(batch, asked.elapsed(), &mut watch)?;
-                    let due = self.config.checkpoint.is_due(self.step, self.saved.elapsed());
-                    // Its end writes one in any case.
-                    if due && self.step < self.config.model.train.steps {
-                        self.checkpoint()?;
+                    self.mark_active();
+                    self.step(batch, waiting_since.elapsed(), &mut meter)?;
+                    let is_due = self.config.checkpoint.is_due(self.step, self.saved.elapsed());
+                    // The last step has a checkpoint in any case.
+                    if is_due && self.step < self.config.model.train.steps {
+                        self.write_checkpoint()?;
                     }
-                    asked = Instant::now();
+                    waiting_since = Instant::now();
                 }
                 recv(self.ingest.events()) -> event => {
-                    let rows = event.into_iter().map(|it| self.take(it)).collect();
-                    self.store(rows)?;
+                    let rows = event.into_iter().map(|event| self.apply(event)).collect();
+                    self.store_events(rows)?;
                 }
                 recv(requests.stop) -> _ => {}
                 recv(requests.reload) -> _ => self.reload()?,
-                recv(look_up) -> _ => self.look_up()?,
+                recv(heartbeat) -> _ => self.heartbeat()?,
             }
         }
         Ok(())
-    }
-
-    /// Writes down where the run is, together with all rows until now, unless it has.
-    fn checkpoint(&mut self) -> anyhow::Result<PathBuf> {
-        let folder = checkpoint::path(&self.config.storage.dir, self.step);
-        if self.saved_step == self.step {
-            return Ok(folder);
-        }
-        self.trainer.check().map_err(|err| self.failed(err))?;
-        self.store(vec![event("checkpoint", folder.display().to_string())])?;
-        let parts = Parts {
-            run_id: &self.run_id,
-            step: self.step,
-            config: self.config,
-            standing: &self.ingest.standing(),
-            ledger: self.ledger.totals(&self.streams),
-            seal: self.store.seal()?,
-            trainer: Some(self.trainer.as_ref()),
-            rankme: self.config.checkpoint.keep_best.and_then(|_| self.embedded.rankme()),
-        };
-        let folder = checkpoint::write(&self.config.storage.dir, parts)?;
-        checkpoint::prune(&self.config.storage.dir, &self.config.checkpoint)?;
-        replay::forget(&self.config.storage.dir, self.step)?;
-        if let Some(warning) = checkpoint::room::ahead(&folder) {
-            warn!("{warning}");
-            self.store(vec![event("warning", warning)])?;
-        }
-        (self.saved, self.saved_step) = (Instant::now(), self.step);
-        Ok(folder)
     }
 }

@@ -1,4 +1,4 @@
-//! One step, and what is told of it.
+//! One training step, and what is recorded of it.
 
 use std::fs;
 use std::time::Duration;
@@ -7,131 +7,136 @@ use model::Report;
 use pipeline::{Batch, ClipInfo};
 use tracing::{debug, warn};
 
-use super::Run;
-use super::events::event;
+use super::Training;
+use super::events::run_event;
 use crate::commands::replay;
-use crate::run::clips;
-use crate::run::records::{self, Stopwatch};
+use crate::run::throughput::ThroughputMeter;
+use crate::run::{clips, records};
 
-/// A step and the clips that it trained on.
-pub(super) struct Origin {
+/// The clips of a step.
+pub(super) struct StepClips {
     step: u64,
     clips: Vec<ClipInfo>,
     times: Vec<f64>,
 }
 
-impl Run<'_> {
+impl Training<'_> {
+    /// Trains on a batch that the trainer waited for.
     pub(super) fn step(
         &mut self,
         mut batch: Batch,
-        waited: Duration,
-        watch: &mut Stopwatch,
+        data_wait: Duration,
+        meter: &mut ThroughputMeter,
     ) -> anyhow::Result<()> {
         let config = self.config;
         self.step += 1;
         storage::fault::point("step");
         let step = self.step;
-        let log =
+        let is_logged =
             step.is_multiple_of(config.log_every) || step == 1 || step == config.model.train.steps;
-        let embed = config.embed_every > 0 && step.is_multiple_of(config.embed_every);
-        self.remember(&batch);
+        let is_embedded = config.embed_every > 0 && step.is_multiple_of(config.embed_every);
+        self.remember_clips(&batch);
         if let Some(view) = &mut self.view {
-            view.picture(&batch);
+            view.update_thumbnails(&batch);
         }
         if config.checkpoint.keep_batches {
-            replay::keep(&config.storage.dir, step, &batch)?;
+            replay::save_batch(&config.storage.dir, step, &batch)?;
         }
         let clips = clips::upload(&mut batch, &self.telemetry, &self.device);
         // Before the step: the embeddings and the losses of a row are of the same weights.
-        let embedded = embed.then(|| self.trainer.embed(&clips));
-        let report = self.trainer.step(&clips, log || embed).map_err(|err| self.failed(err))?;
+        let embeddings = is_embedded.then(|| self.trainer.embed(&clips));
+        let report = self.trainer.step(&clips, is_logged || is_embedded);
+        let report = report.map_err(|err| self.explain(err))?;
         self.ingest.trained(&batch);
-        self.ledger.trained(&batch.clips);
-        self.line.advance(step);
-        self.alive();
-        watch.step(&batch, waited);
+        self.ledger.add_trained(&batch.clips);
+        self.progress.advance(step);
+        self.mark_active();
+        meter.add_step(&batch, data_wait);
         let Some(report) = report else { return Ok(()) };
-        if let Some(embedded) = embedded {
-            self.embedded.push(&embedded.frames);
-            let record = records::embeddings(step, &self.streams, &batch, embedded, &report);
-            self.store.write(record)?;
+        if let Some(embeddings) = embeddings {
+            self.recent_embeddings.push(&embeddings.frames);
+            let streams = &self.streams;
+            self.store
+                .write(records::trained_embeddings(step, streams, &batch, embeddings, &report))?;
         }
-        self.report(&report, watch)
+        self.record(&report, meter)
     }
 
-    /// Stores and shows what the last step measured, and what the streams did until then.
-    fn report(&mut self, report: &Report, watch: &mut Stopwatch) -> anyhow::Result<()> {
-        self.recent.clear();
+    /// Stores and shows the losses of the last step, and the counters of the streams.
+    fn record(&mut self, report: &Report, meter: &mut ThroughputMeter) -> anyhow::Result<()> {
+        self.recent_clips.clear();
         let step = self.step;
-        let loss = report.values.first().map_or(f32::NAN, |it| it.1);
-        let (pace, step_seconds) = watch.lap(loss);
-        self.store.write(records::metrics(step, report, pace, step_seconds))?;
+        let loss = report.values.first().map_or(f32::NAN, |(_, value)| *value);
+        let throughput = meter.read();
+        self.store.write(records::metrics(step, report, &throughput))?;
         if let Some(view) = &mut self.view {
-            view.learn(step, report, pace, step_seconds);
+            view.update_metrics(step, report, throughput);
         }
-        self.take_events()?;
+        self.store_stream_events()?;
         self.write_ledger()?;
-        self.line.show(step, pace);
+        self.progress.show(step, loss, &throughput);
         for warning in &report.warnings {
             warn!("step {step}: {}", warning.message);
         }
-        let warnings = report.warnings.iter().map(|it| event("warning", it.message.clone()));
-        self.store(warnings.collect())?;
+        let messages = report.warnings.iter().map(|warning| warning.message.clone());
+        self.store_events(messages.map(|message| run_event("warning", message)).collect())?;
         debug!("step {step}: {:?}", report.values);
         Ok(())
     }
 
-    /// Tells those who watch that the trainer works.
-    pub(super) fn alive(&self) {
+    /// Tells the server that the trainer is not stuck.
+    pub(super) fn mark_active(&self) {
         if let Some(view) = &self.view {
-            view.alive(self.step);
+            view.mark_active(self.step);
         }
     }
 
-    fn remember(&mut self, batch: &Batch) {
+    fn remember_clips(&mut self, batch: &Batch) {
         let Batch { clips, times, .. } = batch;
         let (clips, times) = (clips.clone(), times.clone());
-        self.recent.push_back(Origin { step: self.step, clips, times });
+        self.recent_clips.push_back(StepClips { step: self.step, clips, times });
     }
 
-    /// Says what the trainer's error means; of a loss that is no number, keeps what there is.
-    pub(super) fn failed(&self, err: model::Error) -> anyhow::Error {
+    /// An error of the trainer with what to do about it. If the training diverged, the weights are
+    /// saved for inspection.
+    pub(super) fn explain(&self, err: model::Error) -> anyhow::Error {
         match err {
-            model::Error::Diverged { .. } => self.diverged(err),
-            other => other.into(),
+            model::Error::Diverged { .. } => self.save_diverged(err),
+            err => err.into(),
         }
     }
 
-    /// Saves the weights and where the clips of the last steps came from.
-    fn diverged(&self, err: model::Error) -> anyhow::Error {
+    /// Saves the weights, and which clips the last steps trained on.
+    fn save_diverged(&self, err: model::Error) -> anyhow::Error {
         let folder = self.config.storage.dir.join(format!("diverged/step-{:08}", self.step));
         let saved = fs::create_dir_all(&folder)
             .map_err(anyhow::Error::new)
             .and_then(|()| Ok(self.trainer.save(&folder)?))
-            .and_then(|()| Ok(fs::write(folder.join("clips.json"), self.origins())?));
+            .and_then(|()| Ok(fs::write(folder.join("clips.json"), self.clips_json())?));
         let err = anyhow::Error::new(err);
         match saved {
             Ok(()) => err.context(format!(
                 "training diverged; {} holds the weights and the origin of the last clips; `onward \
-                 replay {}` says where it began",
+                 replay {}` finds where the first NaN arose",
                 folder.display(),
                 self.config.storage.dir.display()
             )),
-            Err(why) => err.context(format!("training diverged, and saving it failed: {why:#}")),
+            Err(save_err) => err
+                .context(format!("training diverged, and saving its weights failed: {save_err:#}")),
         }
     }
 
-    fn origins(&self) -> String {
-        let steps = self.recent.iter().flat_map(|origin| {
-            let frames = origin.times.len() / origin.clips.len().max(1);
-            let times = origin.times.chunks(frames.max(1));
-            origin.clips.iter().zip(times).map(|(clip, times)| {
+    fn clips_json(&self) -> String {
+        let clips = self.recent_clips.iter().flat_map(|step| {
+            let frames = step.times.len() / step.clips.len().max(1);
+            let times = step.times.chunks(frames.max(1));
+            step.clips.iter().zip(times).map(|(clip, times)| {
                 serde_json::json!({
-                    "step": origin.step, "stream": self.streams.name(clip.stream),
-                    "item": &*clip.item, "pass": clip.pass, "times": times,
+                    "step": step.step, "stream": self.streams.name(clip.stream),
+                    "item": &*clip.item, "epoch": clip.epoch, "times": times,
                 })
             })
         });
-        serde_json::Value::from_iter(steps).to_string()
+        serde_json::Value::from_iter(clips).to_string()
     }
 }

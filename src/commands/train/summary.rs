@@ -1,29 +1,30 @@
-//! The last thing that a run prints: where its results are, and what each stream gave.
+//! What a run prints at its end: its streams, its tables and its weights.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use pipeline::{Outcome, StreamReport};
+use pipeline::{FrameOutcome, StreamCounter, StreamEnd, StreamReport};
 
-use super::Ended;
+use super::finish::TrainingResult;
 use crate::Config;
 use crate::terminal::print::{bytes, count};
 use crate::terminal::progress::clock;
 
 /// The summary as text.
-pub(crate) fn text(config: &Config, ended: &Ended, taken: Duration) -> String {
-    let done = match ended.before {
-        0 => format!("{} steps", count(ended.steps)),
-        before => format!("{} steps, {} of them", count(ended.steps), count(ended.steps - before)),
+pub(crate) fn text(config: &Config, result: &TrainingResult, duration: Duration) -> String {
+    let steps = count(result.steps);
+    let done = match result.first_step {
+        0 => format!("{steps} steps"),
+        first => format!("{steps} steps, {} of them", count(result.steps - first)),
     };
-    let mut text = format!("\n{done} in {}\n\nstreams\n", clock(taken));
-    for report in &ended.streams {
+    let mut text = format!("\n{done} in {}\n\nstreams\n", clock(duration));
+    for report in &result.streams {
         stream(&mut text, report);
     }
-    let written: Vec<_> = ended.tables.iter().filter(|it| it.rows > 0).collect();
+    let tables: Vec<_> = result.tables.iter().filter(|table| table.rows > 0).collect();
     let folder = config.storage.dir.display();
     text.push_str("\ntables\n");
-    for table in &written {
+    for table in &tables {
         let (rows, size) = (count(table.rows), bytes(table.bytes));
         let path = format!("{folder}/{}/*.parquet", table.table);
         writeln!(text, "  {path}  {rows} rows, {size} in {} parts", table.parts).ok();
@@ -31,63 +32,50 @@ pub(crate) fn text(config: &Config, ended: &Ended, taken: Duration) -> String {
     if let Some(url) = &config.storage.url {
         writeln!(text, "  and in {url}").ok();
     }
-    if let Some(checkpoint) = &ended.checkpoint {
+    if let Some(checkpoint) = &result.checkpoint {
         writeln!(text, "\nweights\n  {}/encoder.safetensors", checkpoint.display()).ok();
     }
-    if written.iter().any(|it| it.table == "metrics") {
+    if tables.iter().any(|table| table.table == "metrics") {
         writeln!(text, "\na query to try\n  duckdb -c \"{}\"", query(&folder.to_string())).ok();
     }
     text
 }
 
 fn stream(text: &mut String, report: &StreamReport) {
-    let StreamReport { name, outcome, counts, trained, untrained, problems } = report;
-    let outcome = match outcome {
-        Outcome::Ended => "ended".into(),
-        Outcome::Stopped => "stopped".into(),
-        Outcome::Failed(why) => {
-            let itself = format!("stream {name:?}: ");
-            format!("FAILED: {}", why.strip_prefix(&itself).unwrap_or(why))
+    let StreamReport { name, end, counts, problems } = report;
+    let end = match end {
+        StreamEnd::Ended => "ended".into(),
+        StreamEnd::Stopped => "stopped".into(),
+        StreamEnd::Failed(reason) => {
+            let prefix = format!("stream {name:?}: ");
+            format!("FAILED: {}", reason.strip_prefix(&prefix).unwrap_or(reason))
         }
     };
     let (decoded, clips) = (count(counts.decoded), count(counts.clips));
-    writeln!(text, "  {name}: {outcome}; {decoded} frames decoded, {clips} clips cut").ok();
-    let parts = [
-        ("trained on", *trained),
-        ("left over", *untrained),
-        ("off the time grid", counts.off_grid),
-        ("at scene cuts", counts.cut),
-        ("at discontinuities", counts.discontinuity),
-        ("at missing frames", counts.uneven),
-        ("where the light changed", counts.light),
-        ("where nothing moves", counts.still),
-        ("dropped for newer ones", counts.dropped),
-        ("unfinished", counts.unfinished),
-    ];
-    let parts = parts.iter().filter(|it| it.1 > 0);
-    let parts: Vec<_> = parts.map(|(what, frames)| format!("{} {what}", count(*frames))).collect();
-    if !parts.is_empty() {
-        writeln!(text, "    frames: {}", parts.join(", ")).ok();
+    writeln!(text, "  {name}: {end}; {decoded} frames decoded, {clips} clips cut").ok();
+    let outcomes = FrameOutcome::ALL.iter();
+    let outcomes = outcomes.map(|outcome| (outcome.description(), counts.frames(*outcome)));
+    if let Some(outcomes) = list(outcomes) {
+        writeln!(text, "    frames: {outcomes}").ok();
     }
-    let beside = [
-        ("reconnects", counts.reconnects),
-        ("stalls", counts.stalls),
-        ("coded pictures not decoded in time", counts.late),
-        ("coded pictures that no clip needs", counts.unneeded),
-        ("pipelines left behind", counts.abandoned),
-    ];
-    let beside = beside.iter().filter(|it| it.1 > 0);
-    let beside: Vec<_> =
-        beside.map(|(what, number)| format!("{} {what}", count(*number))).collect();
-    if !beside.is_empty() {
-        writeln!(text, "    {}", beside.join(", ")).ok();
+    let counters = StreamCounter::ALL.iter().filter(|counter| **counter != StreamCounter::Clips);
+    let counters = counters.map(|counter| (counter.description(), counts.counter(*counter)));
+    if let Some(counters) = list(counters) {
+        writeln!(text, "    {counters}").ok();
     }
     for problem in problems {
         writeln!(text, "    {problem}").ok();
     }
 }
 
-/// The loss and the copy ratio over the run.
+/// The numbers above 0, each with its description; none when all are 0.
+fn list(numbers: impl Iterator<Item = (&'static str, u64)>) -> Option<String> {
+    let numbers = numbers.filter(|(_, number)| *number > 0);
+    let parts: Vec<_> = numbers.map(|(what, number)| format!("{} {what}", count(number))).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// The latest losses and copy ratios.
 fn query(folder: &str) -> String {
     format!(
         "SELECT step, name, round(value, 4) AS value FROM '{folder}/metrics/*.parquet' \

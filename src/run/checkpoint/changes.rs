@@ -1,4 +1,4 @@
-//! What of a config may change when its run goes on.
+//! Which keys of a config may change when its run resumes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::fmt;
 use anyhow::Context as _;
 use toml::Value;
 
-/// Where a change does no harm to what was learned: the keys themselves, and all below them.
-const FREE: &[&str] = &[
+/// Keys that may change, with all below them: they do not affect what was learned.
+const CHANGEABLE: &[&str] = &[
     "checkpoint",
     "device",
     "embed_every",
@@ -20,7 +20,7 @@ const FREE: &[&str] = &[
     "thumbnails",
 ];
 
-/// A key that has another value than before.
+/// A key whose value is not what it was before.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Change {
     key: String,
@@ -29,21 +29,21 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// Whether the run may go on with it.
-    pub(crate) fn may(&self) -> bool {
-        FREE.iter().any(|it| self.is_about(it))
+    /// Whether the run may resume with it.
+    pub(crate) fn is_allowed(&self) -> bool {
+        CHANGEABLE.iter().any(|key| self.is_within(key))
     }
 
-    /// Whether it is of this key, or of one below it.
-    pub(crate) fn is_about(&self, key: &str) -> bool {
+    /// Whether it changes this key, or one below it.
+    pub(crate) fn is_within(&self, key: &str) -> bool {
         let below = self.key.strip_prefix(key);
-        below.is_some_and(|it| it.is_empty() || it.starts_with(['.', '[']))
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     }
 }
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |it: &Option<String>| it.clone().unwrap_or_else(|| "not there".into());
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".into());
         write!(f, "{}: {} before, {} now", self.key, shown(&self.before), shown(&self.now))
     }
 }
@@ -52,7 +52,7 @@ impl fmt::Display for Change {
 pub(crate) fn between(before: &str, now: &str) -> anyhow::Result<Vec<Change>> {
     let flat = |text: &str| -> anyhow::Result<BTreeMap<String, String>> {
         let mut values = BTreeMap::new();
-        let table = text.parse().context("the config of the checkpoint is no TOML")?;
+        let table = text.parse().context("the config of the checkpoint is not TOML")?;
         flatten("", &Value::Table(table), &mut values);
         Ok(values)
     };
@@ -60,7 +60,7 @@ pub(crate) fn between(before: &str, now: &str) -> anyhow::Result<Vec<Change>> {
     let mut keys: Vec<&String> = before.keys().chain(now.keys()).collect();
     keys.sort();
     keys.dedup();
-    let changed = keys.into_iter().filter(|it| before.get(*it) != now.get(*it));
+    let changed = keys.into_iter().filter(|key| before.get(*key) != now.get(*key));
     let change = |key: &String| Change {
         key: key.clone(),
         before: before.get(key).cloned(),
@@ -77,7 +77,7 @@ fn flatten(at: &str, value: &Value, into: &mut BTreeMap<String, String>) {
         }),
         Value::Array(items) if items.iter().any(Value::is_table) => {
             let items = items.iter().enumerate();
-            items.for_each(|(idx, it)| flatten(&format!("{at}[{idx}]"), it, into));
+            items.for_each(|(idx, item)| flatten(&format!("{at}[{idx}]"), item, into));
         }
         other => drop(into.insert(at.to_owned(), other.to_string())),
     }
@@ -94,7 +94,8 @@ mod tests {
         let now = "seed = 1\n[model.train]\nsteps = 20\nlearning_rate = 0.2\n\
                    [[pipeline.stream]]\nname = \"b\"\nweight = 2.0\n";
         let changes = between(before, now).unwrap();
-        let told: Vec<_> = changes.iter().map(|it| (it.key.as_str(), it.may())).collect();
+        let told: Vec<_> =
+            changes.iter().map(|change| (change.key.as_str(), change.is_allowed())).collect();
         let wanted = [
             ("model.train.learning_rate", false),
             ("model.train.steps", true),
@@ -103,7 +104,7 @@ mod tests {
         ];
         assert_eq!(told, wanted);
         assert_eq!(changes[1].to_string(), "model.train.steps: 10 before, 20 now");
-        assert_eq!(changes[3].to_string(), "pipeline.stream[0].weight: not there before, 2.0 now");
+        assert_eq!(changes[3].to_string(), "pipeline.stream[0].weight: not set before, 2.0 now");
         assert!(between(now, now).unwrap().is_empty());
     }
 }

@@ -4,28 +4,28 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// When a run writes down where it is, and how much of that is kept.
+/// When a run writes checkpoints, and which of them are kept.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Seconds between two checkpoints; 0 turns this off. What a crash costs is the work since the
-    /// last one.
+    /// Seconds between two checkpoints; 0 turns this off. A crash costs the work since the last
+    /// checkpoint.
     pub(crate) every_seconds: f64,
-    /// Steps between two checkpoints; 0 turns this off. There is always one at the end.
+    /// Steps between two checkpoints; 0 turns this off. The last step always has a checkpoint.
     pub(crate) every_steps: u64,
-    /// How many of the newest are kept, at least 1. With 2 a damaged one costs no run.
+    /// How many of the newest are kept, at least 1. With 2, a run survives a damaged checkpoint.
     pub(crate) keep_last: usize,
-    /// Those whose step is a multiple of this are kept for ever; 0 keeps none.
+    /// Checkpoints whose step is a multiple of this are never removed; 0 turns this off.
     pub(crate) keep_every: u64,
-    /// Also keeps the best one by this measure.
+    /// Also keeps the checkpoint that is the best by this measure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) keep_best: Option<Measure>,
-    /// Keeps the batches since the last checkpoint as files in `replay/`, so that `onward replay`
-    /// can repeat steps over cameras, too. Archives need no such files. Frames are then on disk.
+    /// Stores the batches since the last checkpoint in `replay/`, so that `onward replay` can
+    /// repeat steps over cameras too. Archives do not need it. The files hold the frames.
     pub(crate) keep_batches: bool,
 }
 
-/// What tells a good checkpoint without labels.
+/// How good a checkpoint is, measured without labels.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Measure {
@@ -47,14 +47,14 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether the run should write down where it is, `since` the last time, after `step` steps.
+    /// Whether a checkpoint is due after `step` steps, `since` the last one.
     pub(crate) fn is_due(&self, step: u64, since: Duration) -> bool {
         let by_time = self.every_seconds > 0.0 && since.as_secs_f64() >= self.every_seconds;
         by_time || (self.every_steps > 0 && step.is_multiple_of(self.every_steps))
     }
 
     /// The key of the first wrong value, and what is wrong with it.
-    pub(crate) fn wrong(&self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn find_error(&self) -> Option<(&'static str, &'static str)> {
         let every = self.every_seconds;
         if !(every.is_finite() && every >= 0.0) {
             return Some(("checkpoint.every_seconds", "must be 0 (off) or more"));

@@ -1,9 +1,8 @@
-//! A folder that appears whole or not at all, and says of itself whether it still is.
+//! A folder that appears once it is complete, with checksums of its files.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -12,35 +11,38 @@ use storage::fault::point;
 
 const SUMS: &str = "SHA256SUMS";
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const CHUNK: usize = 1 << 20;
 
-/// Fills a folder under another name, makes it last, and gives it its own.
+/// Fills a folder under a temporary name, syncs it to disk, and renames it.
 pub(crate) fn create(
     folder: &Path,
     fill: impl FnOnce(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    appear(folder, |unfinished| {
-        let filled = fill(unfinished).and_then(|()| seal(unfinished));
+    write_atomically(folder, |unfinished| {
+        let filled = fill(unfinished).and_then(|()| write_checksums(unfinished));
         filled.with_context(|| {
             format!("could not write {}: check that its disk has room", folder.display())
         })
     })
 }
 
-/// Fills a folder with the files of another one, sums included, unless they are damaged.
+/// Fills a folder with the files of another one, checksums included.
+///
+/// # Errors
+/// [`Damaged`] if the files do not match their checksums.
 pub(crate) fn receive(
     folder: &Path,
     fill: impl FnOnce(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    appear(folder, |unfinished| {
+    write_atomically(folder, |unfinished| {
         fill(unfinished)?;
         verify(unfinished).context(Damaged)?;
         sync(unfinished)
     })
 }
 
-/// Why a folder was not received: its files are not those of its sums.
+/// The files of a folder do not match their checksums.
 #[derive(Debug)]
 pub(crate) struct Damaged;
 
@@ -50,20 +52,23 @@ impl std::fmt::Display for Damaged {
     }
 }
 
-fn appear(folder: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn write_atomically(
+    folder: &Path,
+    fill: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let parent = folder.parent().context("a checkpoint has a folder around it")?;
-    make(parent)?;
+    create_folder(parent)?;
     let unfinished = unfinished(folder);
     remove(&unfinished)?;
-    make(&unfinished)?;
+    create_folder(&unfinished)?;
     let filled = fill(&unfinished);
     if filled.is_err() {
-        // On a full disk the room is worth having.
+        // On a full disk others need the space.
         let _ = fs::remove_dir_all(&unfinished);
     }
     filled?;
     point("checkpoint before rename");
-    // One that is there already is of the same step: of a run before this one went back.
+    // A checkpoint of the same step is left of the run before it resumed from an earlier one.
     remove(folder)?;
     fs::rename(&unfinished, folder)
         .with_context(|| format!("could not name {}", folder.display()))?;
@@ -72,7 +77,7 @@ fn appear(folder: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyh
 }
 
 /// Writes a file of the folder.
-pub(crate) fn put(
+pub(crate) fn write_file(
     path: &Path,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> anyhow::Result<()> {
@@ -80,18 +85,18 @@ pub(crate) fn put(
     written.with_context(|| format!("could not write {}", path.display()))
 }
 
-/// The name of a folder that is not whole yet.
+/// The temporary name of a folder.
 fn unfinished(folder: &Path) -> PathBuf {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     folder.with_file_name(format!(".{name}.tmp"))
 }
 
-fn make(folder: &Path) -> anyhow::Result<()> {
-    let made = fs::create_dir_all(folder);
-    made.with_context(|| format!("could not create {}", folder.display()))
+fn create_folder(folder: &Path) -> anyhow::Result<()> {
+    let created = fs::create_dir_all(folder);
+    created.with_context(|| format!("could not create {}", folder.display()))
 }
 
-/// Removes a folder so that no reader ever sees a part of it.
+/// Removes a folder. It is renamed first, so that readers never see a part of it.
 pub(crate) fn remove(folder: &Path) -> anyhow::Result<()> {
     if !folder.exists() {
         return Ok(());
@@ -108,47 +113,47 @@ pub(crate) fn remove(folder: &Path) -> anyhow::Result<()> {
     removed.with_context(|| format!("could not remove {}", folder.display()))
 }
 
-/// Moves a folder to `superseded/` of its run, where nobody looks for checkpoints.
-pub(crate) fn aside(run: &Path, folder: &Path) -> anyhow::Result<()> {
+/// Moves a folder to `superseded/` of its run, where no checkpoint is looked for.
+pub(crate) fn supersede(run: &Path, folder: &Path) -> anyhow::Result<()> {
     let to = run.join("superseded");
-    make(&to)?;
+    create_folder(&to)?;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let free = (1..).map(|it| to.join(format!("{name}-{it}"))).find(|it| !it.exists());
-    let free = free.context("there is always another number")?;
-    fs::rename(folder, &free)
-        .with_context(|| format!("could not move {} to {}", folder.display(), free.display()))?;
+    let mut names = (1..).map(|number| to.join(format!("{name}-{number}")));
+    let target = names.find(|path| !path.exists()).context("there is always another number")?;
+    fs::rename(folder, &target)
+        .with_context(|| format!("could not move {} to {}", folder.display(), target.display()))?;
     sync(&to)
 }
 
-/// Makes all files last, with their sums beside them.
-fn seal(folder: &Path) -> anyhow::Result<()> {
+/// Syncs all files to disk and writes their checksums.
+fn write_checksums(folder: &Path) -> anyhow::Result<()> {
     let mut sums = String::new();
-    for (name, path) in files(folder)? {
-        writeln!(sums, "{}  {name}", sum(&path)?)?;
+    for (name, path) in list(folder)? {
+        sums += &format!("{}  {name}\n", checksum(&path)?);
         point("checkpoint before sync");
         sync(&path)?;
     }
     let path = folder.join(SUMS);
-    put(&path, |file| io::Write::write_all(file, sums.as_bytes()))?;
+    write_file(&path, |file| file.write_all(sums.as_bytes()))?;
     sync(&path)?;
     point("checkpoint sealed");
     sync(folder)
 }
 
-/// Says whether all files of a folder are there as they were written.
+/// Checks that all files of a folder are as they were written.
 ///
 /// # Errors
-/// The first file that is not.
+/// The first file that is missing or has changed.
 pub(crate) fn verify(folder: &Path) -> anyhow::Result<()> {
     let text = fs::read_to_string(folder.join(SUMS)).with_context(|| SUMS)?;
-    let mut files = files(folder)?;
+    let mut files = list(folder)?;
     files.remove(SUMS);
     let mut known = 0;
     for line in text.split_inclusive('\n') {
-        let line = line.strip_suffix('\n').and_then(|it| it.split_once("  "));
+        let line = line.strip_suffix('\n').and_then(|line| line.split_once("  "));
         let Some((wanted, name)) = line else { bail!("{SUMS} is cut off or was changed") };
         let path = files.get(name).with_context(|| format!("{name} is missing"))?;
-        ensure!(sum(path)? == wanted, "{name} is not as it was written");
+        ensure!(checksum(path)? == wanted, "{name} is not as it was written");
         known += 1;
     }
     ensure!(known == files.len() && known > 0, "{SUMS} does not list all {} files", files.len());
@@ -156,14 +161,14 @@ pub(crate) fn verify(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// The files of a folder by name.
-fn files(folder: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
-    let listed = fs::read_dir(folder).and_then(|it| it.collect::<io::Result<Vec<_>>>());
-    let listed = listed.with_context(|| format!("could not list {}", folder.display()))?;
-    let name = |it: &fs::DirEntry| it.file_name().to_string_lossy().into_owned();
-    Ok(listed.iter().map(|it| (name(it), it.path())).collect())
+fn list(folder: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let entries = fs::read_dir(folder).and_then(|all| all.collect::<io::Result<Vec<_>>>());
+    let entries = entries.with_context(|| format!("could not list {}", folder.display()))?;
+    let name = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    Ok(entries.iter().map(|entry| (name(entry), entry.path())).collect())
 }
 
-fn sum(path: &Path) -> anyhow::Result<String> {
+fn checksum(path: &Path) -> anyhow::Result<String> {
     let mut hasher = Sha256::new();
     let mut chunk = vec![0; CHUNK];
     let unreadable = || format!("could not read {}", path.display());
@@ -175,12 +180,12 @@ fn sum(path: &Path) -> anyhow::Result<String> {
         }
         hasher.update(&chunk[..read]);
     }
-    Ok(hasher.finalize().iter().map(|it| format!("{it:02x}")).collect())
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn sync(path: &Path) -> anyhow::Result<()> {
-    let synced = File::open(path).and_then(|it| it.sync_all());
-    synced.with_context(|| format!("could not save {}", path.display()))
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.with_context(|| format!("could not sync {}", path.display()))
 }
 
 #[cfg(test)]
@@ -191,42 +196,42 @@ mod tests {
         let around = tempfile::tempdir().unwrap();
         let folder = around.path().join("checkpoints/step-1");
         create(&folder, |folder| {
-            put(&folder.join("a"), |file| io::Write::write_all(file, b"some bytes"))?;
-            put(&folder.join("b"), |_| Ok(()))
+            write_file(&folder.join("a"), |file| file.write_all(b"some bytes"))?;
+            write_file(&folder.join("b"), |_| Ok(()))
         })
         .unwrap();
         (around, folder)
     }
 
     #[test]
-    fn every_flipped_bit_and_every_truncation_is_seen() {
+    fn every_flipped_bit_and_every_truncation_is_detected() {
         let (_around, folder) = folder();
         verify(&folder).unwrap();
         for name in ["a", "b", SUMS] {
             let path = folder.join(name);
-            let whole = fs::read(&path).unwrap();
-            for bit in 0..whole.len() * 8 {
-                let mut damaged = whole.clone();
+            let intact = fs::read(&path).unwrap();
+            for bit in 0..intact.len() * 8 {
+                let mut damaged = intact.clone();
                 damaged[bit / 8] ^= 1 << (bit % 8);
                 fs::write(&path, damaged).unwrap();
                 assert!(verify(&folder).is_err(), "bit {bit} of {name}");
             }
-            for length in 0..whole.len() {
-                fs::write(&path, &whole[..length]).unwrap();
+            for length in 0..intact.len() {
+                fs::write(&path, &intact[..length]).unwrap();
                 assert!(verify(&folder).is_err(), "{length} bytes of {name}");
             }
-            fs::write(&path, &whole).unwrap();
+            fs::write(&path, &intact).unwrap();
         }
         verify(&folder).unwrap();
         fs::remove_file(folder.join("b")).unwrap();
         assert!(verify(&folder).unwrap_err().to_string().contains("b is missing"));
         fs::write(folder.join("b"), "").unwrap();
         fs::write(folder.join("c"), "").unwrap();
-        assert!(verify(&folder).is_err(), "a file that nobody wrote");
+        assert!(verify(&folder).is_err(), "a file without a checksum");
     }
 
     #[test]
-    fn one_that_could_not_be_filled_leaves_nothing() {
+    fn a_folder_that_could_not_be_filled_leaves_nothing() {
         let around = tempfile::tempdir().unwrap();
         let folder = around.path().join("step-1");
         let full = |_: &Path| bail!("the disk is full");
@@ -236,12 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_aside_is_kept_under_a_name_of_its_own() {
+    fn superseded_folders_are_kept_under_different_names() {
         let (around, folder) = folder();
-        aside(around.path(), &folder).unwrap();
+        supersede(around.path(), &folder).unwrap();
         assert!(!folder.exists());
         fs::create_dir_all(&folder).unwrap();
-        aside(around.path(), &folder).unwrap();
+        supersede(around.path(), &folder).unwrap();
         assert!(around.path().join("superseded/step-1-1/a").is_file());
         assert!(around.path().join("superseded/step-1-2").is_dir());
     }

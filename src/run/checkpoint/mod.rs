@@ -1,89 +1,93 @@
-//! Checkpoints: all that a run needs to go on where it was, in a folder that is whole or not
-//! there at all.
+//! Checkpoints: everything that a run needs to resume where it was.
 //!
 //! ```text
 //! checkpoints/step-00000450/
 //!   state.json              step, config, positions of the streams, parts of the tables
-//!   pool.rgb                pictures of the clips in the pool
+//!   pool.rgb                frames of the clips in the pool
 //!   {encoder,student,teacher,optimizer,method}.safetensors
-//!   SHA256SUMS              of all of them, as sha256sum reads it
+//!   SHA256SUMS              of all files above, as sha256sum reads it
 //! ```
+//!
+//! The folder appears under its name once it is complete.
 
 pub(crate) mod changes;
 mod config;
 mod folder;
-mod keep;
-mod rank;
+pub(crate) mod free_space;
+mod recent;
 mod restore;
-pub(crate) mod room;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use model::Trainer;
-use pipeline::{Packed, Standing};
+use pipeline::{ResumeState, SavedState};
 use serde::{Deserialize, Serialize};
 use storage::Seal;
 use tracing::warn;
 
-use crate::run::ledger::Total;
+use crate::run::config::ResolvedConfig;
+use crate::run::ledger::StreamTotals;
 
 pub(crate) use config::Config;
-pub(crate) use folder::{aside, verify};
-pub(crate) use keep::{all, prune};
-pub(crate) use rank::Recent;
+pub(crate) use folder::{supersede, verify};
+pub(crate) use recent::RecentEmbeddings;
 pub(crate) use restore::{refuse_behind, restore};
+pub(crate) use retention::{list, prune, step_of};
 
-/// What of the files' form an older or newer program may not know.
+/// Version of the files' form. It changes with every change that another version of the program
+/// could not read.
 const FORMAT: u32 = 2;
 
 const STATE: &str = "state.json";
 const POOL: &str = "pool.rgb";
 
-/// Everything but tensors and pictures.
+/// What a checkpoint holds beside tensors and frames.
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct State {
+pub(crate) struct CheckpointState {
     format: u32,
-    /// Of the program that wrote it.
+    /// Version of the program that wrote it.
     version: String,
     /// Tells runs of the same name apart.
     pub(crate) run_id: String,
     pub(crate) step: u64,
     /// When it was written.
     pub(crate) time: SystemTime,
-    /// The run's config with all defaults and no password, as TOML.
+    /// The run's resolved config, as TOML.
     pub(crate) config: String,
     pub(crate) config_hash: String,
-    /// The parts of the tables that were written until then.
-    pub(crate) parts: Seal,
-    /// What the rows of the table `streams` add up to, by stream.
-    pub(crate) ledger: BTreeMap<String, Total>,
-    pub(crate) pipeline: Packed,
+    /// The parts of the tables that were complete.
+    pub(crate) watermark: Seal,
+    /// The sums of all rows of the table `streams`, by stream.
+    pub(crate) totals: BTreeMap<String, StreamTotals>,
+    pub(crate) pipeline: SavedState,
     /// Effective rank of recent embeddings, where there were enough.
     pub(crate) rankme: Option<f64>,
 }
 
-/// What a checkpoint is made of.
-pub(crate) struct Parts<'a> {
+/// What a checkpoint is written from.
+pub(crate) struct Contents<'a> {
     pub(crate) run_id: &'a str,
     pub(crate) step: u64,
-    pub(crate) config: &'a crate::Config,
-    /// None of a run that learns nothing.
+    pub(crate) config: ResolvedConfig,
+    /// None for a command that does not train.
     pub(crate) trainer: Option<&'a dyn Trainer>,
-    pub(crate) standing: &'a Standing,
-    pub(crate) ledger: BTreeMap<String, Total>,
-    pub(crate) seal: Seal,
+    pub(crate) streams: &'a ResumeState,
+    pub(crate) totals: BTreeMap<String, StreamTotals>,
+    pub(crate) watermark: Seal,
     pub(crate) rankme: Option<f64>,
 }
 
-/// A checkpoint that was found whole.
-pub(crate) struct Found {
+/// An intact checkpoint.
+pub(crate) struct Checkpoint {
     pub(crate) folder: PathBuf,
-    pub(crate) state: State,
-    /// Later ones, which are damaged.
+    pub(crate) state: CheckpointState,
+    /// Later checkpoints, which are damaged.
     pub(crate) damaged: Vec<PathBuf>,
 }
 
@@ -92,46 +96,45 @@ pub(crate) fn path(run: &Path, step: u64) -> PathBuf {
     run.join(format!("checkpoints/step-{step:08}"))
 }
 
-/// Writes a checkpoint, and gives its folder.
-pub(crate) fn write(run: &Path, parts: Parts<'_>) -> anyhow::Result<PathBuf> {
-    let folder = path(run, parts.step);
+/// Writes a checkpoint and gives its folder.
+pub(crate) fn write(run: &Path, contents: Contents<'_>) -> anyhow::Result<PathBuf> {
+    let folder = path(run, contents.step);
     folder::create(&folder, |folder| {
-        parts.trainer.map_or(Ok(()), |it| it.save(folder))?;
-        let (packed, pictures) = parts.standing.pack();
-        folder::put(&folder.join(POOL), |file| {
-            pictures.iter().try_for_each(|it| std::io::Write::write_all(file, it))
+        contents.trainer.map_or(Ok(()), |trainer| trainer.save(folder))?;
+        let (pipeline, frames) = contents.streams.save();
+        folder::write_file(&folder.join(POOL), |file| {
+            frames.iter().try_for_each(|frame| file.write_all(frame))
         })?;
-        let state = State {
+        let state = CheckpointState {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
-            run_id: parts.run_id.into(),
-            step: parts.step,
+            run_id: contents.run_id.into(),
+            step: contents.step,
             time: SystemTime::now(),
-            config: parts.config.resolved()?,
-            config_hash: parts.config.hash()?,
-            parts: parts.seal,
-            ledger: parts.ledger,
-            pipeline: packed,
-            rankme: parts.rankme,
+            config: contents.config.text,
+            config_hash: contents.config.hash,
+            watermark: contents.watermark,
+            totals: contents.totals,
+            pipeline,
+            rankme: contents.rankme,
         };
         let text = serde_json::to_vec_pretty(&state)?;
-        folder::put(&folder.join(STATE), |file| std::io::Write::write_all(file, &text))
+        folder::write_file(&folder.join(STATE), |file| file.write_all(&text))
     })?;
     Ok(folder)
 }
 
-/// The newest checkpoint of a run that is whole; none when there is none at all. Those after it,
-/// which are damaged, are named loudly.
+/// The newest intact checkpoint of a run, if there is any. Warns of every damaged one after it.
 ///
 /// # Errors
-/// All are damaged, or the one that is whole is of another version.
-pub(crate) fn newest(run: &Path) -> anyhow::Result<Option<Found>> {
+/// All checkpoints are damaged, or the newest intact one has another format.
+pub(crate) fn newest(run: &Path) -> anyhow::Result<Option<Checkpoint>> {
     let mut damaged = Vec::new();
-    for folder in keep::all(run)?.into_values().rev() {
+    for folder in list(run)?.into_values().rev() {
         match verify(&folder) {
             Ok(()) => {
                 let state = read(&folder)?;
-                return Ok(Some(Found { folder, state, damaged }));
+                return Ok(Some(Checkpoint { folder, state, damaged }));
             }
             Err(err) => {
                 warn!("the checkpoint {} is damaged: {err:#}", folder.display());
@@ -143,45 +146,50 @@ pub(crate) fn newest(run: &Path) -> anyhow::Result<Option<Found>> {
         return Ok(None);
     }
     bail!(
-        "all {} checkpoints of {} are damaged: restore one from a backup, or begin anew with \
-         --fresh, which sets this run aside",
+        "all {} checkpoints of {} are damaged: restore one from a backup, or start over with \
+         --fresh, which moves this run to another folder",
         damaged.len(),
         run.display()
     )
 }
 
-/// The state of a checkpoint whose files are whole.
+/// The state of an intact checkpoint.
 ///
 /// # Errors
-/// It is of a format that this program does not know.
-pub(crate) fn read(folder: &Path) -> anyhow::Result<State> {
+/// It has another format.
+pub(crate) fn read(folder: &Path) -> anyhow::Result<CheckpointState> {
     let path = folder.join(STATE);
     let text = fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
     #[derive(Deserialize)]
-    struct Written {
+    struct Header {
         format: u32,
         version: String,
     }
-    let understood = |err| anyhow::anyhow!("{}: {err}", path.display());
-    let Written { format, version } = serde_json::from_slice(&text).map_err(understood)?;
+    let invalid = |err| anyhow::anyhow!("{}: {err}", path.display());
+    let Header { format, version } = serde_json::from_slice(&text).map_err(invalid)?;
     if format != FORMAT {
         bail!(
             "{} was written by onward {version} in format {format}, and this is onward {} with \
-             format {FORMAT}: go on with that version, or begin anew with --fresh",
+             format {FORMAT}: use that version, or start over with --fresh",
             folder.display(),
             env!("CARGO_PKG_VERSION"),
         );
     }
-    serde_json::from_slice(&text).map_err(understood)
+    serde_json::from_slice(&text).map_err(invalid)
 }
 
-impl State {
-    /// Where the streams stood.
-    pub(crate) fn standing(&self, folder: &Path, size: [usize; 2]) -> anyhow::Result<Standing> {
+impl CheckpointState {
+    /// The positions of the streams and the clips of the pool; frames are `size` = `[height,
+    /// width]`.
+    pub(crate) fn resume_streams(
+        &self,
+        folder: &Path,
+        size: [usize; 2],
+    ) -> anyhow::Result<ResumeState> {
         let path = folder.join(POOL);
-        let pictures =
+        let frames =
             fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
-        let standing = self.pipeline.clone().unpack(&pictures, size);
-        standing.with_context(|| format!("could not use {}", path.display()))
+        let streams = self.pipeline.clone().restore(&frames, size);
+        streams.with_context(|| format!("could not use {}", path.display()))
     }
 }

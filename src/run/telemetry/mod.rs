@@ -1,4 +1,4 @@
-//! Measurements beside the streams: their files, and their values at the times of frames.
+//! Telemetry: measurements recorded with a stream, interpolated at the times of its frames.
 
 use std::collections::HashMap;
 use std::iter;
@@ -8,33 +8,33 @@ use anyhow::{Context as _, bail};
 use pipeline::{Batch, StreamConfig};
 use storage::telemetry;
 
-/// The endings of a file of telemetry.
-const ENDINGS: [&str; 2] = ["csv", "parquet"];
+/// Extensions of a telemetry file.
+const EXTENSIONS: [&str; 2] = ["csv", "parquet"];
 
-/// The telemetry of all streams, all of it in memory.
+/// The telemetry of all streams, in memory.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
-    /// The columns, and the file that they were found in first.
-    first: Option<(Vec<String>, PathBuf)>,
-    /// A stream's files, by the name of the file or URI that they were measured beside.
+    /// The columns, and the first file that has them.
+    columns: Option<(Vec<String>, PathBuf)>,
+    /// The files of each stream, by the video that they belong to.
     streams: Vec<HashMap<String, storage::Telemetry>>,
 }
 
-/// A file of telemetry, and what it was measured beside.
+/// A telemetry file and the video that it belongs to.
 #[derive(Debug)]
-pub(crate) struct Beside {
-    /// The file or URI, as its clips name it.
+pub(crate) struct TelemetryFile {
+    /// The video's file or URI, as its clips name it.
     pub(crate) item: String,
     pub(crate) path: PathBuf,
-    pub(crate) found: storage::Result<storage::Telemetry>,
+    pub(crate) content: storage::Result<storage::Telemetry>,
 }
 
-/// Reads what was measured beside a stream, one entry a file or URI: none when it has no
-/// telemetry, or when the stream itself cannot be opened, which it says by itself.
+/// Reads the telemetry of a stream: one file for each of its videos. Empty when it has none, or
+/// when the stream itself cannot be opened, which is reported elsewhere.
 ///
 /// # Errors
-/// When the path fits no number of files: one for several, or a folder that lacks some.
-pub(crate) fn read(stream: &StreamConfig) -> anyhow::Result<Vec<Beside>> {
+/// There is one file for several videos, or a folder lacks the file of a video.
+pub(crate) fn read(stream: &StreamConfig) -> anyhow::Result<Vec<TelemetryFile>> {
     let Some(path) = stream.telemetry.as_deref().map(Path::new) else { return Ok(Vec::new()) };
     let Ok(items) = pipeline::items(stream) else { return Ok(Vec::new()) };
     let name = &stream.name;
@@ -45,19 +45,19 @@ pub(crate) fn read(stream: &StreamConfig) -> anyhow::Result<Vec<Beside>> {
             items.len()
         );
     }
-    let beside = items.iter().map(|item| {
-        let path = if path.is_dir() { named_after(path, item)? } else { path.to_owned() };
-        let found = telemetry::read(&path);
-        Ok(Beside { item: item.to_string(), path, found })
+    let files = items.iter().map(|item| {
+        let path = if path.is_dir() { file_for(path, item)? } else { path.to_owned() };
+        let content = telemetry::read(&path);
+        Ok(TelemetryFile { item: item.to_string(), path, content })
     });
-    beside.collect::<anyhow::Result<_>>().with_context(|| format!("stream {name:?}"))
+    files.collect::<anyhow::Result<_>>().with_context(|| format!("stream {name:?}"))
 }
 
-/// The one file of a folder that has the name of a stream's file.
-fn named_after(folder: &Path, item: &str) -> anyhow::Result<PathBuf> {
+/// The file of a folder that has the name of a video.
+fn file_for(folder: &Path, item: &str) -> anyhow::Result<PathBuf> {
     let stem = Path::new(item).file_stem().unwrap_or_default();
-    let paths = ENDINGS.map(|it| folder.join(stem).with_added_extension(it));
-    match paths.each_ref().map(|it| it.is_file()) {
+    let paths = EXTENSIONS.map(|extension| folder.join(stem).with_added_extension(extension));
+    match paths.each_ref().map(|path| path.is_file()) {
         [true, false] => Ok(paths[0].clone()),
         [false, true] => Ok(paths[1].clone()),
         [true, true] => bail!("telemetry {:?} and {:?}: remove one of them", paths[0], paths[1]),
@@ -71,55 +71,55 @@ fn named_after(folder: &Path, item: &str) -> anyhow::Result<PathBuf> {
 }
 
 impl Telemetry {
-    /// Reads the telemetry of every stream that has some.
+    /// Reads the telemetry of every stream that has any.
     ///
     /// # Errors
-    /// Names the stream and the file that cannot be used, or whose columns are not those of the
-    /// files before it.
+    /// A file cannot be used, or its columns are not those of the other files. Names the stream
+    /// and the file.
     pub(crate) fn load(config: &pipeline::Config) -> anyhow::Result<Self> {
-        let mut telemetry = Self { first: None, streams: Vec::new() };
+        let mut telemetry = Self { columns: None, streams: Vec::new() };
         for stream in &config.stream {
-            telemetry.read(stream)?;
+            telemetry.add_files(stream)?;
         }
         Ok(telemetry)
     }
 
-    /// Reads the telemetry of a stream that comes to a run that goes on.
+    /// Reads the telemetry of a stream that is added to a run.
     ///
     /// # Errors
     /// As [`Telemetry::load`]; then nothing was added.
     pub(crate) fn add(&mut self, stream: &StreamConfig) -> anyhow::Result<()> {
-        let measured = stream.telemetry.is_some();
-        if measured && self.first.is_none() {
+        if stream.telemetry.is_some() && self.columns.is_none() {
             bail!(
-                "stream {:?}: a run that began without telemetry cannot take any: start it anew",
+                "stream {:?}: this run started without telemetry and cannot add any: stop it, and \
+                 start over with --fresh",
                 stream.name
             );
         }
-        self.read(stream)
+        self.add_files(stream)
     }
 
-    /// Forgets the stream that was added last.
-    pub(crate) fn forget_last(&mut self) {
+    /// Removes the stream that was added last.
+    pub(crate) fn remove_last(&mut self) {
         self.streams.pop();
     }
 
-    fn read(&mut self, stream: &StreamConfig) -> anyhow::Result<()> {
+    fn add_files(&mut self, stream: &StreamConfig) -> anyhow::Result<()> {
         let name = &stream.name;
         let mut files = HashMap::new();
-        for Beside { item, path, found } in read(stream)? {
-            let found = found.with_context(|| format!("stream {name:?}"))?;
-            let (columns, before) =
-                self.first.get_or_insert_with(|| (found.columns.clone(), path.clone()));
-            if found.columns != *columns {
+        for TelemetryFile { item, path, content } in read(stream)? {
+            let content = content.with_context(|| format!("stream {name:?}"))?;
+            let (columns, first) =
+                self.columns.get_or_insert_with(|| (content.columns.clone(), path.clone()));
+            if content.columns != *columns {
                 bail!(
-                    "stream {name:?}: telemetry {path:?} has the columns [{}] and {before:?} \
-                     has [{}]: give all files the same columns in the same order",
-                    found.columns.join(", "),
+                    "stream {name:?}: telemetry {path:?} has the columns [{}] and {first:?} has \
+                     [{}]: give all files the same columns in the same order",
+                    content.columns.join(", "),
                     columns.join(", ")
                 );
             }
-            files.insert(item, found);
+            files.insert(item, content);
         }
         self.streams.push(files);
         Ok(())
@@ -127,12 +127,12 @@ impl Telemetry {
 
     /// Names of the measured quantities, `[k]`; empty when no stream has telemetry.
     pub(crate) fn columns(&self) -> &[String] {
-        self.first.as_ref().map_or(&[], |it| &it.0)
+        self.columns.as_ref().map_or(&[], |(columns, _)| columns)
     }
 
-    /// The values at each frame's time, `[n, t, k + 1]`, linear between rows. The last is 1, or 0
-    /// with zeros before it where nothing was measured. None when no stream has telemetry.
-    pub(crate) fn look_up(&self, batch: &Batch) -> Option<Vec<f32>> {
+    /// The values at the time of each frame, `[n, t, k + 1]`, linear between rows. The last value is
+    /// 1; where nothing was measured, all values are 0. None when no stream has telemetry.
+    pub(crate) fn of_batch(&self, batch: &Batch) -> Option<Vec<f32>> {
         let columns = self.columns().len();
         if columns == 0 {
             return None;
@@ -142,7 +142,7 @@ impl Telemetry {
         for (clip, times) in batch.clips.iter().zip(batch.times.chunks(batch.shape[1])) {
             let file = self.streams[clip.stream].get(&*clip.item);
             for time in times {
-                match file.and_then(|it| it.at(*time)) {
+                match file.and_then(|file| file.at(*time)) {
                     Some(row) => values.extend(row.into_iter().chain([1.0])),
                     None => values.extend(iter::repeat_n(0.0, width)),
                 }

@@ -1,11 +1,11 @@
 use std::fs;
 
-use pipeline::{ClipInfo, Counts, Mark};
+use pipeline::{BatcherState, ClipInfo, Counts};
 use tempfile::TempDir;
 
 use super::*;
 
-/// A folder of videos without content, whose names are all that counts here.
+/// A folder of empty videos, of which only the names matter here.
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("videos")).unwrap();
@@ -16,7 +16,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-/// Streams by name, source and telemetry, the paths below a folder.
+/// Streams by name, source and telemetry, with paths below a folder.
 fn config(folder: &TempDir, streams: &[(&str, &str, Option<&str>)]) -> pipeline::Config {
     let mut text =
         "size = [8, 8]\nclip = { frames = 2, interval = 1 }\nbatch = { clips = 2 }\n".to_owned();
@@ -37,9 +37,9 @@ fn batch(folder: &TempDir, clips: &[(usize, &str, [f64; 2])]) -> Batch {
         stream,
         number: 0,
         item: folder.path().join(item).display().to_string().into(),
-        pass: 0,
+        epoch: 0,
         captured: None,
-        owned: 2,
+        new_frames: 2,
         uses: 0,
         counts: Counts::default(),
     };
@@ -48,9 +48,9 @@ fn batch(folder: &TempDir, clips: &[(usize, &str, [f64; 2])]) -> Batch {
         shape: [clips.len(), 2, 8, 8, 3],
         times: clips.iter().flat_map(|it| it.2).collect(),
         clips: clips.iter().map(|it| info(it.0, it.1)).collect(),
-        cut: Vec::new(),
+        cut_at: Vec::new(),
         motion: None,
-        mark: Mark::default(),
+        state: BatcherState::default(),
     }
 }
 
@@ -89,14 +89,14 @@ fn every_frame_finds_its_file_and_its_time() {
         [invalid, invalid],
         [invalid, [-1.0, -2.0, 1.0]],
     ];
-    assert_eq!(telemetry.look_up(&batch(&folder, &clips)).unwrap(), expected.concat().concat());
+    assert_eq!(telemetry.of_batch(&batch(&folder, &clips)).unwrap(), expected.concat().concat());
 }
 
 #[test]
-fn without_telemetry_there_is_nothing_to_look_up() {
+fn without_telemetry_a_batch_has_no_values() {
     let folder = folder(&[("plain.mp4", "")]);
     let telemetry = Telemetry::load(&config(&folder, &[("plain", "plain.mp4", None)])).unwrap();
-    assert_eq!(telemetry.look_up(&batch(&folder, &[(0, "plain.mp4", [0.0, 1.0])])), None);
+    assert_eq!(telemetry.of_batch(&batch(&folder, &[(0, "plain.mp4", [0.0, 1.0])])), None);
 }
 
 /// Why these streams' telemetry cannot be loaded.

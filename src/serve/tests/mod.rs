@@ -1,18 +1,22 @@
-//! The server over real sockets, with a run that is made up.
+//! The server over real sockets, with an invented run.
 
 mod numbers;
 mod page;
+#[allow(dead_code, reason = "shared with the tests of the program")]
+#[path = "../../../tests/support/scope.rs"]
+mod scope;
 mod sockets;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
-use pipeline::{Counts, State as Doing};
+use pipeline::{Counts, StreamState};
 
-use super::snapshot::{Event, Pace, Queue, Snapshot, Stream};
-use super::state::{Patience, State};
+use super::snapshot::{Event, Queue, Snapshot, Stream};
+use super::state::{ServerState, StuckAfter};
 use super::{Publisher, start, start_with};
+use crate::run::throughput::Throughput;
 
 /// Nothing here takes longer, except on a machine that hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -25,14 +29,19 @@ fn snapshot(step: u64) -> Snapshot {
     let now = SystemTime::now();
     let ago = |seconds| now - Duration::from_secs(seconds);
     let reasons = [
-        ("front door", Doing::Playing, "frames came again after 12 s", 4_000),
-        ("loading bay", Doing::Stalled, "no frame for 5 s", 9),
-        ("car park", Doing::Waiting, "Could not connect to server (try 4, next in 3.6 s)", 31),
-        (NASTY, Doing::Connecting, "the config was read again", 2),
-        ("roof", Doing::GivenUp, "Unauthorized: check the user and password", 5_100),
-        ("archive of 2024", Doing::Playing, "", 7_150),
-        ("demo.mp4", Doing::Ended, "read to its end", 2_000),
-        ("lift", Doing::Failed, "this plugin is missing: gst-plugins-ugly", 7_190),
+        ("front door", StreamState::Playing, "frames came again after 12 s", 4_000),
+        ("loading bay", StreamState::Stalled, "no frame for 5 s", 9),
+        (
+            "car park",
+            StreamState::Waiting,
+            "Could not connect to server (try 4, next in 3.6 s)",
+            31,
+        ),
+        (NASTY, StreamState::Connecting, "the config was read again", 2),
+        ("roof", StreamState::GivenUp, "Unauthorized: check the user and password", 5_100),
+        ("archive of 2024", StreamState::Playing, "", 7_150),
+        ("demo.mp4", StreamState::Ended, "read to its end", 2_000),
+        ("lift", StreamState::Failed, "this plugin is missing: gst-plugins-ugly", 7_190),
     ];
     let streams: Vec<_> = (0..)
         .zip(reasons)
@@ -52,11 +61,12 @@ fn snapshot(step: u64) -> Snapshot {
         step,
         steps: 100_000,
         started: ago(7_200),
-        pace: Pace {
+        throughput: Throughput {
             clips_per_second: 37.25,
+            data_wait: 0.125,
+            clip_age_seconds: 8.5,
+            reused_share: 0.0,
             step_seconds: 0.43,
-            waiting: 0.125,
-            clip_age_seconds: Some(8.5),
         },
         queue: Queue { batches: 1, pool: Some(256) },
         losses: losses(step),
@@ -65,7 +75,7 @@ fn snapshot(step: u64) -> Snapshot {
     }
 }
 
-/// Curves that fall, wobble and rise, one of them no number.
+/// Curves that fall, wobble and rise, and one that is NaN.
 fn losses(step: u64) -> Vec<(String, f64)> {
     let x = step as f64;
     let wobble = ((x * 0.37).sin() + (x * 1.91).sin()) * 0.04;
@@ -82,26 +92,27 @@ fn losses(step: u64) -> Vec<(String, f64)> {
     .into()
 }
 
-fn stream(idx: u64, name: &str, state: Doing, reason: &str, since: SystemTime) -> Stream {
-    let playing = state == Doing::Playing;
+fn stream(idx: u64, name: &str, state: StreamState, reason: &str, since: SystemTime) -> Stream {
+    let playing = state == StreamState::Playing;
     let counts = Counts {
         decoded: 25_000 * idx + 100_000,
         off_grid: 9_000 * idx + 30_000,
-        cut: 400 * idx,
+        scene_cut: 400 * idx,
         discontinuity: 900 * (idx % 3),
-        uneven: 1_200,
-        light: 350 * (idx % 2),
-        still: 7_000 * (idx % 4),
+        irregular: 1_200,
+        light_change: 350 * (idx % 2),
+        r#static: 7_000 * (idx % 4),
         dropped: 2_500,
         unfinished: 3,
+        trained: 40_000 + 2_000 * idx,
         clips: 20_000 + idx,
         errors: idx / 2,
         reconnects: 3 * idx,
         stalls: idx,
-        late: 5_788 * (idx % 2),
+        dropped_backlog: 5_788 * (idx % 2),
         ..Counts::default()
     };
-    let connecting = state == Doing::Connecting;
+    let connecting = state == StreamState::Connecting;
     Stream {
         name: name.into(),
         state,
@@ -109,8 +120,6 @@ fn stream(idx: u64, name: &str, state: Doing, reason: &str, since: SystemTime) -
         epoch: 3 * idx,
         reason: reason.into(),
         counts: if connecting { Counts::default() } else { counts },
-        trained: if connecting { 0 } else { 40_000 + 2_000 * idx },
-        untrained: 0,
         decoded_per_second: if playing { 24.97 } else { 0.0 },
         clips_per_second: if playing { 6.2 } else { 0.0 },
         share: if connecting { 0.0 } else { 0.14 },
@@ -147,6 +156,11 @@ fn connect(address: SocketAddr) -> TcpStream {
 fn exchange(address: SocketAddr, request: &str) -> Reply {
     let mut socket = connect(address);
     socket.write_all(request.as_bytes()).unwrap();
+    read(&mut socket)
+}
+
+/// Reads until the server hangs up.
+fn read(socket: &mut TcpStream) -> Reply {
     let mut text = String::new();
     socket.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -160,12 +174,12 @@ fn get(address: SocketAddr, path: &str) -> Reply {
 
 /// Asks until the answer is as wanted: what is published is shown within moments, not at once.
 fn get_until(address: SocketAddr, path: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
-    let begun = Instant::now();
+    let start = Instant::now();
     loop {
         let reply = get(address, path);
         if wanted(&reply) {
             return reply;
         }
-        assert!(begun.elapsed() < DEADLINE, "{path} stayed {}: {}", reply.status, reply.body);
+        assert!(start.elapsed() < DEADLINE, "{path} stayed {}: {}", reply.status, reply.body);
     }
 }

@@ -1,7 +1,8 @@
-//! Learned positions for another grid, as timm interpolates them (`resample_abs_pos_embed`):
-//! bicubic, and antialiased where the grid becomes smaller.
+//! Interpolates position embeddings to another grid as timm does (`resample_abs_pos_embed`):
+//! bicubic, with antialiasing where the grid becomes smaller.
 
-/// Vectors of `dim` numbers on a grid `[rows, columns]`, row by row, for another grid.
+/// Interpolates vectors of width `dim` from a grid `from` = `[rows, columns]` to the grid `to`, both
+/// in row-major order.
 pub(super) fn resample(values: &[f32], from: [usize; 2], to: [usize; 2], dim: usize) -> Vec<f32> {
     let (rows, columns) = (taps(from[0], to[0]), taps(from[1], to[1]));
     let mean = |row: &[Tap], column: &[Tap]| {
@@ -18,12 +19,11 @@ pub(super) fn resample(values: &[f32], from: [usize; 2], to: [usize; 2], dim: us
     means.map(|it| it as f32).collect()
 }
 
-/// A place on an axis and its weight.
+/// An input index and its weight.
 type Tap = (usize, f64);
 
-/// For each of `to` places, those of `from` that it is a mean of, as PyTorch's antialiased
-/// interpolation takes them: a kernel as wide as the reduction, cut off and normalised at the
-/// ends.
+/// For each of `to` outputs, the inputs of which it is a weighted mean, as in PyTorch's antialiased
+/// interpolation: the kernel is as wide as the reduction, and truncated and normalised at the ends.
 fn taps(from: usize, to: usize) -> Vec<Vec<Tap>> {
     let scale = from as f64 / to as f64;
     let stretch = scale.max(1.0);
@@ -38,7 +38,7 @@ fn taps(from: usize, to: usize) -> Vec<Vec<Tap>> {
     (0..to).map(place).collect()
 }
 
-/// Keys' cubic convolution with a = −1/2.
+/// Keys' cubic convolution kernel with a = −1/2.
 fn cubic(x: f64) -> f64 {
     let (x, a) = (x.abs(), -0.5);
     match x {
@@ -53,10 +53,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_constant_stays_and_a_ramp_stays_straight_inside() {
+    fn constants_and_ramps_are_reproduced() {
         let ones = resample(&[1.0; 9], [3, 3], [5, 2], 1);
         assert!(ones.len() == 10 && ones.iter().all(|it| (it - 1.0).abs() < 1e-6), "{ones:?}");
-        // Places of a ramp that is twice as fine lie a quarter to either side of the old ones.
+        // On a grid twice as fine, positions lie a quarter to either side of the old ones.
         let ramp: Vec<f32> = (0..8).map(|it| it as f32).collect();
         let fine = resample(&ramp, [1, 8], [1, 16], 1);
         for (idx, got) in fine.iter().enumerate().skip(4).take(8) {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_are_interpolated_number_by_number() {
+    fn the_components_of_a_vector_are_interpolated_independently() {
         let pairs: Vec<f32> = (0..4).flat_map(|it| [it as f32, 10.0 * it as f32]).collect();
         let out = resample(&pairs, [2, 2], [3, 4], 2);
         assert_eq!(out.len(), 3 * 4 * 2);

@@ -3,7 +3,7 @@ use tempfile::tempdir;
 
 use super::*;
 use crate::encoder::resnet::ResNetShape;
-use crate::{FrameEncoder, Layout, Mode, Precision, export, save};
+use crate::{FrameEncoder, Layout, NormMode, Precision, export, save};
 
 fn vit(grid: [usize; 2]) -> EncoderShape {
     let precision = Precision::Float32;
@@ -14,15 +14,15 @@ fn drawn(shape: &EncoderShape, seed: u64) -> FrameEncoder {
     shape.init(&mut Init::new(seed, &Device::flex()))
 }
 
-fn tokens(encoder: &FrameEncoder, mode: Mode) -> Vec<f32> {
+fn tokens(encoder: &FrameEncoder, mode: NormMode) -> Vec<f32> {
     Device::flex().seed(4);
     let images =
         Tensor::<4>::random([2, 3, 12, 12], Distribution::Normal(0.0, 1.0), &Device::flex());
     encoder.forward(images, mode).into_data().try_to_vec().unwrap()
 }
 
-/// What a config says of a file that does not fit.
-fn refused(path: &Path, shape: &EncoderShape) -> String {
+/// The error message for a file that does not fit.
+fn error_for(path: &Path, shape: &EncoderShape) -> String {
     let message = read(path, shape).unwrap_err().to_string();
     let file = path.file_name().unwrap().to_str().unwrap();
     assert!(message.starts_with("model.encoder.weights: ") && message.contains(file), "{message}");
@@ -30,51 +30,54 @@ fn refused(path: &Path, shape: &EncoderShape) -> String {
 }
 
 #[test]
-fn what_was_exported_comes_back_with_the_same_tokens_to_the_last_bit() {
+fn an_imported_export_gives_bit_identical_tokens() {
     let resnet = EncoderShape::ResNet18(ResNetShape { small_images: false });
     for (shape, layout) in
         [(vit([3, 3]), Layout::Timm), (vit([3, 3]), Layout::Dinov2), (resnet, Layout::Timm)]
     {
         let (encoder, folder) = (drawn(&shape, 1), tempdir().unwrap());
-        tokens(&encoder, Mode::Train);
+        tokens(&encoder, NormMode::Train);
         let [checkpoint, exported] = ["checkpoint", "exported"].map(|it| folder.path().join(it));
         save(&encoder, &checkpoint).unwrap();
         export(&shape, layout, &checkpoint, &exported).unwrap();
         let weights = read(&exported, &shape).unwrap();
         let mut init = Init::new(2, &Device::flex()).with_encoder(Some(weights.into()));
-        let wanted = tokens(&encoder, Mode::Evaluate);
-        assert!(tokens(&drawn(&shape, 2), Mode::Evaluate) != wanted);
-        assert!(tokens(&shape.init(&mut init), Mode::Evaluate) == wanted, "{shape:?} {layout:?}");
+        let wanted = tokens(&encoder, NormMode::Evaluate);
+        assert!(tokens(&drawn(&shape, 2), NormMode::Evaluate) != wanted);
+        assert!(
+            tokens(&shape.init(&mut init), NormMode::Evaluate) == wanted,
+            "{shape:?} {layout:?}"
+        );
     }
 }
 
 #[test]
-fn a_file_that_does_not_fit_is_named_with_what_is_wrong_in_it() {
+fn the_error_names_the_file_and_the_tensor_that_does_not_fit() {
     let folder = tempdir().unwrap();
     let shape = vit([3, 3]);
     let path = folder.path().join("other.safetensors");
-    assert!(refused(&path, &shape).contains("cannot be read"));
+    assert!(error_for(&path, &shape).contains("cannot be read"));
     std::fs::write(&path, "no weights").unwrap();
-    assert!(refused(&path, &shape).contains("is no file of safetensors"));
+    assert!(error_for(&path, &shape).contains("is not a safetensors file"));
 
     let mut wide = StateDict::of(&drawn(&shape, 0));
     wide.0.insert("blocks.1.attn.qkv.weight".into(), Array::full(vec![36, 16], 0.0));
     wide.write(&path).unwrap();
-    let message = refused(&path, &shape);
+    let message = error_for(&path, &shape);
     assert!(message.contains("\"blocks.1.attn.qkv.weight\" of shape [36, 16], not [36, 12]"));
 
     let mut registers = StateDict::of(&drawn(&shape, 0));
     registers.0.insert("reg_token".into(), Array::full(vec![1, 4, 12], 0.0));
     registers.write(&path).unwrap();
-    assert!(refused(&path, &shape).contains("\"reg_token\", for which this encoder has no place"));
+    assert!(error_for(&path, &shape).contains("\"reg_token\", which this encoder does not have"));
 
     StateDict::of(&drawn(&vit([2, 3]), 0)).write(&path).unwrap();
-    let message = refused(&path, &shape);
+    let message = error_for(&path, &shape);
     assert!(message.contains("has 7 positions") && message.contains("3 x 3"), "{message}");
 }
 
 #[test]
-fn classifiers_are_left_out_and_positions_of_another_square_fit() {
+fn classifiers_are_ignored_and_positions_of_another_square_grid_interpolated() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("other.safetensors");
     let mut other = StateDict::of(&drawn(&vit([4, 4]), 0));
@@ -86,7 +89,7 @@ fn classifiers_are_left_out_and_positions_of_another_square_fit() {
 }
 
 #[test]
-fn layer_scale_goes_into_the_layer_before_it() {
+fn layer_scale_is_multiplied_into_the_layer_before_it() {
     let mut found = StateDict::default();
     let mut put = |name: &str, shape: &[usize], values: &[f32]| {
         let array = Array { shape: shape.to_vec(), values: values.to_vec() };

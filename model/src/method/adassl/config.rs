@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::latent::{EditorKind, Shape};
 use super::{AdaSsl, DenseConfig, Latent, Student};
-use crate::config::is_positive;
 use crate::method::encoder_projector::EncoderProjector;
-use crate::method::{InitContext, Initialised, Recipe, ensure};
-use crate::nn::mlp::{Hidden, Last, Widths};
+use crate::method::{InitContext, Initialised, Recipe};
+use crate::nn::mlp::{HiddenLayers, LastLayer, Widths};
+use crate::validate::{ensure, is_positive};
 use crate::{AugmentConfig, EncoderShape, Input, Result};
 
 /// The `[model.method]` table of `name = "adassl"`.
@@ -78,7 +78,7 @@ pub enum Directions {
     Forward,
 }
 
-/// What r is inferred from beside the first view.
+/// What r is inferred from besides the first view.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ThirdView {
@@ -201,11 +201,11 @@ impl Recipe for Config {
     fn init(&self, context: &InitContext) -> Initialised<AdaSsl> {
         let InitContext { shape, seed, device, .. } = context;
         let mut init = context.init();
-        let last = if self.projector_norm { Last::Normed } else { Last::Bare };
+        let last = if self.projector_norm { LastLayer::BatchNorm } else { LastLayer::NoBias };
         // The authors' contrastive projectors have biases in the place of batch norms.
         let hidden = match self.objective {
-            Objective::Distillation => Hidden::Normed,
-            Objective::Contrastive => Hidden::Biased,
+            Objective::Distillation => HiddenLayers::BatchNorm,
+            Objective::Contrastive => HiddenLayers::Bias,
         };
         let branch = EncoderProjector::with_hidden(shape, &self.projector, hidden, last, &mut init);
         let teacher =

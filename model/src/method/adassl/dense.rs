@@ -6,10 +6,13 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::AdaSsl;
+use super::direction::Prediction;
+use super::views::{X, Y};
 use crate::encoder::blocks::CrossBlock;
 use crate::loss::mean_squared;
-use crate::method::ensure;
 use crate::train::nan_trace::watched;
+use crate::validate::ensure;
 use crate::{EncoderShape, Init, Result, VitShape};
 
 /// The `[model.method.dense]` table.
@@ -80,6 +83,34 @@ impl Dense {
             self.blocks.iter().fold(queries, |x, block| block.forward(x, memory.clone()));
         let predicted = watched::linear(&self.head, watched::norm(&self.norm, predicted));
         mean_squared(predicted, Tensor::from_inner(layer_norm(target)))
+    }
+}
+
+impl AdaSsl {
+    /// The patches of y, predicted from those of x and r. The targets are the teacher's or, without
+    /// one, the student's own without gradient.
+    pub(super) fn dense_loss(
+        &self,
+        dense: &Dense,
+        tokens: Tensor<3>,
+        target_tokens: Option<Tensor<3>>,
+        forward: &Prediction,
+    ) -> Tensor<1> {
+        let patches = |tokens: Tensor<3>, views: &[usize], view: usize| {
+            let [rows, count, d] = tokens.dims();
+            let at = views.iter().position(|it| *it == view).expect("an encoded view");
+            let all: Tensor<4> = tokens.reshape([rows / views.len(), views.len(), count, d]);
+            let view: Tensor<3> = all.narrow(1, at, 1).squeeze_dim(1);
+            view.narrow(1, 1, count - 1)
+        };
+        let [student_views, teacher_views] = self.encoded_views();
+        let target = match target_tokens {
+            Some(tokens) => patches(tokens, &teacher_views, Y),
+            None => patches(tokens.clone().inner(), &student_views, Y),
+        };
+        let source = patches(tokens, &student_views, X);
+        let coeff = self.config.dense.as_ref().map_or(0.0, |it| it.coeff);
+        dense.loss(source, forward.inferred.r.clone(), target) * coeff
     }
 }
 

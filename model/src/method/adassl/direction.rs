@@ -8,7 +8,7 @@ use super::latent::{Inferred, Networks};
 use super::views::{THIRD_OF_X, THIRD_OF_Y, X, Y};
 use super::{AdaSsl, Directions, Latent, ThirdView};
 use crate::method::encoder_projector::EncoderProjector;
-use crate::nn::batch_norm::Mode;
+use crate::nn::batch_norm::NormMode;
 use crate::train::data_parallel::StepContext;
 use crate::train::random::{Draws, Stage};
 
@@ -70,8 +70,9 @@ impl AdaSsl {
         noise: Tensor<2>,
     ) -> Prediction {
         let Direction { input, posterior_input, .. } = &direction;
-        let inferred = networks.infer(input.clone(), posterior_input.clone(), noise, Mode::Train);
-        let predicted = networks.predict(input.clone(), inferred.r.clone(), Mode::Train);
+        let inferred =
+            networks.infer(input.clone(), posterior_input.clone(), noise, NormMode::Train);
+        let predicted = networks.predict(input.clone(), inferred.r.clone(), NormMode::Train);
         Prediction { direction, inferred, predicted }
     }
 
@@ -103,7 +104,9 @@ pub(super) fn project(
     let embeddings: Tensor<3> =
         tokens.narrow(1, 0, 1).reshape([rows / views.len(), views.len(), d]);
     let project = |at: usize| {
-        branch.projector.forward(embeddings.clone().narrow(1, at, 1).squeeze_dim(1), Mode::Train)
+        branch
+            .projector
+            .forward(embeddings.clone().narrow(1, at, 1).squeeze_dim(1), NormMode::Train)
     };
     views.iter().enumerate().map(|(at, view)| (*view, project(at))).collect()
 }

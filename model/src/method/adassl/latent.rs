@@ -8,8 +8,8 @@ use burn::tensor::activation::{sigmoid, softplus};
 use serde::{Deserialize, Serialize};
 
 use crate::Init;
-use crate::nn::batch_norm::Mode;
-use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::nn::batch_norm::NormMode;
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 
 /// The latent variable.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -108,21 +108,21 @@ impl Shape {
     pub(crate) fn init(&self, init: &mut Init) -> Networks {
         let Self { embedding, latent, dim, hidden, .. } = *self;
         let parameters = Widths::from([hidden, 2 * dim]);
-        let mut mlp = |input, last: Last, widths: &Widths| {
+        let mut mlp = |input, last: LastLayer, widths: &Widths| {
             let mlp = NormedMlp::new(input, widths, last, init);
             mlp.xavier(init)
         };
         let posterior = latent != Latent::None;
         let sampler = Sampler {
             prior_net: (latent == Latent::Gaussian)
-                .then(|| mlp(embedding, Last::Biased, &parameters)),
-            latent_predictor: posterior.then(|| mlp(2 * embedding, Last::Biased, &parameters)),
+                .then(|| mlp(embedding, LastLayer::Bias, &parameters)),
+            latent_predictor: posterior.then(|| mlp(2 * embedding, LastLayer::Bias, &parameters)),
         };
         let read = if posterior { dim } else { 0 };
-        let predictor = self.predictor.as_ref().map(|it| mlp(embedding, Last::Bare, it));
+        let predictor = self.predictor.as_ref().map(|it| mlp(embedding, LastLayer::NoBias, it));
         let editor = Editor {
             mlp: match &self.editor {
-                EditorKind::Mlp(widths) => Some(mlp(embedding + read, Last::Bare, widths)),
+                EditorKind::Mlp(widths) => Some(mlp(embedding + read, LastLayer::NoBias, widths)),
                 EditorKind::Additive | EditorKind::RankOne => None,
             },
             rank_one: (self.editor == EditorKind::RankOne)
@@ -156,7 +156,7 @@ impl Networks {
         input: Tensor<2>,
         posterior_input: Tensor<2>,
         noise: Tensor<2>,
-        mode: Mode,
+        mode: NormMode,
     ) -> Inferred {
         let Some(predictor) = &self.sampler.latent_predictor else {
             let cost = input.sum() * 0.0;
@@ -177,12 +177,12 @@ impl Networks {
     }
 
     /// p(r | input), of the Gaussian latent.
-    pub(crate) fn prior(&self, input: Tensor<2>, mode: Mode) -> Option<Gaussian> {
+    pub(crate) fn prior(&self, input: Tensor<2>, mode: NormMode) -> Option<Gaussian> {
         self.sampler.prior_net.as_ref().map(|it| Gaussian::of(it.forward(input, mode)))
     }
 
     /// t(e, r): the embedding, edited by r, `[n, d]`.
-    pub(crate) fn edit(&self, e: Tensor<2>, r: Option<Tensor<2>>, mode: Mode) -> Tensor<2> {
+    pub(crate) fn edit(&self, e: Tensor<2>, r: Option<Tensor<2>>, mode: NormMode) -> Tensor<2> {
         if let Some(mlp) = &self.editor.mlp {
             return mlp.forward(Tensor::cat([e].into_iter().chain(r).collect(), 1), mode);
         }
@@ -197,7 +197,7 @@ impl Networks {
     }
 
     /// The prediction of the target: the edited embedding, after the predictor if there is one.
-    pub(crate) fn predict(&self, e: Tensor<2>, r: Option<Tensor<2>>, mode: Mode) -> Tensor<2> {
+    pub(crate) fn predict(&self, e: Tensor<2>, r: Option<Tensor<2>>, mode: NormMode) -> Tensor<2> {
         let edited = self.edit(e, r, mode);
         match &self.predictor {
             Some(it) => it.forward(edited, mode),
@@ -300,7 +300,8 @@ mod tests {
         };
         let e = Tensor::from_floats([[0.5, -0.2, 0.1]], &device);
         let r = Tensor::from_floats([[0.8, 0.0]], &device);
-        let got = networks.edit(e, Some(r), Mode::Train).into_data().try_to_vec::<f32>().unwrap();
+        let got =
+            networks.edit(e, Some(r), NormMode::Train).into_data().try_to_vec::<f32>().unwrap();
         for (got, wanted) in got.iter().zip([0.511_952_66, -0.194_023_67, 0.1]) {
             assert!((got - wanted).abs() < 1e-6, "{got} is not {wanted}");
         }

@@ -35,9 +35,9 @@ use burn::tensor::Tensor;
 use super::encoder_projector::EncoderProjector;
 use super::two_views::split;
 use super::{Futures, Method, Warning};
+use crate::loss::Losses;
 use crate::loss::pairs::{paired, unit_rows};
-use crate::metrics::report::Losses;
-use crate::nn::batch_norm::Mode;
+use crate::nn::batch_norm::NormMode;
 use crate::nn::parameters;
 use crate::train::data_parallel::{self, StepContext, StepOutput, gathered};
 use crate::train::ema;
@@ -46,7 +46,7 @@ use crate::{Clips, FrameEncoder, Pool};
 use dense::Dense;
 use direction::{Prediction, Projections, project};
 use latent::Networks;
-use views::{X, Y, select};
+use views::{X, select};
 
 /// The networks that the optimizer trains.
 #[derive(Module, Debug)]
@@ -74,7 +74,7 @@ impl AdaSsl {
     /// Views `[n, v, ..]` to tokens `[n · v, 1 + patches, d]`. The first is the embedding, the mean
     /// of the patches; without a dense branch it is alone.
     fn encode(&self, encoder: &FrameEncoder, views: Tensor<5>) -> Tensor<3> {
-        let tokens = encoder.forward(views.flatten::<4>(0, 1), Mode::Train);
+        let tokens = encoder.forward(views.flatten::<4>(0, 1), NormMode::Train);
         let patches = tokens.dims()[1] - 1;
         let patches = tokens.narrow(1, 1, patches);
         let mean = patches.clone().mean_dim(1);
@@ -165,32 +165,6 @@ impl AdaSsl {
         }
     }
 
-    /// The patches of y, predicted from those of x and r. The targets are the teacher's or, without
-    /// one, the student's own without gradient.
-    fn dense_loss(
-        &self,
-        dense: &Dense,
-        tokens: Tensor<3>,
-        target_tokens: Option<Tensor<3>>,
-        forward: &Prediction,
-    ) -> Tensor<1> {
-        let patches = |tokens: Tensor<3>, views: &[usize], view: usize| {
-            let [rows, count, d] = tokens.dims();
-            let at = views.iter().position(|it| *it == view).expect("an encoded view");
-            let all: Tensor<4> = tokens.reshape([rows / views.len(), views.len(), count, d]);
-            let view: Tensor<3> = all.narrow(1, at, 1).squeeze_dim(1);
-            view.narrow(1, 1, count - 1)
-        };
-        let [student_views, teacher_views] = self.encoded_views();
-        let target = match target_tokens {
-            Some(tokens) => patches(tokens, &teacher_views, Y),
-            None => patches(tokens.clone().inner(), &student_views, Y),
-        };
-        let source = patches(tokens, &student_views, X);
-        let coeff = self.config.dense.as_ref().map_or(0.0, |it| it.coeff);
-        dense.loss(source, forward.inferred.r.clone(), target) * coeff
-    }
-
     /// β, which rises linearly in its warm-up.
     fn beta(&self, progress: f64) -> f64 {
         let warmup = self.config.beta_warmup;
@@ -262,16 +236,16 @@ impl Method for AdaSsl {
         let (n, w) = (clips.len(), self.window);
         let student = student.valid();
         let project = |branch: &EncoderProjector, from: usize| {
-            let tokens = branch.encoder.forward(clips.window(from, w), Mode::Evaluate);
+            let tokens = branch.encoder.forward(clips.window(from, w), NormMode::Evaluate);
             let patches = tokens.dims()[1] - 1;
             let mean: Tensor<2> = tokens.narrow(1, 1, patches).mean_dim(1).squeeze_dim(1);
-            branch.projector.forward(mean, Mode::Evaluate)
+            branch.projector.forward(mean, NormMode::Evaluate)
         };
         let x = project(&student.branch, 0);
         let predict = |e: Tensor<2>, r: Option<Tensor<2>>| {
-            unit_rows(student.networks.predict(e, r, Mode::Evaluate))
+            unit_rows(student.networks.predict(e, r, NormMode::Evaluate))
         };
-        let prior = student.networks.prior(x.clone(), Mode::Evaluate);
+        let prior = student.networks.prior(x.clone(), NormMode::Evaluate);
         let expected = predict(x.clone(), prior.as_ref().map(|it| it.mean.clone()));
         let mut draws = Draws::at(self.seed, u64::MAX, Stage::Latent, &clips.device());
         let samples = (0..samples).map(|_| match &prior {
@@ -291,7 +265,7 @@ impl Method for AdaSsl {
     }
 
     fn pool(&self) -> Pool {
-        Pool::Patches
+        Pool::Mean
     }
 
     fn parameters(&self, student: &Student) -> Vec<(&'static str, usize)> {

@@ -8,7 +8,7 @@ use super::latent::Networks;
 use super::{AdaSsl, Latent};
 use crate::loss::cosine::cosine_distance;
 use crate::method::Warning;
-use crate::nn::batch_norm::Mode;
+use crate::nn::batch_norm::NormMode;
 
 /// Below this many nats, r carries nothing.
 const COLLAPSED: f32 = 0.1;
@@ -27,7 +27,7 @@ pub(super) fn usage(
     let input = prediction.direction.input.clone().inner();
     let target = prediction.direction.target.clone().inner();
     let minus_cosine = |r: Option<Tensor<2>>| {
-        let predicted = networks.predict(input.clone(), r, Mode::Train);
+        let predicted = networks.predict(input.clone(), r, NormMode::Train);
         cosine_distance(predicted, target.clone()) - 1.0
     };
     let Some(r) = prediction.inferred.r.clone().map(Tensor::inner) else {
@@ -36,7 +36,7 @@ pub(super) fn usage(
     let n = r.dims()[0];
     let shuffled =
         Tensor::cat(vec![r.clone().narrow(0, n - 1, 1), r.clone().narrow(0, 0, n - 1)], 0);
-    let expected = match networks.prior(input.clone(), Mode::Train) {
+    let expected = match networks.prior(input.clone(), NormMode::Train) {
         Some(prior) => prior.mean,
         None => r.zeros_like(),
     };

@@ -94,7 +94,7 @@ fn losses_predictions_and_gradients_are_the_authors() {
         // The authors' x_hat and y_hat are edits, before any predictor.
         for (key, it) in [("y_hat", &predictions[0]), ("x_hat", &predictions[1])] {
             let (input, r) = (it.direction.input.clone(), it.inferred.r.clone());
-            let edit = networks.edit(input, r, Mode::Train);
+            let edit = networks.edit(input, r, NormMode::Train);
             case.assert_close(key, edit.inner(), 1e-5);
         }
         let mut grads = total.backward();

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, softmax};
 
 use crate::Init;
-use crate::nn::batch_norm::{BatchNorm, Mode};
+use crate::nn::batch_norm::{BatchNorm, NormMode};
 use crate::train::nan_trace::watched;
 use crate::train::random::Draws;
 
@@ -25,14 +25,14 @@ impl ActionEmbedding {
     }
 
     /// `[rows, a]` to `[rows, dim]`.
-    pub(super) fn forward(&self, actions: Tensor<2>, mode: Mode) -> Tensor<2> {
+    pub(super) fn forward(&self, actions: Tensor<2>, mode: NormMode) -> Tensor<2> {
         self.norm.forward(watched::linear(&self.linear, actions), mode)
     }
 
     /// The embeddings that accompany the observed views, `[n, m, a]` to `[n, m, dim]`. The last is
     /// zero, because its action leads to the target. All rows count in the batch's statistics, the
     /// last of each sequence too.
-    pub(super) fn observed(&self, actions: Tensor<3>, mode: Mode) -> Tensor<3> {
+    pub(super) fn observed(&self, actions: Tensor<3>, mode: NormMode) -> Tensor<3> {
         let [n, m, a] = actions.dims();
         let rows = self.forward(actions.reshape([n * m, a]), mode);
         let dim = rows.dims()[1];
@@ -52,10 +52,10 @@ impl Dropout {
     fn apply<const D: usize>(this: &mut Option<Self>, x: Tensor<D>) -> Tensor<D> {
         match this {
             Some(Self { probability, draws }) => {
-                let kept: Tensor<D> = draws.flags(x.dims(), 1.0 - *probability);
-                let kept = kept / (1.0 - *probability);
-                let kept = if x.is_autodiff() { Tensor::from_inner(kept) } else { kept };
-                x * kept
+                let mask: Tensor<D> = draws.flags(x.dims(), 1.0 - *probability);
+                let mask = mask / (1.0 - *probability);
+                let mask = if x.is_autodiff() { Tensor::from_inner(mask) } else { mask };
+                x * mask
             }
             None => x,
         }

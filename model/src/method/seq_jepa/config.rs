@@ -7,9 +7,10 @@ use super::heads::Heads;
 use super::probes::Probes;
 use super::views::{Actions, ViewSampler};
 use super::{SeqJepa, Student};
-use crate::method::{InitContext, Initialised, Recipe, ensure};
-use crate::nn::mlp::{Last, NormedMlp, Widths};
+use crate::method::{InitContext, Initialised, Recipe};
+use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 use crate::train::ema;
+use crate::validate::ensure;
 use crate::views::fixation::IorShape;
 use crate::{AugmentConfig, EncoderShape, Init, Input, Result};
 
@@ -112,7 +113,7 @@ impl Config {
         Heads {
             action_proj: self.conditioned.then(|| ActionEmbedding::new(width, embedded, init)),
             aggregator: shape.init(init),
-            predictor: NormedMlp::new(dim + 2 * embedded, &widths, Last::Biased, init),
+            predictor: NormedMlp::new(dim + 2 * embedded, &widths, LastLayer::Bias, init),
         }
     }
 }

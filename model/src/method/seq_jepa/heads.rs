@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::aggregator::{ActionEmbedding, Aggregator, Dropout};
-use crate::nn::batch_norm::Mode;
+use crate::nn::batch_norm::NormMode;
 use crate::nn::mlp::NormedMlp;
 
 /// The networks after the encoder.
@@ -45,7 +45,7 @@ impl Heads {
         observed: Tensor<3>,
         actions: Tensor<3>,
         observed_actions: Tensor<3>,
-        mode: Mode,
+        mode: NormMode,
         dropout: &mut Option<Dropout>,
     ) -> Prediction {
         let [n, m, a] = actions.dims();

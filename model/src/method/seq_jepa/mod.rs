@@ -13,6 +13,7 @@
 
 mod aggregator;
 mod config;
+mod frames;
 mod heads;
 mod probes;
 #[cfg(test)]
@@ -27,10 +28,10 @@ use burn::tensor::{Device, Tensor};
 
 use super::Method;
 use super::two_views::split;
+use crate::loss::Losses;
 use crate::loss::cosine::cosine_distance;
 use crate::loss::pairs::{paired, unit_rows};
-use crate::metrics::report::Losses;
-use crate::nn::batch_norm::Mode;
+use crate::nn::batch_norm::NormMode;
 use crate::nn::parameters;
 use crate::train::data_parallel::{self, StepContext, StepOutput, gathered};
 use crate::train::ema;
@@ -62,7 +63,7 @@ fn loss(prediction: &Prediction, target: Tensor<2>) -> Tensor<1> {
 }
 
 /// The embeddings of views `[n, v, 3, h, w]`, `[n · v, d]`.
-fn encode(encoder: &FrameEncoder, views: Tensor<5>, mode: Mode) -> Tensor<2> {
+fn encode(encoder: &FrameEncoder, views: Tensor<5>, mode: NormMode) -> Tensor<2> {
     encoder.forward(views.flatten(0, 1), mode).narrow(1, 0, 1).squeeze_dim(1)
 }
 
@@ -95,9 +96,9 @@ impl Method for SeqJepa {
             split(views.clone().narrow(1, from, len), &student.encoder, context)
         });
         let encoded = gathered(student, context, observed, |student, part| {
-            encode(&student.encoder, part, Mode::Train)
+            encode(&student.encoder, part, NormMode::Train)
         });
-        let targets = data_parallel::map(last, |part| encode(teacher, part, Mode::Train));
+        let targets = data_parallel::map(last, |part| encode(teacher, part, NormMode::Train));
         let target = Tensor::cat(targets, 0);
 
         let mut dropout = self.dropout(context);
@@ -110,7 +111,7 @@ impl Method for SeqJepa {
                 observed.clone(),
                 inputs.clone(),
                 without_last(inputs),
-                Mode::Train,
+                NormMode::Train,
                 &mut dropout,
             );
             let total = loss(&prediction, target.clone());
@@ -152,13 +153,13 @@ impl Method for SeqJepa {
         let (n, m) = (clips.len(), self.config.observed);
         let student = student.valid();
         let ViewSequence { views, actions } = self.sampler.sample(clips, u64::MAX);
-        let encodings = encode(&student.encoder, views.narrow(1, 0, m), Mode::Evaluate);
+        let encodings = encode(&student.encoder, views.narrow(1, 0, m), NormMode::Evaluate);
         let d = encodings.dims()[1];
         let prediction = student.heads.forward(
             encodings.reshape([n, m, d]),
             actions.clone(),
             without_last(actions),
-            Mode::Evaluate,
+            NormMode::Evaluate,
             &mut None,
         );
         vec![("aggregate", prediction.aggregate)]

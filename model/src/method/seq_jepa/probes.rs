@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor};
 
 use super::heads::Prediction;
-use crate::metrics::linear_probe::Probe;
+use crate::metrics::linear_probe::LinearProbe;
 use crate::train::data_parallel::StepContext;
 use crate::train::state::SavedState;
 
@@ -11,9 +11,9 @@ use crate::train::state::SavedState;
 #[derive(Default)]
 pub(super) struct Probes {
     /// From two encodings to the action between them.
-    action: Probe,
+    action: LinearProbe,
     /// From the aggregate to the sum of all actions, from the first view to the target.
-    path: Probe,
+    path: LinearProbe,
 }
 
 impl Probes {
@@ -61,13 +61,13 @@ impl Probes {
         state: &mut SavedState,
         device: &Device,
     ) -> std::result::Result<Self, String> {
-        let action = Probe::load_state("action", state, device)?;
-        Ok(Self { action, path: Probe::load_state("path", state, device)? })
+        let action = LinearProbe::load_state("action", state, device)?;
+        Ok(Self { action, path: LinearProbe::load_state("path", state, device)? })
     }
 }
 
 fn score(
-    probe: &mut Probe,
+    probe: &mut LinearProbe,
     names: [&'static str; 2],
     [features, targets]: [Tensor<2>; 2],
     context: &StepContext,
@@ -77,7 +77,7 @@ fn score(
         .read
         .then(|| probe.score(context.step, features.clone(), targets.clone()))
         .flatten();
-    probe.keep(context.step, features, targets);
+    probe.push(context.step, features, targets);
     let values = score.map(|it| [it.uniform, it.pooled]);
     let values = values.into_iter().flatten().map(|it| Tensor::from_floats([it as f32], &device));
     names.into_iter().zip(values).collect()

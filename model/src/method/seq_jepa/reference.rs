@@ -14,7 +14,7 @@ use super::aggregator::AggregatorShape;
 use super::heads::{Heads, without_last};
 use super::{Config, loss};
 use crate::Init;
-use crate::nn::batch_norm::Mode;
+use crate::nn::batch_norm::NormMode;
 use crate::reference_cases::{Case, cases, device, json_files, load};
 use crate::views::actions::differences;
 
@@ -106,7 +106,8 @@ fn the_aggregate_loss_and_gradients_are_the_authors() {
         let actions = differences(case.input("positions", &tracked));
         let observed = encodings.reshape([n, m, dim]);
         let counted = without_last(actions.clone());
-        let prediction = networks.heads.forward(observed, actions, counted, Mode::Train, &mut None);
+        let prediction =
+            networks.heads.forward(observed, actions, counted, NormMode::Train, &mut None);
         case.assert_close("aggregate", prediction.aggregate.clone().inner(), 1e-5);
         let loss = loss(&prediction, Tensor::from_inner(target));
         case.assert_number("/loss", loss.clone().into_scalar::<f32>().into(), 1e-5);
@@ -216,9 +217,9 @@ fn the_small_forward_pass_agrees_at_every_step() {
         };
         let wanted = &case["intermediate"];
         let embedding = heads.action_proj.as_ref().unwrap();
-        let embedded = embedding.observed(actions.clone(), Mode::Train);
+        let embedded = embedding.observed(actions.clone(), NormMode::Train);
         let prediction =
-            heads.forward(observed.clone(), actions.clone(), actions, Mode::Train, &mut None);
+            heads.forward(observed.clone(), actions.clone(), actions, NormMode::Train, &mut None);
         close(embedded.inner().flatten(0, 2), &wanted["action_embedding_obs"], "observed");
         let last = prediction.last_action.clone().unwrap();
         close(last.inner().flatten(0, 1), &wanted["action_embedding_next"], "next");
@@ -251,7 +252,7 @@ fn the_order_of_the_observed_pairs_does_not_matter() {
     };
     let aggregate = |observed: Tensor<3>, actions: Tensor<3>| {
         let counted = without_last(actions.clone());
-        heads.forward(observed, actions, counted, Mode::Train, &mut None).aggregate
+        heads.forward(observed, actions, counted, NormMode::Train, &mut None).aggregate
     };
     let one = aggregate(observed.clone(), actions.clone());
     let other = aggregate(swap(&observed), swap(&actions));

@@ -4,10 +4,10 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Student, Tdv, Teacher};
-use crate::config::is_positive;
-use crate::method::{InitContext, Initialised, Recipe, ensure};
+use crate::method::{InitContext, Initialised, Recipe};
 use crate::train::ema;
-use crate::{EncoderShape, HeadConfig, Init, Input, MotionEncoder, Result, VitShape};
+use crate::validate::{ensure, is_positive};
+use crate::{DinoHeadConfig, EncoderShape, Init, Input, MotionEncoder, Result, VitShape};
 
 /// The `[model.method]` table of `name = "tdv"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -22,7 +22,7 @@ pub struct Config {
     /// script has 0.03; the paper does not mention one, which is 1.
     pub motion_learning_rate: f64,
     /// The head with the prototypes.
-    pub head: HeadConfig,
+    pub head: DinoHeadConfig,
     /// Weight of the mean squared error of the prediction.
     pub mse_coeff: f64,
     /// Weight of the cross-entropy on `[CLS]`.
@@ -58,7 +58,7 @@ impl Default for Config {
             motion: Motion::Difference,
             motion_depth: None,
             motion_learning_rate: 0.03,
-            head: HeadConfig::default(),
+            head: DinoHeadConfig::default(),
             mse_coeff: 1.5,
             cls_coeff: 0.75,
             patch_coeff: 0.75,
@@ -79,7 +79,7 @@ impl Recipe for Config {
         shape.vit()?;
         ensure(input.frames > 1, "name", "tdv needs pipeline.clip.frames of at least 2")?;
         let momentum = |it: f64| (0.0..=1.0).contains(&it);
-        let HeadConfig { hidden, bottleneck, prototypes, chunk } = self.head;
+        let DinoHeadConfig { hidden, bottleneck, prototypes, chunk } = self.head;
         let sizes = [hidden, bottleneck, prototypes, chunk];
         let temperatures = [self.student_temperature, self.teacher_temperature].map(is_positive);
         let weights = [

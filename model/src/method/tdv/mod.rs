@@ -25,12 +25,12 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
 use super::{LearningRate, Method, Ratio};
-use crate::loss::{Distillation, Side, distillation, mean_squared};
-use crate::metrics::report::Losses;
+use crate::loss::Losses;
+use crate::loss::{Distillation, PrototypeLogits, distillation, mean_squared};
 use crate::train::data_parallel::{StepContext, StepOutput, independent};
 use crate::train::nan_trace::watched;
 use crate::train::state::SavedState;
-use crate::{Clips, FrameEncoder, Head, Vit};
+use crate::{Clips, DinoHead, FrameEncoder, Vit};
 pub(super) use targets::Targets;
 
 /// The networks that the optimizer trains.
@@ -39,14 +39,14 @@ pub(crate) struct Student {
     pub(super) frame_encoder: Vit,
     motion_encoder: Option<MotionEncoder>,
     pub(super) motion_proj: Option<Linear>,
-    head: Head,
+    head: DinoHead,
 }
 
 /// Their moving averages.
 #[derive(Module, Debug)]
 pub(crate) struct Teacher {
     pub(super) teacher_encoder: Vit,
-    teacher_head: Head,
+    teacher_head: DinoHead,
 }
 
 impl super::Teacher for Teacher {
@@ -107,12 +107,12 @@ impl Tdv {
         let prototypes = student.head.prototypes();
         let [cls_centre, patch_centre] = &targets.centres;
         [(CLS, cls_centre), (PATCHES, patch_centre)].map(|(select, centre)| {
-            let student = Side {
+            let student = PrototypeLogits {
                 tokens: student.head.project(select(predicted).flatten(0, 1)),
                 prototypes: prototypes.clone(),
                 temperature: self.config.student_temperature,
             };
-            let teacher = Side {
+            let teacher = PrototypeLogits {
                 tokens: select(&targets.points).flatten(0, 1),
                 prototypes: targets.prototypes.clone(),
                 temperature: self.config.teacher_temperature,

@@ -5,11 +5,11 @@ use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::Tensor;
 
-use crate::encoder::blocks::{CrossBlock, PatchEmbed, embed};
+use crate::encoder::blocks::{CrossBlock, PatchEmbed, embed_patches};
 use crate::train::nan_trace::watched;
 use crate::{Init, VitShape};
 
-/// Frame differences, seen from a frame, to motion tokens.
+/// Frame differences, with cross-attention to a frame, to motion tokens.
 #[derive(Module, Debug)]
 pub struct MotionEncoder {
     cls_token: Param<Tensor<3>>,
@@ -40,7 +40,7 @@ impl MotionEncoder {
     /// tokens `[n, 1 + patches, dim]`. All of `frame` is attended to, `[CLS]` included.
     pub fn forward(&self, difference: Tensor<4>, frame: Tensor<3>) -> Tensor<3> {
         let (cls, positions) = (&self.cls_token, &self.pos_embed);
-        let tokens = embed(difference, &self.patch_embed, cls, positions, self.grid);
+        let tokens = embed_patches(difference, &self.patch_embed, cls, positions, self.grid);
         let motion = self.blocks.iter().fold(tokens, |x, block| block.forward(x, frame.clone()));
         watched::norm(&self.norm, motion)
     }

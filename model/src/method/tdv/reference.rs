@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Config, Motion, Student, Tdv, Teacher};
 use crate::Clips;
-use crate::HeadConfig;
+use crate::DinoHeadConfig;
 use crate::method::{InitContext, Initialised, Recipe as _};
 use crate::reference_cases::{Case, cases, device};
 use crate::train::MethodTrainer;
@@ -39,7 +39,7 @@ impl TdvCase<'_> {
             motion: Motion::Difference,
             motion_depth: Some(self.size("motion_depth")),
             motion_learning_rate: self.0.number("/optimizer/motion_lr_multiplier"),
-            head: HeadConfig {
+            head: DinoHeadConfig {
                 hidden: self.size("head_hidden"),
                 bottleneck: self.size("head_bottleneck"),
                 prototypes: self.size("prototypes"),

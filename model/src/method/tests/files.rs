@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use tempfile::tempdir;
 
 use super::cases::{CASES, Case, case};
-use crate::{EncoderShape, Init, MethodConfig, Mode, load};
+use crate::{EncoderShape, Init, MethodConfig, NormMode, load};
 
 fn names(path: &Path) -> BTreeSet<String> {
     let bytes = std::fs::read(path).unwrap();
@@ -63,7 +63,7 @@ fn an_encoder_has_the_names_of_its_architecture_and_reads_back() {
         }
         let loaded = load(shape.init(&mut Init::new(9, &device)), &path).unwrap();
         let images = clips.window(0, shape.window());
-        let tokens = loaded.forward(images, Mode::Evaluate);
+        let tokens = loaded.forward(images, NormMode::Evaluate);
         // AdaSSL's embedding is the mean of the patches, the others' the first token.
         let places = tokens.dims()[1] - 1;
         let tokens = match case.config().method {

@@ -7,7 +7,8 @@ use burn::optim::{AdamW, AdamWConfig, AdamWState, ModuleOptimizer, Optimizer};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, config::is_positive};
+use crate::validate::is_positive;
+use crate::{Error, Result};
 
 /// The `[model.train]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]

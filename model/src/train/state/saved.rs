@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::export::safetensors::error;
+use crate::export::safetensors::{error, write_error};
 use crate::{Error, Result};
 
 /// Tensors by name, and a text.
@@ -78,7 +78,8 @@ impl SavedState {
         });
         let views = views.collect::<std::result::Result<Vec<_>, String>>().map_err(wrong)?;
         let text = HashMap::from([(TEXT.to_owned(), self.text.clone())]);
-        safetensors::serialize_to_file(views, Some(text), path).map_err(|err| error(path, err))
+        safetensors::serialize_to_file(views, Some(text), path)
+            .map_err(|err| write_error(path, err))
     }
 
     /// Reads what [`SavedState::write`] wrote.
