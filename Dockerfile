@@ -41,9 +41,9 @@ USER onward
 WORKDIR /data
 VOLUME /data/runs
 ENV CREDENTIALS_DIRECTORY=/run/secrets
-# `train` and `embed` save and end at the first SIGTERM. Docker kills them 10 s later: `docker stop
-# --time` must cover a step and a checkpoint. As process 1 they need no init: the program handles
-# its signals itself and waits for its decoder processes.
+# At the first SIGTERM `train` and `embed` save and end, for which Docker gives them 10 s: use
+# `docker stop --time` with as long as a step and a checkpoint take. The program needs no init: as
+# process 1 it handles its signals and waits for its decoder processes.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["onward"]
 CMD ["--help"]

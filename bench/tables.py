@@ -5,7 +5,7 @@
 Prints one JSON object. Both write one Parquet file with zstd and byte-stream-split vectors, in row
 groups of about 16 MiB, and wait until it is on disk. `store` is what a run uses: beside the
 embeddings it writes the three other tables, and every record goes to a write-ahead file first.
-`plain` is the crate parquet with the vectors alone, which the store writes in a way of its own.
+`plain` is the crate parquet with the vectors alone: the difference is what the store adds.
 PyArrow gets whole row groups.
 """
 
@@ -44,7 +44,7 @@ def tables(records, rows, width):
         yield pa.table({
             "run": ["bench"] * n, "step": index // rows, "encoder": ["teacher"] * n,
             "stream": ["door"] * n, "item": ["rtsp://camera/door"] * n,
-            "pass": np.zeros(n, np.int64), "pts": index / 25,
+            "epoch": np.zeros(n, np.int64), "pts": index / 25,
             "captured": pa.array(1_700_000_000_000_000 + 40_000 * (index // rows), utc),
             "captured_by": ["camera"] * n,
             "loss_total": random.random(n, dtype=np.float32), "embedding": vectors,

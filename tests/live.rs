@@ -251,7 +251,7 @@ fn a_resumed_run_reports_how_much_of_each_camera_was_not_trained_on() {
     assert_balanced(&setup.table("streams"));
     // Every connection has its own number, before the kill and after it.
     let embeddings = setup.table("embeddings");
-    let rows = embeddings.text("stream").into_iter().zip(embeddings.counts("pass"));
+    let rows = embeddings.text("stream").into_iter().zip(embeddings.counts("epoch"));
     let mut passes: Vec<i64> = rows.filter(|it| it.0 == "door").map(|it| it.1).collect();
     assert!(passes.last() > passes.first(), "{passes:?}");
     passes.dedup();

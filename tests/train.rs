@@ -172,8 +172,8 @@ fn embeddings_name_their_frame() {
         assert!((frame - frame.round()).abs() < 0.01, "{item} shows no frame at {pts} s");
         assert!((0.0..f64::from(count)).contains(&frame.round()), "{pts} s is outside of {item}");
     }
-    let passes = table.counts("pass").into_iter().zip(table.text("stream"));
-    let cup: Vec<i64> = passes.filter(|it| it.1 == "cup").map(|it| it.0).collect();
+    let epochs = table.counts("epoch").into_iter().zip(table.text("stream"));
+    let cup: Vec<i64> = epochs.filter(|it| it.1 == "cup").map(|it| it.0).collect();
     assert!(cup.contains(&0) && cup.contains(&1), "8 s of video were not read twice: {cup:?}");
     for name in ["loss_mse", "loss_copy_mse"] {
         assert!(table.floats(name).iter().all(|it| *it > 0.0), "{name}");

@@ -29,15 +29,19 @@
 
 mod config;
 
-mod isolate;
-mod picture;
 mod source;
 
+mod picture;
+
+mod isolate;
+
 mod clip;
+
 mod stream;
 
-mod ingest;
 mod mix;
+
+mod ingest;
 
 mod error;
 mod random;

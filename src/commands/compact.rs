@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use storage::{Compacted, Seal};
+use storage::{CompactedRun, Watermark};
 
 use crate::run::checkpoint;
 use crate::terminal::print::{self, count};
@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let run = &arguments.run;
     ensure!(run.join("metrics").is_dir(), "{} is not a run: it has no tables", run.display());
     refuse_mirrored(run)?;
-    let Compacted { tables, superseded } = storage::compact(run, &watermarks(run)?)?;
+    let CompactedRun { tables, superseded } = storage::compact(run, &watermarks(run)?)?;
     for table in tables {
         let (before, after) = (count(table.parts_before), count(table.parts_after));
         let rows = count(table.rows);
@@ -56,7 +56,7 @@ fn refuse_mirrored(run: &Path) -> anyhow::Result<()> {
 }
 
 /// The parts that were complete at each checkpoint.
-fn watermarks(run: &Path) -> anyhow::Result<Vec<Seal>> {
+fn watermarks(run: &Path) -> anyhow::Result<Vec<Watermark>> {
     let folders = checkpoint::list(run)?.into_values();
     let watermark = |folder: PathBuf| {
         let state = checkpoint::read(&folder);

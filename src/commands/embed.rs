@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use crossbeam_channel::select;
 use model::{Device, Embedder, Input, Tokens, VectorBatch};
 use pipeline::{Batch, Ingest, StreamEnd, StreamReport};
-use storage::{Record, Seal, Store};
+use storage::{Record, Store, Watermark};
 use tracing::{info, warn};
 
 use crate::Config;
@@ -163,7 +163,7 @@ impl<'a> Embedding<'a> {
         self.ingest.trained(&batch);
         self.batches += 1;
         self.rows += batch.clips.len() as u64;
-        storage::fault::point("embed batch");
+        storage::disk::fault::point("embed batch");
         if self.config.checkpoint.is_due(self.batches, self.saved.elapsed()) {
             self.write_checkpoint()?;
         }
@@ -175,7 +175,7 @@ impl<'a> Embedding<'a> {
         let mut vectors = vectors.into_iter().zip(self.column_names());
         let (first, _) = vectors.next().expect("at least one kind of tokens");
         let others = vectors
-            .map(|(VectorBatch { dim, values }, name)| storage::Vectors { name, dim, values })
+            .map(|(VectorBatch { dim, values }, name)| storage::VectorColumn { name, dim, values })
             .collect();
         let encoder = format!("{run_id}, step {step}");
         let rows = records::embeddings(*step, encoder, (&self.streams, batch), first);
@@ -198,7 +198,7 @@ impl<'a> Embedding<'a> {
             config: self.config.resolve()?,
             streams: &self.ingest.resume_state(),
             totals: Default::default(),
-            watermark: self.store.seal()?,
+            watermark: self.store.sync()?,
             trainer: None,
             rankme: None,
         };
@@ -244,14 +244,14 @@ fn open(
     checkpoint: Option<Checkpoint>,
 ) -> anyhow::Result<(Store, Ingest, u64)> {
     let resolved = config.resolve()?;
-    let run = storage::Run {
+    let run = storage::RunIdentity {
         name: config.run_name(),
         id: identity.to_owned(),
         config_hash: resolved.hash,
     };
     let Some(Checkpoint { folder, state, .. }) = checkpoint else {
         // Rows without a checkpoint are of a command that was killed early.
-        let store = storage::resume(&config.storage, &run, &Seal::default())?;
+        let store = storage::resume(&config.storage, &run, &Watermark::default())?;
         return Ok((store, pipeline::start(&config.pipeline, config.seed)?, 0));
     };
     let out = config.storage.dir.display();

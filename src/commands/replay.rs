@@ -140,7 +140,7 @@ impl BatchSource {
 
 /// The file of a step's batch.
 fn batch_path(run: &Path, step: u64) -> PathBuf {
-    run.join(format!("replay/step-{step:08}.batch"))
+    run.join("replay").join(format!("{}.batch", storage::checkpoint_names::step_name(step)))
 }
 
 /// Stores a batch until the next checkpoint.

@@ -131,3 +131,16 @@ fn row(
         message,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_of_the_table_are_those_that_are_described() {
+        let counts = Counts::default().named().into_iter().map(|(name, _)| name);
+        let columns = ["run", "step", "time", "stream", "state"].into_iter().chain(counts);
+        let columns: Vec<&str> = columns.chain(["share", "message"]).collect();
+        assert_eq!(storage::column_names("streams").collect::<Vec<_>>(), columns);
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) fn trained_embeddings(
     report: &Report,
 ) -> Record {
     let others = embedded.others.into_iter().map(|(name, VectorBatch { dim, values })| {
-        storage::Vectors { name: name.into(), dim, values }
+        storage::VectorColumn { name: name.into(), dim, values }
     });
     Record::Embeddings(storage::Embeddings {
         terms: report.per_clip.clone(),
@@ -50,7 +50,7 @@ pub(crate) fn embeddings(
         encoder,
         stream: clips().map(|clip| streams.name(clip.stream).to_owned()).collect(),
         item: clips().map(|clip| clip.item.to_string()).collect(),
-        pass: clips().map(|clip| clip.epoch).collect(),
+        epoch: clips().map(|clip| clip.epoch).collect(),
         pts: batch.times.chunks(frames).map(|times| times[0]).collect(),
         captured: clips().map(|clip| Some(clip.captured?.time)).collect(),
         captured_by: clips().map(|clip| Some(clip.captured?.clock.name())).collect(),

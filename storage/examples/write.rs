@@ -4,8 +4,8 @@
 //! write FOLDER RECORDS ROWS WIDTH [plain]
 //! ```
 //!
-//! `plain` writes the vectors with the crate parquet alone, without write-ahead files, other tables
-//! and a thread. The store writes them in a way of its own, which costs less.
+//! `plain` writes only the vectors, with the crate parquet: no write-ahead files, no other tables
+//! and no thread. The difference is what the store adds.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,9 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use storage::{Config, Embeddings, EventRow, Events, Metrics, Record, Run, StreamRow, Streams};
+use storage::{
+    Config, Embeddings, EventRow, Events, Metrics, Record, RunIdentity, StreamRow, Streams,
+};
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -69,7 +71,7 @@ fn bytes(folder: &Path) -> u64 {
 /// The whole store, with a record of every other table beside each of embeddings.
 fn store(folder: &Path, batches: Vec<Embeddings>) {
     let config = Config { dir: folder.to_owned(), ..Config::default() };
-    let run = Run { name: "bench".into(), id: "bench-1".into(), config_hash: "0".into() };
+    let run = RunIdentity { name: "bench".into(), id: "bench-1".into(), config_hash: "0".into() };
     let store = storage::start(&config, &run).unwrap();
     for batch in batches {
         let step = batch.step;
@@ -117,7 +119,7 @@ fn embeddings(step: u64, rows: usize, width: usize) -> Embeddings {
         encoder: "teacher".into(),
         stream: vec!["door".into(); rows],
         item: vec!["rtsp://camera/door".into(); rows],
-        pass: vec![0; rows],
+        epoch: vec![0; rows],
         pts: (0..rows).map(|it| (step as usize * rows + it) as f64 / 25.0).collect(),
         captured: vec![Some(time(step)); rows],
         captured_by: vec![Some("camera"); rows],

@@ -13,15 +13,15 @@ use crate::{Error, Result, remote};
 pub struct Config {
     /// The run's folder, for example `runs/quickstart`.
     pub dir: PathBuf,
-    /// A folder of an object store, for example `s3://bucket/quickstart`, that becomes what the
-    /// run's folder is: its tables and checkpoints. Credentials, region and endpoint are in the
-    /// environment's `AWS_` variables. Without it nothing leaves the disk.
+    /// A folder of an object store, for example `s3://bucket/quickstart`, to which the run's tables
+    /// and checkpoints are copied. The environment variables `AWS_...` give credentials, region and
+    /// endpoint. Without a URL nothing is copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Rows after which a part is closed. A record is never split over two parts.
+    /// Rows after which a part is closed. A record is never split between two parts.
     pub rows_per_part: usize,
-    /// Age, in seconds, at which a part is closed, so that a reader sees it. Until then its rows are
-    /// in a write-ahead file, of which a power cut can take half a second.
+    /// Age in seconds at which a part is closed, so that readers see it. Until then its rows are in
+    /// a write-ahead file, and a power cut loses at most its last half second.
     pub seconds_per_part: f64,
 }
 
@@ -32,7 +32,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what can be checked without touching the disk.
+    /// Checks all values without reading or writing the disk.
     ///
     /// # Errors
     /// [`Error::Config`] names the first key whose value cannot be used.
@@ -41,7 +41,10 @@ impl Config {
             return Err(refuse("storage.dir", "must name a folder, for example \"runs/first\""));
         }
         if self.dir.to_str().is_none() {
-            return Err(refuse("storage.dir", "must be valid UTF-8, because views.sql holds it"));
+            return Err(refuse(
+                "storage.dir",
+                "must be valid UTF-8, because views.sql contains it",
+            ));
         }
         if let Some(url) = &self.url {
             remote::parse(url)?;
@@ -50,14 +53,17 @@ impl Config {
             return Err(refuse("storage.rows_per_part", "must be at least 1, for example 65536"));
         }
         if !(self.seconds_per_part.is_finite() && self.seconds_per_part > 0.0) {
-            let message = format!("is {}, but must be more than 0", self.seconds_per_part);
+            let message = format!(
+                "is {}, but must be a number of seconds greater than 0",
+                self.seconds_per_part
+            );
             return Err(refuse("storage.seconds_per_part", &message));
         }
         Ok(())
     }
 
     /// The age at which a part is closed.
-    pub(crate) fn age(&self) -> Duration {
+    pub(crate) fn max_age(&self) -> Duration {
         Duration::try_from_secs_f64(self.seconds_per_part).unwrap_or(Duration::MAX)
     }
 }
@@ -78,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_all_that_must_be_written() {
+    fn only_the_folder_is_required() {
         let config: Config = toml::from_str("dir = 'runs/x'").unwrap();
         assert_eq!(config, Config { dir: "runs/x".into(), ..Config::default() });
         assert_eq!((config.rows_per_part, config.seconds_per_part), (65_536, 60.0));
@@ -110,9 +116,9 @@ mod tests {
     }
 
     #[test]
-    fn an_age_of_centuries_is_only_long() {
+    fn an_age_of_centuries_is_accepted() {
         let config = Config { dir: "x".into(), seconds_per_part: 1e300, ..Config::default() };
         config.validate().unwrap();
-        assert_eq!(config.age(), Duration::MAX);
+        assert_eq!(config.max_age(), Duration::MAX);
     }
 }

@@ -1,263 +1,56 @@
-//! Keeps what a run produces as Parquet tables, written by one thread, and reads telemetry.
+//! Stores what a run produces as Parquet tables, written by one thread, and reads telemetry.
 //!
 //! ```text
 //! Record -> bounded channel -> writer thread -> RecordBatch -> .part-00000.parquet.tmp
 //!                                                    |            | fsync, rename, fsync
-//!              every row until its part is closed: wal/        part-00000.parquet
+//!             every row until its part is closed: wal/        part-00000.parquet
 //!                                                                 |
 //!                                             views.sql, dataset.json
 //! ```
 //!
-//! A Parquet file without its footer cannot be read, so a table is a series of parts: each is
-//! written under a temporary name and renamed when it is whole. A reader that opens
-//! `<dir>/<table>/*.parquet` at any moment, also after a crash, finds whole parts only. What a
-//! crash leaves of an open part is in a write-ahead file.
+//! A Parquet file without its footer cannot be read. A table is therefore a series of files, its
+//! parts: each is written under a temporary name and renamed when it is finished. A reader that
+//! opens `<dir>/<table>/*.parquet` at any moment, even after a crash, finds only whole parts. The
+//! rows of a part that is still open are also in a write-ahead file, which survives a crash.
 //!
-//! A checkpoint keeps a [`Seal`]. [`resume()`] goes on after it, so that every row of the finished
-//! table was written exactly once; [`recover()`] is for a run that nobody resumes, and [`compact()`]
-//! makes few large parts of many small ones. A [`Mirror`] keeps a folder of an object store like the
-//! run's own.
+//! A checkpoint stores a [`Watermark`], and [`resume()`] continues after it: every row of the
+//! finished table is written exactly once. [`recover()`] closes the tables of a killed run that is
+//! not resumed, and [`compact()`] merges many small parts into a few large ones. A [`Mirror`] copies
+//! a run's folder to an object store.
 
 mod config;
+mod error;
+mod identity;
 mod record;
-mod run;
-mod seal;
 
-mod columns;
-mod group;
-mod part;
-mod store;
 mod table;
-mod vectors;
-mod wal;
-mod writer;
+
+pub mod checkpoint_names;
+mod resume;
+
+mod compact;
 
 mod catalog;
-mod dataset;
-mod features;
-mod views;
 
-mod footer;
-mod lock;
-mod parts;
-mod publish;
-mod reading;
-mod room;
-
-mod aside;
-mod compact;
-mod merge;
-mod recover;
-mod resume;
+pub mod disk;
 
 mod remote;
 
-#[doc(hidden)]
-pub mod fault;
 pub mod telemetry;
 
-use std::io;
-use std::path::PathBuf;
-
-use arrow::error::ArrowError;
-use parquet::errors::ParquetError;
-
-pub use columns::bytes_per_embedding;
-pub use compact::{Compacted, CompactedTable, compact};
+pub use catalog::dataset::column_names;
+pub use compact::{CompactedRun, CompactedTable, compact};
 pub use config::Config;
-pub use lock::{Lock, lock};
-pub use reading::{Reading, reading};
-pub use record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, Vectors};
-pub use recover::{Recovered, recover};
+pub use disk::free_space::free_space;
+pub use disk::lock::{Lock, lock};
+pub use error::{Error, Result};
+pub use identity::{RunIdentity, SCHEMA_VERSION};
+pub use record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, VectorColumn};
 pub use remote::{Mirror, Reason, Remote};
-pub use room::room;
-pub use run::{Run, SCHEMA_VERSION};
-pub use seal::Seal;
-pub use store::{Store, resume, start};
+pub use resume::recover::{Recovered, recover};
+pub use resume::watermark::Watermark;
 pub use table::TableSummary;
+pub use table::columns::bytes_per_embedding;
+pub use table::last_metrics::{StepValues, last_metrics};
+pub use table::store::{Store, resume, start};
 pub use telemetry::Telemetry;
-
-/// What can go wrong, in words that say what to do about it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A value in the configuration cannot be used.
-    #[error("`{key}` {message}")]
-    Config {
-        /// The dotted key, as the user would write it.
-        key: &'static str,
-        /// What the value must be.
-        message: String,
-    },
-    /// The run's folder holds the tables of an earlier run, which are never written over.
-    #[error(
-        "{path:?} belongs to an earlier run: choose another `storage.dir`, or move that run's \
-         folder away"
-    )]
-    Occupied {
-        /// The first part that was found.
-        path: PathBuf,
-    },
-    /// Another process holds the run's [`Lock`].
-    #[error(
-        "{path:?} is in use by another process: wait until it has ended, or end it, and try again"
-    )]
-    Busy {
-        /// The run's folder.
-        path: PathBuf,
-    },
-    /// A part is not there, though the checkpoint or a later part says that it was written.
-    #[error(
-        "{path:?} is missing: put it back, or resume from a checkpoint that came before it; \
-         without it the table would have a hole"
-    )]
-    Missing {
-        /// The part.
-        path: PathBuf,
-    },
-    /// A part holds rows that another part holds, too.
-    #[error("{path:?} holds rows that the part before it holds too: move one of them away")]
-    Twice {
-        /// The later of the two.
-        path: PathBuf,
-    },
-    /// A part holds rows from before and from after the checkpoint.
-    #[error(
-        "{path:?} holds rows from before and after the checkpoint, because the tables were \
-         compacted across it: resume from a later checkpoint"
-    )]
-    Merged {
-        /// The part.
-        path: PathBuf,
-    },
-    /// A closed part cannot be read.
-    #[error("could not read {path:?}: it is damaged; put a copy of it in its place")]
-    Unreadable {
-        /// The part.
-        path: PathBuf,
-        /// The Parquet reader's reason.
-        source: ParquetError,
-    },
-    /// A merged part does not hold the rows that it should.
-    #[error(
-        "{path:?} does not hold the rows of the parts that it was merged from: the table was left \
-         as it is; check the disk and the memory of this machine, and try again"
-    )]
-    Differs {
-        /// The merged part.
-        path: PathBuf,
-    },
-    /// The file system refused.
-    #[error(
-        "could not {action} {path:?}: check that the folder is still there and writable, and \
-         that its disk has room"
-    )]
-    File {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// The file or folder that it was tried on.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// A part could not be written to the end.
-    #[error(
-        "could not write {path:?}: check that its disk has room; the parts that were closed \
-         before can be read, and the rows since are in the write-ahead file"
-    )]
-    Part {
-        /// The part under its temporary name.
-        path: PathBuf,
-        /// The Parquet writer's reason.
-        source: ParquetError,
-    },
-    /// The object store refused, or was not there.
-    #[error("could not {action} {place}: check {}", remote::to_check(place))]
-    Remote {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// The object's URL.
-        place: String,
-        /// The store's reason.
-        source: remote::Reason,
-    },
-    /// The folder of the object store belongs to another run.
-    #[error(
-        "{place} belongs to another run, {run}: choose another `storage.url`, or go on with that \
-         run in an empty `storage.dir`"
-    )]
-    Owned {
-        /// The folder's URL.
-        place: String,
-        /// The id of the run.
-        run: String,
-    },
-    /// Another process goes on with the run.
-    #[error(
-        "{place} was taken over by another process of this run: let only one of them go on, in one \
-         folder"
-    )]
-    Taken {
-        /// The folder's URL.
-        place: String,
-    },
-    /// An object of the run's folder has other bytes than the run's file.
-    #[error(
-        "{place} is not what this run wrote: another process writes to it, or the run's folder was \
-         changed; end the other one, or choose another `storage.url`"
-    )]
-    Foreign {
-        /// The object's URL.
-        place: String,
-    },
-    /// A part is not in the object store, though a checkpoint in it says that it was written.
-    #[error("{place} is missing: put it back, or begin anew under another `storage.url`")]
-    Gone {
-        /// The object's URL.
-        place: String,
-    },
-    /// A record's columns do not make a row group of its table.
-    #[error("a record does not fit the columns of the table {table}")]
-    Columns {
-        /// The table it was meant for.
-        table: &'static str,
-        /// Arrow's reason.
-        source: ArrowError,
-    },
-    /// The columns of a table changed within a run.
-    #[error(
-        "the columns of the table {table} changed from [{before}] to [{now}]: a run's vectors keep \
-         their names and widths, and its loss terms their names; write other ones to another \
-         `storage.dir`"
-    )]
-    Changed {
-        /// The table.
-        table: &'static str,
-        /// The columns of its first record.
-        before: String,
-        /// The columns of the record that was refused.
-        now: String,
-    },
-    /// A file of telemetry cannot be used.
-    #[error("telemetry {path:?} {message}")]
-    Telemetry {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, and what to do.
-        message: String,
-    },
-    /// The writer thread could not be started.
-    #[error("could not start the thread that writes the tables: close other programs")]
-    Thread(#[source] io::Error),
-    /// The thread that copies to the object store has ended; [`Mirror::finish`] says why.
-    #[error(
-        "the run is no longer copied to the object store: a defect, if nothing before says why"
-    )]
-    Unmirrored,
-    /// The writer thread has ended; [`Store::finish`] says why.
-    #[error("the tables are no longer written: finish the store to learn why")]
-    Stopped,
-}
-
-/// A result whose error is this crate's [`enum@Error`].
-pub type Result<T> = std::result::Result<T, Error>;

@@ -1,13 +1,14 @@
-//! What crosses the channel: columns where there are many rows, so that Arrow takes them as they
-//! are.
+//! Records: what the program hands to the writer thread.
+//!
+//! A record of many rows holds its columns as vectors, which Arrow takes without a copy.
 
 use std::collections::HashSet;
 use std::time::SystemTime;
 
-use crate::columns::EMBEDDING;
+use crate::catalog::dataset;
 
-/// One piece of one table.
-#[expect(clippy::large_enum_variant, reason = "64 of them wait at most, and few are small")]
+/// Rows of one table.
+#[expect(clippy::large_enum_variant, reason = "at most 64 of them wait, and few are small")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// Rows of the table `metrics`.
@@ -20,53 +21,53 @@ pub enum Record {
     Events(Events),
 }
 
-/// Named numbers of one step: one row a number.
+/// Named values of one step, one row per value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metrics {
     /// The optimizer step that they belong to.
     pub step: u64,
-    /// When they were read, UTC.
+    /// When they were measured, UTC.
     pub time: SystemTime,
     /// Name and value.
     pub values: Vec<(String, f64)>,
 }
 
-/// Embeddings of `n` frames of one step: one row a frame, the vectors in parallel.
+/// Embeddings of `n` frames of one step, one row per frame, as parallel columns.
 ///
-/// `dim`, the names of `terms`, and the names and widths of `vectors` stay the same for a whole
-/// run.
+/// `dim`, the names of `terms`, and the names and widths of `vectors` stay the same in all records
+/// of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embeddings {
-    /// The optimizer step whose weights made them.
+    /// The optimizer step whose weights computed them.
     pub step: u64,
-    /// Which encoder made them, for example `teacher`.
+    /// Which encoder computed them, for example `teacher`.
     pub encoder: String,
     /// The stream of each frame, `[n]`.
     pub stream: Vec<String>,
     /// The file or URI that each frame came from, `[n]`.
     pub item: Vec<String>,
-    /// How often the stream had been read to its end before, `[n]`.
-    pub pass: Vec<u64>,
+    /// How often the stream had been connected, or read to its end, before, `[n]`.
+    pub epoch: Vec<u64>,
     /// Stream time of each frame in seconds, `[n]`.
     pub pts: Vec<f64>,
-    /// When each frame was captured, UTC, where that is known, `[n]`.
+    /// When each frame was captured, UTC, where this is known, `[n]`.
     pub captured: Vec<Option<SystemTime>>,
-    /// Whose clock `captured` is of, `[n]`: `camera` for a sender report's, `arrival` for this
-    /// machine's when the frame came.
+    /// Which clock `captured` is from, `[n]`: `camera` for the clock of an RTCP sender report,
+    /// `arrival` for this machine's clock when the frame arrived.
     pub captured_by: Vec<Option<&'static str>>,
-    /// Loss terms a clip, `[n]` each: the columns `loss_<name>`.
+    /// Loss terms per clip, `[n]` each: the columns `loss_<name>`.
     pub terms: Vec<(String, Vec<f32>)>,
     /// Width of an embedding, `d`.
     pub dim: usize,
     /// The embeddings, `[n, d]` row by row.
     pub values: Vec<f32>,
-    /// What else a method makes of each frame or its clip, each a column of its own.
-    pub vectors: Vec<Vectors>,
+    /// Other vectors that a method computes for each frame or its clip.
+    pub vectors: Vec<VectorColumn>,
 }
 
-/// A column of vectors beside the embeddings.
+/// A column of vectors in addition to the embeddings.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Vectors {
+pub struct VectorColumn {
     /// Name of the column: lower-case letters, digits and `_`, for example `aggregate`.
     pub name: String,
     /// Width of a vector, `d`.
@@ -75,18 +76,18 @@ pub struct Vectors {
     pub values: Vec<f32>,
 }
 
-/// The ledger: what became of each stream's frames.
+/// The ledger: the outcomes of each stream's frames.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Streams {
     /// The optimizer step at which it was read.
     pub step: u64,
     /// When it was read, UTC.
     pub time: SystemTime,
-    /// One row a stream.
+    /// One row per stream.
     pub rows: Vec<StreamRow>,
 }
 
-/// What one stream did since its previous row, so that a column's sum is the run's total.
+/// What one stream did since its previous row: the sum of a column is the run's total.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamRow {
     /// The stream's name in the configuration.
@@ -96,41 +97,42 @@ pub struct StreamRow {
     /// Name and value of each count, one column each. The names and their order are the same in
     /// all rows of a run.
     pub counts: Vec<(&'static str, u64)>,
-    /// Its clips among those that were trained on since the row before, 0..1.
+    /// The stream's part of the clips that were trained on since the previous row, 0..1.
     pub share: f64,
     /// The newest error in words.
     pub message: Option<String>,
 }
 
-/// What happened to streams and to the run, one row each.
+/// Events of streams and of the run, one row each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Events {
-    /// The optimizer step that was the last one then.
+    /// The latest optimizer step when they happened.
     pub step: u64,
-    /// One row an event.
+    /// One row per event.
     pub rows: Vec<EventRow>,
 }
 
-/// One thing that happened.
+/// One event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventRow {
     /// When it happened, UTC.
     pub time: SystemTime,
-    /// `state` for a stream's change of state, `streams` for one that was added or removed,
-    /// `warning` for what the method warned of, `checkpoint` for weights that were saved.
+    /// `state` for a stream's change of state, `streams` for a stream that was added or removed,
+    /// `warning` for a warning of the method, `checkpoint` for a checkpoint that was written,
+    /// `resume` for the start of a resumed run.
     pub kind: String,
     /// The stream that it happened to.
     pub stream: Option<String>,
-    /// The stream's state from then on.
+    /// The stream's state after the event.
     pub state: Option<String>,
-    /// How often the stream had been connected, or read, before.
+    /// How often the stream had been connected, or read to its end, before.
     pub epoch: Option<u64>,
-    /// Why, in words.
+    /// What happened and why, in words.
     pub message: String,
 }
 
 impl Record {
-    /// Index of its table in [`crate::columns::TABLES`].
+    /// Index of its table in [`crate::table::columns::TABLES`].
     pub(crate) fn table(&self) -> usize {
         match self {
             Self::Metrics(_) => 0,
@@ -140,10 +142,11 @@ impl Record {
         }
     }
 
-    /// Panics where the caller can be seen, not later in the writer's thread.
+    /// Panics when columns do not fit together: here the stack shows the caller, and in the writer
+    /// thread it would not.
     pub(crate) fn check(&self) {
-        if let Self::Embeddings(it) = self {
-            it.check();
+        if let Self::Embeddings(embeddings) = self {
+            embeddings.check();
         }
     }
 }
@@ -153,7 +156,7 @@ impl Embeddings {
         let n = self.stream.len();
         let columns = [
             ("item", self.item.len()),
-            ("pass", self.pass.len()),
+            ("epoch", self.epoch.len()),
             ("pts", self.pts.len()),
             ("captured", self.captured.len()),
             ("captured_by", self.captured_by.len()),
@@ -164,39 +167,26 @@ impl Embeddings {
         }
         assert!(self.dim > 0, "embeddings: dim is 0");
         assert_eq!(self.values.len(), n * self.dim, "embeddings: values is not [{n}, dim]");
-        let mut seen = HashSet::new();
+        let mut terms = HashSet::new();
         for (name, _) in &self.terms {
-            assert!(seen.insert(name), "embeddings: the loss term {name} is there twice");
+            assert!(terms.insert(name), "embeddings: the loss term {name} is there twice");
         }
-        self.vectors.iter().for_each(|it| it.check(n));
-        let mut seen = HashSet::from(BESIDE_VECTORS);
-        for Vectors { name, .. } in &self.vectors {
-            let own = seen.insert(name) && !name.starts_with("loss_");
-            assert!(own, "embeddings: the name {name} of vectors is another column's");
+        self.vectors.iter().for_each(|column| column.check(n));
+        let mut names: HashSet<&str> = dataset::column_names("embeddings").collect();
+        for VectorColumn { name, .. } in &self.vectors {
+            let is_new = names.insert(name) && !name.starts_with("loss_");
+            assert!(is_new, "embeddings: the name {name} of vectors is another column's");
         }
     }
 }
 
-/// The columns of the table `embeddings` whose names no vectors may have, the losses aside.
-const BESIDE_VECTORS: [&str; 10] = [
-    "run",
-    "step",
-    "encoder",
-    "stream",
-    "item",
-    "pass",
-    "pts",
-    "captured",
-    "captured_by",
-    EMBEDDING,
-];
-
-impl Vectors {
+impl VectorColumn {
     fn check(&self, n: usize) {
         let Self { name, dim, values } = self;
-        let plain = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_';
-        let named = name.starts_with(|it: char| it.is_ascii_lowercase()) && name.chars().all(plain);
-        assert!(named, "embeddings: {name:?} is no name for vectors");
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let is_name =
+            name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_allowed);
+        assert!(is_name, "embeddings: {name:?} cannot be the name of a column of vectors");
         assert!(*dim > 0, "embeddings: dim of {name} is 0");
         assert_eq!(values.len(), n * dim, "embeddings: values of {name} is not [{n}, {dim}]");
     }

@@ -15,7 +15,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use storage::{Error, Mirror, Record, Remote, Seal};
+use storage::{Error, Mirror, Record, Remote, Watermark};
 
 use bucket::Bucket;
 use run::{config, embeddings, named, parts};
@@ -27,28 +27,29 @@ const PART: &str = "embeddings/part-00000.parquet";
 const WEIGHTS: &str = "checkpoints/step-00000001/encoder.safetensors";
 
 /// The process that the other tests start, because the environment says where the bucket is. It
-/// takes the store's folder, waits to be told, and copies.
+/// acquires the store's folder, waits for a line on standard input, and copies.
 #[test]
 fn child() {
     let Some(dir) = env::var_os(FOLDER).map(PathBuf::from) else { return };
     let _lock = storage::lock(&dir).unwrap();
     let remote = Remote::open(URL).unwrap();
-    let mirror = Mirror::start(remote, &dir, "first-1", &Seal::whole(&dir).unwrap(), 1).unwrap();
+    let mirror =
+        Mirror::start(remote, &dir, "first-1", &Watermark::of_folder(&dir).unwrap(), 1).unwrap();
     let say = |text: &str| writeln!(std::io::stdout(), "\n{text}").unwrap();
-    say("claimed");
+    say("acquired");
     std::io::stdin().read_line(&mut String::new()).unwrap();
     fs::rename(dir.join("later"), dir.join("embeddings")).unwrap();
     match mirror.finish() {
         Ok(()) => say("copied"),
-        Err(Error::Foreign { place }) => say(&format!("foreign {place}")),
+        Err(Error::ObjectConflict { url }) => say(&format!("conflict {url}")),
         Err(other) => panic!("{other:?}"),
     }
 }
 
-/// Such a process, which has taken the store's folder.
-struct Claimed(Child);
+/// Such a process, which has acquired the store's folder.
+struct Acquired(Child);
 
-impl Claimed {
+impl Acquired {
     fn start(bucket: &Bucket, dir: &Path) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--exact", "child", "--nocapture"]).env(FOLDER, dir);
@@ -56,7 +57,7 @@ impl Claimed {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        while line.trim() != "claimed" {
+        while line.trim() != "acquired" {
             line.clear();
             assert!(lines.read_line(&mut line).unwrap() > 0, "it ended early");
         }
@@ -64,7 +65,7 @@ impl Claimed {
         Self(child)
     }
 
-    /// Lets it copy. What it printed.
+    /// Lets it copy. Returns what it printed.
     fn copy(mut self) -> String {
         self.0.stdin.take().unwrap().write_all(b"\n").unwrap();
         let mut said = String::new();
@@ -74,8 +75,7 @@ impl Claimed {
     }
 }
 
-/// A run with a part of that many vectors, which is not where it belongs yet, and a checkpoint of
-/// the same size.
+/// A run with a checkpoint and a part of that many vectors, which is still in the folder `later`.
 fn run_of(vectors: usize, step: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let store = storage::start(&config(dir.path()), &named("first")).unwrap();
@@ -93,7 +93,7 @@ fn run_of(vectors: usize, step: u64) -> tempfile::TempDir {
 fn large_files_arrive_whole() {
     let Some(bucket) = Bucket::start() else { return };
     let dir = run_of(4000, 1);
-    let said = Claimed::start(&bucket, dir.path()).copy();
+    let said = Acquired::start(&bucket, dir.path()).copy();
     assert!(said.contains("copied"), "{said}");
     let there = bucket.copy("runs/first");
     for name in [PART, WEIGHTS] {
@@ -105,26 +105,26 @@ fn large_files_arrive_whole() {
 }
 
 #[test]
-fn a_part_that_another_process_wrote_meanwhile_is_not_written_over() {
+fn a_part_that_another_process_wrote_meanwhile_is_not_overwritten() {
     // In one request, and in several.
     for vectors in [10, 4000] {
         let Some(bucket) = Bucket::start() else { return };
         let dir = run_of(vectors, 1);
         let theirs = run_of(vectors, 2);
-        let claimed = Claimed::start(&bucket, dir.path());
+        let acquired = Acquired::start(&bucket, dir.path());
         bucket.put(&format!("runs/first/{PART}"), &theirs.path().join("later/part-00000.parquet"));
-        let said = claimed.copy();
-        assert!(said.contains(&format!("foreign {URL}/{PART}")), "{said}");
+        let said = acquired.copy();
+        assert!(said.contains(&format!("conflict {URL}/{PART}")), "{said}");
         let there = bucket.copy("runs/first");
         let theirs = fs::read(theirs.path().join("later/part-00000.parquet")).unwrap();
-        assert!(fs::read(there.path().join(PART)).unwrap() == theirs, "it was written over");
+        assert!(fs::read(there.path().join(PART)).unwrap() == theirs, "it was overwritten");
 
         // The same bytes count as an earlier attempt, whose answer was lost.
         let Some(bucket) = Bucket::start() else { return };
         let dir = run_of(vectors, 1);
-        let claimed = Claimed::start(&bucket, dir.path());
+        let acquired = Acquired::start(&bucket, dir.path());
         bucket.put(&format!("runs/first/{PART}"), &dir.path().join("later/part-00000.parquet"));
-        let said = claimed.copy();
+        let said = acquired.copy();
         assert!(said.contains("copied"), "{said}");
     }
 }

@@ -1,4 +1,4 @@
-//! Many small parts become few large ones, and no reader sees a row too many or too few.
+//! Many small parts are merged into a few large ones, and readers see every row exactly once.
 
 // Clippy knows a test by its attribute, and not the functions that tests share.
 #![allow(clippy::unwrap_used)]
@@ -14,25 +14,25 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use crossbeam_channel::{TryRecvError, bounded};
 use parquet::errors::ParquetError;
-use storage::{Config, Error, Record, Run, Seal, Store};
+use storage::{Config, Error, Record, RunIdentity, Store, Watermark};
 
 use run::sequence::{TABLES, record, rows};
 use run::{config, embeddings, metadata, metrics, named, parts, read};
 
-/// Writes `records` records with a seal after each.
-fn sealed(dir: &Path, records: u64) -> Vec<Seal> {
+/// Writes `records` records with a watermark after each.
+fn synced(dir: &Path, records: u64) -> Vec<Watermark> {
     let store = storage::start(&config(dir), &named("first")).unwrap();
-    let seals = write(&store, 0..records);
+    let watermarks = write(&store, 0..records);
     store.finish().unwrap();
-    seals
+    watermarks
 }
 
-fn write(store: &Store, records: std::ops::Range<u64>) -> Vec<Seal> {
-    let sealed = |number| {
+fn write(store: &Store, records: std::ops::Range<u64>) -> Vec<Watermark> {
+    let sync = |number| {
         store.write(record(number)).unwrap();
-        store.seal().unwrap()
+        store.sync().unwrap()
     };
-    records.map(sealed).collect()
+    records.map(sync).collect()
 }
 
 fn names(dir: &Path, table: &str) -> Vec<String> {
@@ -47,7 +47,7 @@ fn all_rows(dir: &Path) -> [RecordBatch; 4] {
 #[test]
 fn small_parts_become_one_and_hold_the_same_rows() {
     let dir = tempfile::tempdir().unwrap();
-    sealed(dir.path(), 24);
+    synced(dir.path(), 24);
     let before = all_rows(dir.path());
     let said = metadata(&parts(dir.path(), "embeddings")[0]);
     assert_eq!(parts(dir.path(), "metrics").len(), 6);
@@ -64,16 +64,16 @@ fn small_parts_become_one_and_hold_the_same_rows() {
         merged.file_metadata().key_value_metadata(),
         said.file_metadata().key_value_metadata()
     );
-    let aside = compacted.superseded.unwrap();
-    assert!(aside.ends_with("superseded/0"), "{aside:?}");
-    assert_eq!(names(&aside, "metrics").len(), 6);
+    let superseded = compacted.superseded.unwrap();
+    assert!(superseded.ends_with("superseded/0"), "{superseded:?}");
+    assert_eq!(names(&superseded, "metrics").len(), 6);
     assert!(!dir.path().join("compacting").exists());
 }
 
 #[test]
 fn compacting_again_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    sealed(dir.path(), 8);
+    synced(dir.path(), 8);
     storage::compact(dir.path(), &[]).unwrap();
     let part = fs::metadata(&parts(dir.path(), "metrics")[0]).unwrap().modified().unwrap();
     let compacted = storage::compact(dir.path(), &[]).unwrap();
@@ -84,13 +84,13 @@ fn compacting_again_changes_nothing() {
 #[test]
 fn no_part_crosses_a_checkpoint_that_may_be_resumed_from() {
     let dir = tempfile::tempdir().unwrap();
-    let seals = sealed(dir.path(), 24);
-    storage::compact(dir.path(), &[seals[11].clone()]).unwrap();
+    let watermarks = synced(dir.path(), 24);
+    storage::compact(dir.path(), &[watermarks[11].clone()]).unwrap();
     let ranges = ["part-00000-00002.parquet", "part-00003-00005.parquet"];
     assert_eq!(names(dir.path(), "metrics"), ranges);
 
-    let store = storage::resume(&config(dir.path()), &named("first"), &seals[11]).unwrap();
-    let seal = write(&store, 12..13).remove(0);
+    let store = storage::resume(&config(dir.path()), &named("first"), &watermarks[11]).unwrap();
+    let watermark = write(&store, 12..13).remove(0);
     let summary = store.finish().unwrap();
     assert_eq!(names(dir.path(), "metrics"), ["part-00000-00002.parquet", "part-00003.parquet"]);
     assert_eq!((summary[0].rows, summary[0].parts), (8, 2));
@@ -98,10 +98,10 @@ fn no_part_crosses_a_checkpoint_that_may_be_resumed_from() {
 
     storage::compact(dir.path(), &[]).unwrap();
     assert_eq!(names(dir.path(), "metrics"), ["part-00000-00003.parquet"]);
-    storage::resume(&config(dir.path()), &named("first"), &seal).unwrap().finish().unwrap();
-    let refused = storage::resume(&config(dir.path()), &named("first"), &seals[11]).map(drop);
+    storage::resume(&config(dir.path()), &named("first"), &watermark).unwrap().finish().unwrap();
+    let refused = storage::resume(&config(dir.path()), &named("first"), &watermarks[11]).map(drop);
     let error = refused.unwrap_err();
-    assert!(matches!(error, Error::Merged { .. }), "{error:?}");
+    assert!(matches!(error, Error::PartAcrossCheckpoint { .. }), "{error:?}");
     assert!(error.to_string().contains("part-00000-00003.parquet"), "{error}");
     assert_eq!(names(dir.path(), "metrics"), ["part-00000-00003.parquet"]);
 }
@@ -133,9 +133,9 @@ fn a_merged_part_has_as_many_rows_as_a_part_may_have() {
 #[test]
 fn parts_of_another_configuration_stay_apart() {
     let dir = tempfile::tempdir().unwrap();
-    let seals = sealed(dir.path(), 8);
-    let changed = Run { config_hash: "other".to_owned(), ..named("first") };
-    let store = storage::resume(&config(dir.path()), &changed, &seals[7]).unwrap();
+    let watermarks = synced(dir.path(), 8);
+    let changed = RunIdentity { config_hash: "other".to_owned(), ..named("first") };
+    let store = storage::resume(&config(dir.path()), &changed, &watermarks[7]).unwrap();
     write(&store, 8..16);
     store.finish().unwrap();
     storage::compact(dir.path(), &[]).unwrap();
@@ -148,7 +148,7 @@ fn parts_of_another_configuration_stay_apart() {
 #[test]
 fn other_files_of_a_table_stay_where_they_are() {
     let dir = tempfile::tempdir().unwrap();
-    sealed(dir.path(), 8);
+    synced(dir.path(), 8);
     fs::write(dir.path().join("metrics/notes.txt"), "mine").unwrap();
     storage::compact(dir.path(), &[]).unwrap();
     assert_eq!(fs::read_to_string(dir.path().join("metrics/notes.txt")).unwrap(), "mine");
@@ -157,7 +157,7 @@ fn other_files_of_a_table_stay_where_they_are() {
 #[test]
 fn a_damaged_part_leaves_its_table_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
-    sealed(dir.path(), 8);
+    synced(dir.path(), 8);
     let before = names(dir.path(), "streams");
     let part = &parts(dir.path(), "streams")[1];
     let mut bytes = fs::read(part).unwrap();
@@ -191,9 +191,10 @@ fn look(dir: &Path, table: &str) -> Option<RecordBatch> {
 #[test]
 fn readers_see_the_same_rows_at_every_moment() {
     let dir = tempfile::tempdir().unwrap();
-    let seals = sealed(dir.path(), 64);
+    let watermarks = synced(dir.path(), 64);
     let expected = all_rows(dir.path());
     let (compacting, compacted) = bounded::<()>(0);
+    let (looked, looks) = bounded(1);
     let path = dir.path().to_owned();
     let look_on = move || {
         let (mut whole, mut gone) = (0, 0);
@@ -207,21 +208,27 @@ fn readers_see_the_same_rows_at_every_moment() {
                     None => gone += 1,
                 }
             }
+            let _ = looked.try_send(());
         }
         (whole, gone)
     };
     let reader = thread::Builder::new().name("reader".to_owned()).spawn(look_on).unwrap();
     // Fewer boundaries each time, so that every table is exchanged often: it has a part for every
-    // fourth seal.
+    // fourth watermark.
     for step in [8, 16, 32, 64] {
-        let boundaries: Vec<Seal> = seals.iter().step_by(step).cloned().collect();
+        let boundaries: Vec<Watermark> = watermarks.iter().step_by(step).cloned().collect();
         let compacted = storage::compact(dir.path(), &boundaries).unwrap();
-        assert!(compacted.superseded.is_some(), "a boundary every {step} seals changed nothing");
+        assert!(
+            compacted.superseded.is_some(),
+            "a boundary every {step} watermarks changed nothing"
+        );
+        // The third look began after the compaction ended, so it found every table.
+        (0..3).for_each(|_| looks.recv().unwrap());
     }
     storage::compact(dir.path(), &[]).unwrap();
     drop(compacting);
     let (whole, gone) = reader.join().unwrap();
-    assert!(whole > 4, "{whole} whole reads, {gone} of a part that was gone");
+    assert!(whole > 4, "{whole} whole reads, {gone} of a part that was moved");
     assert_eq!(parts(dir.path(), "events").len(), 1);
 }
 
@@ -230,7 +237,7 @@ fn a_run_that_was_killed_is_recovered_first() {
     let dir = tempfile::tempdir().unwrap();
     let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     store.write(metrics(1)).unwrap();
-    store.seal().unwrap();
+    store.sync().unwrap();
     store.write(metrics(2)).unwrap();
     let wal = dir.path().join("wal/metrics-00001.wal");
     run::wait_for("the write-ahead file", || fs::metadata(&wal).is_ok_and(|it| it.len() > 0));

@@ -1,5 +1,5 @@
-//! What a reader finds when a run went badly: whole parts, and an error that names the path. A
-//! full disk and a killed process are tried on the program itself, in its own tests.
+//! What a reader finds when a run fails: whole parts, and an error that names the path. The
+//! program's own tests try a full disk and a killed process.
 
 // Clippy knows a test by its attribute, and not the functions that tests share.
 #![allow(clippy::unwrap_used)]
@@ -24,19 +24,26 @@ fn a_reader_never_sees_half_a_part() {
     let store = storage::start(&config, &named("first")).unwrap();
     let path = dir.path().to_owned();
     let (writing, written) = bounded::<()>(0);
+    let (found, founds) = bounded(80);
     let reader = thread::Builder::new().name("reader".to_owned()).spawn(move || {
         let mut seen = HashSet::new();
         while written.try_recv() == Err(TryRecvError::Empty) {
             for part in parts(&path, "embeddings") {
                 let rows = read(&part).unwrap_or_else(|error| panic!("{part:?}: {error}"));
                 assert_eq!(rows.num_rows(), 60);
-                seen.insert(part);
+                if seen.insert(part) {
+                    found.send(()).unwrap();
+                }
             }
         }
         seen.len()
     });
     for step in 0..240 {
         store.write(Record::Embeddings(embeddings(step, 20, 64))).unwrap();
+        if step == 120 {
+            // The reader reads while the other half is written.
+            (0..2).for_each(|_| founds.recv().unwrap());
+        }
     }
     let summary = store.finish().unwrap();
     drop(writing);
@@ -56,7 +63,7 @@ fn the_folder_of_an_earlier_run_is_left_as_it_is() {
         fs::write(&left, "old").unwrap();
         fs::write(dir.path().join("views.sql"), "old").unwrap();
         let error = storage::start(&config(dir.path()), &named("second")).err().unwrap();
-        assert!(matches!(error, Error::Occupied { .. }), "{error:?}");
+        assert!(matches!(error, Error::FolderNotEmpty { .. }), "{error:?}");
         let message = error.to_string();
         assert!(message.contains(left.to_str().unwrap()), "{message}");
         assert!(message.contains("choose another `storage.dir`"), "{message}");
@@ -79,16 +86,16 @@ fn a_file_where_the_folder_should_be_is_named() {
 fn a_folder_that_is_being_written_is_refused_to_everyone_else() {
     let dir = tempfile::tempdir().unwrap();
     let first = storage::start(&config(dir.path()), &named("first")).unwrap();
-    let seal = first.seal().unwrap();
+    let watermark = first.sync().unwrap();
     for refused in [
         storage::start(&config(dir.path()), &named("second")).map(drop),
-        storage::resume(&config(dir.path()), &named("second"), &seal).map(drop),
+        storage::resume(&config(dir.path()), &named("second"), &watermark).map(drop),
         storage::recover(dir.path()).map(drop),
         storage::compact(dir.path(), &[]).map(drop),
         storage::lock(dir.path()).map(drop),
     ] {
         let error = refused.unwrap_err();
-        assert!(matches!(error, Error::Busy { .. }), "{error:?}");
+        assert!(matches!(error, Error::Locked { .. }), "{error:?}");
         let message = error.to_string();
         assert!(message.contains(dir.path().to_str().unwrap()), "{message}");
         assert!(message.contains("wait until it has ended"), "{message}");
@@ -130,7 +137,7 @@ fn vectors_of_another_width_are_refused_and_the_first_ones_kept() {
 }
 
 #[test]
-fn other_vectors_beside_the_embeddings_are_refused_too() {
+fn other_columns_of_vectors_are_refused_too() {
     let first = || with_vectors(embeddings(1, 6, 4), "aggregate", 8);
     for second in [
         embeddings(2, 6, 4),
@@ -143,7 +150,7 @@ fn other_vectors_beside_the_embeddings_are_refused_too() {
         store.write(Record::Embeddings(first())).unwrap();
         store.write(Record::Embeddings(second)).unwrap();
         let error = store.finish().unwrap_err();
-        assert!(matches!(error, Error::Changed { table: "embeddings", .. }), "{error:?}");
+        assert!(matches!(error, Error::ColumnsChanged { table: "embeddings", .. }), "{error:?}");
         assert!(error.to_string().contains("aggregate of 8"), "{error}");
         assert_eq!(read(&parts(dir.path(), "embeddings")[0]).unwrap().num_rows(), 6);
     }
@@ -158,7 +165,7 @@ fn panics(record: Embeddings) -> String {
 }
 
 #[test]
-fn vectors_of_a_wrong_shape_or_name_are_a_mistake_of_the_caller() {
+fn vectors_with_a_wrong_shape_or_name_panic() {
     let mut short = with_vectors(embeddings(1, 3, 4), "aggregate", 2);
     short.vectors[0].values.pop();
     assert!(panics(short).contains("values of aggregate is not [3, 2]"));
@@ -171,13 +178,13 @@ fn vectors_of_a_wrong_shape_or_name_are_a_mistake_of_the_caller() {
     assert!(panics(twice).contains("another column's"));
     for name in ["", "Aggregate", "an \"aggregate\"", "2d", "_"] {
         let message = panics(with_vectors(embeddings(1, 3, 4), name, 2));
-        assert!(message.contains("is no name for vectors"), "{message}");
+        assert!(message.contains("cannot be the name of a column of vectors"), "{message}");
     }
 }
 
 #[test]
 #[should_panic(expected = "pts has 2 rows, stream has 3")]
-fn columns_of_different_lengths_are_a_mistake_of_the_caller() {
+fn columns_of_different_lengths_panic() {
     let dir = tempfile::tempdir().unwrap();
     let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     let mut record = embeddings(1, 3, 4);
@@ -188,7 +195,7 @@ fn columns_of_different_lengths_are_a_mistake_of_the_caller() {
 fn write_until_stopped(store: &Store, record: impl Fn() -> Record) {
     wait_for("the writer's end", || match store.write(record()) {
         Ok(()) => false,
-        Err(Error::Stopped) => true,
+        Err(Error::WriterStopped) => true,
         Err(other) => panic!("{other}"),
     });
 }

@@ -1,5 +1,5 @@
-//! A disk that is full ends the writing with words that help, takes nothing that was sealed, and
-//! the run goes on when there is room.
+//! A full disk ends the writing with a helpful error, damages no closed part, and the run resumes
+//! when there is room.
 
 // Clippy knows a test by its attribute, and not the functions that tests share.
 #![allow(clippy::unwrap_used)]
@@ -25,8 +25,8 @@ const FOLDER: &str = "ONWARD_TEST_FOLDER";
 const DISK: u64 = 8 << 20;
 const BALLAST: usize = 4 << 20;
 
-/// Ways to a disk that is soon full, the best first; `$0` is the folder, `"$@"` the child. The
-/// last one only limits the size of a file, and works everywhere.
+/// Ways to get a small disk, the best first. `$0` is the folder, `"$@"` the child. The last one only
+/// limits the size of a file, and works everywhere.
 const WAYS: [(&str, &[&str], &str); 3] = [
     ("unshare", &["-rm"], "mount -t tmpfs -o size=8m tmpfs \"$0\" && exec \"$@\""),
     ("unshare", &["-m"], "mount -t tmpfs -o size=8m tmpfs \"$0\" && exec \"$@\""),
@@ -36,7 +36,7 @@ const WAYS: [(&str, &[&str], &str); 3] = [
 /// What the process does whose disk is small.
 fn fill(dir: &Path) {
     let run = dir.join("run");
-    let small = storage::room(dir).unwrap() <= DISK;
+    let small = storage::free_space(dir).unwrap() <= DISK;
     if small {
         fs::write(dir.join("ballast"), vec![1; BALLAST]).unwrap();
     }
@@ -44,29 +44,29 @@ fn fill(dir: &Path) {
     let store = storage::start(&config(&run), &named("first")).unwrap();
     store.write(metrics(1)).unwrap();
     store.write(Record::Embeddings(embeddings(1, 10, 256))).unwrap();
-    let seal = store.seal().unwrap();
-    let sealed = ["metrics", "embeddings"].map(|it| rows(&run, it).unwrap());
+    let watermark = store.sync().unwrap();
+    let synced = ["metrics", "embeddings"].map(|it| rows(&run, it).unwrap());
     let mut step = 1;
     wait_for("the disk's end", || {
         step += 1;
         match store.write(Record::Embeddings(embeddings(step, 50, 256))) {
             Ok(()) => false,
-            Err(Error::Stopped) => true,
+            Err(Error::WriterStopped) => true,
             Err(other) => panic!("{other}"),
         }
     });
     names_the_disk(&store.finish().unwrap_err());
-    assert_eq!(["metrics", "embeddings"].map(|it| rows(&run, it).unwrap()), sealed);
+    assert_eq!(["metrics", "embeddings"].map(|it| rows(&run, it).unwrap()), synced);
     if small {
-        assert!(storage::room(dir).unwrap() < 1 << 20);
+        assert!(storage::free_space(dir).unwrap() < 1 << 20);
         fs::remove_file(dir.join("ballast")).unwrap();
-        assert!(storage::room(dir).unwrap() >= BALLAST as u64);
+        assert!(storage::free_space(dir).unwrap() >= BALLAST as u64);
     }
 
-    let store = storage::resume(&config(&run), &named("first"), &seal).unwrap();
-    assert_eq!(["metrics", "embeddings"].map(|it| rows(&run, it).unwrap()), sealed);
-    let aside = rows(&run.join("superseded/0"), "embeddings").unwrap();
-    assert!(aside.num_rows() >= 50, "{} rows were written before the end", aside.num_rows());
+    let store = storage::resume(&config(&run), &named("first"), &watermark).unwrap();
+    assert_eq!(["metrics", "embeddings"].map(|it| rows(&run, it).unwrap()), synced);
+    let lost = rows(&run.join("superseded/0"), "embeddings").unwrap();
+    assert!(lost.num_rows() >= 50, "{} rows were written before the end", lost.num_rows());
     store.write(metrics(2)).unwrap();
     assert_eq!(store.finish().unwrap()[0].rows, 4);
 }
@@ -91,8 +91,8 @@ fn command(way: usize, folder: &Path) -> Command {
 }
 
 #[test]
-fn a_full_disk_takes_nothing_that_was_sealed() {
-    // It starts itself anew, where the disk is small.
+fn a_full_disk_damages_no_closed_part() {
+    // The test starts itself again, where the disk is small.
     if let Some(folder) = env::var_os(FOLDER) {
         return fill(Path::new(&folder));
     }
@@ -107,7 +107,7 @@ fn a_full_disk_takes_nothing_that_was_sealed() {
         let folder = tempfile::tempdir().unwrap();
         let mut command = command(way, folder.path());
         command.arg(env::current_exe().unwrap());
-        let own = "a_full_disk_takes_nothing_that_was_sealed";
+        let own = "a_full_disk_damages_no_closed_part";
         command.args(["--exact", own, "--nocapture"]).env(FOLDER, folder.path());
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned()
@@ -117,9 +117,9 @@ fn a_full_disk_takes_nothing_that_was_sealed() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_has_no_room() {
+fn a_missing_folder_has_no_free_space() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(storage::room(dir.path()).unwrap() > 0);
-    let error = storage::room(&dir.path().join("none")).unwrap_err();
+    assert!(storage::free_space(dir.path()).unwrap() > 0);
+    let error = storage::free_space(&dir.path().join("none")).unwrap_err();
     assert!(error.to_string().contains("none"), "{error}");
 }

@@ -1,5 +1,4 @@
-//! A run that is killed, at any instant and at every point, goes on to the same tables; and a
-//! reader never notices.
+//! A run that is killed at any moment resumes to the same tables, and readers never notice.
 
 // Clippy knows a test by its attribute, and not the functions that tests share.
 #![allow(clippy::unwrap_used)]
@@ -18,21 +17,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
 
 use run::dying::{FOLDER, JOB, command, copy, dies, files, folder, is_tidy, points, same_files};
-use run::sequence::{Expected, TABLES, checkpoint, config, go_on, record};
+use run::sequence::{Expected, TABLES, checkpoint, config, continue_run, record};
 use run::{named, parts, wait_for};
 use tempfile::TempDir;
 
-/// The process that the other tests start and kill; left alone, it comes to its end.
+/// The process that the other tests start and kill. Otherwise it runs to its end.
 #[test]
-fn nobody_kills_it() {
+fn child() {
     let say = |done| writeln!(std::io::stdout(), "\n{done} records").unwrap();
     let Some(dir) = env::var_os(FOLDER).map(PathBuf::from) else {
         let folder = folder();
-        go_on(folder.path(), say);
+        continue_run(folder.path(), say);
         return Expected::write().equals(folder.path());
     };
     match env::var(JOB).unwrap().as_str() {
-        "write" => go_on(&dir, say),
+        "write" => continue_run(&dir, say),
         "resume" => {
             let resumed = storage::resume(&config(&dir), &named("sequence"), &checkpoint(&dir).0);
             resumed.unwrap().finish().unwrap();
@@ -52,21 +51,21 @@ fn nobody_kills_it() {
     }
 }
 
-/// What a dead run leaves: readers find its rows up to some moment, and its write-ahead files
-/// hold the next ones. Returns how many those are.
+/// Checks what a killed run leaves: readers find its rows up to some moment, and its write-ahead
+/// files hold the next rows. Returns the number of these.
 fn check_the_dead(dir: &Path, expected: &Expected) -> usize {
     let visible = expected.begins_with(dir);
     let copy = copy(dir);
     let recovered = storage::recover(copy.path()).unwrap();
-    // A kill may tear the record that is being written, and no other.
-    assert!(recovered.ignored < 8192, "{} bytes are lost", recovered.ignored);
+    // A kill may damage only the record that is being written.
+    assert!(recovered.damaged_bytes < 8192, "{} bytes are lost", recovered.damaged_bytes);
     let found = expected.begins_with(copy.path());
     assert_eq!(found, visible + recovered.rows as usize);
     is_tidy(copy.path());
     recovered.rows as usize
 }
 
-/// Small, seeded, and good enough to choose instants.
+/// A small seeded generator, good enough to choose moments.
 struct Random(u64);
 
 impl Random {
@@ -78,7 +77,7 @@ impl Random {
     }
 }
 
-/// Lets a child go on until it has said so many lines, and then a moment more.
+/// Lets a child run until it has printed some lines, and then a moment longer.
 fn kill_after(child: &mut Child, lines: &mut Lines<BufReader<ChildStdout>>, random: &mut Random) {
     for _ in 0..random.below(48) {
         if lines.next().is_none() {
@@ -91,7 +90,7 @@ fn kill_after(child: &mut Child, lines: &mut Lines<BufReader<ChildStdout>>, rand
     child.kill().unwrap();
 }
 
-/// One run, killed again and again until it gets to its end. Returns kills and recovered rows.
+/// One run, killed repeatedly until it reaches its end. Returns kills and recovered rows.
 fn life(expected: &Expected, random: &mut Random) -> (u64, usize) {
     let dir = folder();
     let (mut kills, mut recovered) = (0, 0);
@@ -111,7 +110,7 @@ fn life(expected: &Expected, random: &mut Random) -> (u64, usize) {
         }
     }
     expected.equals(dir.path());
-    expected.holds_what_is_aside(dir.path());
+    expected.contains_superseded(dir.path());
     is_tidy(dir.path());
     (kills, recovered)
 }
@@ -131,17 +130,17 @@ fn many_lives(seed: u64) {
 }
 
 #[test]
-fn killed_at_any_instant_a_run_goes_on_to_the_same_tables() {
+fn a_run_killed_at_any_moment_resumes_to_the_same_tables() {
     many_lives(0x5eed);
 }
 
 #[test]
-fn killed_at_other_instants_too() {
+fn a_run_killed_at_other_moments_does_too() {
     many_lives(0xfeed);
 }
 
 #[test]
-fn killed_at_every_point_of_writing_a_run_goes_on_to_the_same_tables() {
+fn a_run_killed_at_every_point_of_writing_resumes_to_the_same_tables() {
     let expected = Expected::write();
     // Compaction has its own test, and this run is too short for a write-ahead file to be saved.
     let others = |it: &&String| !it.starts_with("compact.") && !it.starts_with("wal.save");
@@ -161,7 +160,7 @@ fn killed_at_every_point_of_writing_a_run_goes_on_to_the_same_tables() {
             expected.begins_with(dir.path());
             assert!(!dies("write", dir.path(), None));
             expected.equals(dir.path());
-            expected.holds_what_is_aside(dir.path());
+            expected.contains_superseded(dir.path());
             is_tidy(dir.path());
         }
         assert!(killed > 0, "no run passed the point {point}");
@@ -169,7 +168,7 @@ fn killed_at_every_point_of_writing_a_run_goes_on_to_the_same_tables() {
 }
 
 #[test]
-fn killed_while_it_saves_the_rows_of_open_parts_a_run_has_them() {
+fn a_run_killed_while_it_syncs_a_write_ahead_file_loses_no_row() {
     let expected = Expected::write();
     for point in ["wal.save", "wal.saved"] {
         for count in [2, 3] {
@@ -183,7 +182,7 @@ fn killed_while_it_saves_the_rows_of_open_parts_a_run_has_them() {
     }
 }
 
-/// A run that died between two checkpoints, with parts that came after the first, and open ones.
+/// A run that was killed between two checkpoints, with closed and open parts after the first.
 fn dead() -> TempDir {
     let dir = folder();
     assert!(dies("write", dir.path(), Some(("part.write", 59))));
@@ -197,14 +196,15 @@ fn dead() -> TempDir {
     dir
 }
 
-/// Does `job` on copies of `dead`, killed at each passing of each point, or in the short tier at
-/// passings 1, 2, 4, 8 and so on; done once more, it must end with the same files as an
-/// uninterrupted one.
-fn killed_at_every_passing(job: &str, dead: &Path, check: impl Fn(&Path)) {
+/// Runs `job` on copies of `dead` and kills it at each visit to each point, or in the short tier at
+/// the visits 1, 2, 4, 8 and so on. The job is then repeated, and must end with the same files as
+/// without the kill.
+fn kill_at_every_visit(job: &str, dead: &Path, check: impl Fn(&Path)) {
     let reference = copy(dead);
     assert!(!dies(job, reference.path(), None));
     let reference = files(reference.path());
-    let (step, fewest): (fn(u64) -> u64, _) = scope::tier((|it| 2 * it, 20), (|it| it + 1, 50));
+    let (step, fewest): (fn(u64) -> u64, _) =
+        scope::tier((|count| 2 * count, 20), (|count| count + 1, 50));
     let mut kills = 0;
     for point in points() {
         let mut count = 1;
@@ -225,25 +225,25 @@ fn killed_at_every_passing(job: &str, dead: &Path, check: impl Fn(&Path)) {
 }
 
 #[test]
-fn killed_while_it_resumes_a_run_resumes_to_the_same_files() {
+fn a_resume_that_is_killed_is_repeated_to_the_same_files() {
     let expected = Expected::write();
     let dead = dead();
-    killed_at_every_passing("resume", dead.path(), |dir| {
+    kill_at_every_visit("resume", dead.path(), |dir| {
         expected.begins_with(dir);
     });
 }
 
 #[test]
-fn killed_while_it_recovers_a_run_recovers_to_the_same_files() {
+fn a_recovery_that_is_killed_is_repeated_to_the_same_files() {
     let expected = Expected::write();
     let dead = dead();
-    killed_at_every_passing("recover", dead.path(), |dir| {
+    kill_at_every_visit("recover", dead.path(), |dir| {
         expected.begins_with(dir);
     });
 }
 
 #[test]
-fn killed_while_it_clears_up_after_a_killed_compaction_it_clears_up_again() {
+fn the_cleaning_up_of_a_killed_compaction_can_be_killed_too() {
     let dead = dead();
     let reference = copy(dead.path());
     assert!(!dies("compact", reference.path(), None));
@@ -258,10 +258,10 @@ fn killed_while_it_clears_up_after_a_killed_compaction_it_clears_up_again() {
 }
 
 #[test]
-fn killed_while_it_compacts_a_run_compacts_to_the_same_files_and_goes_on() {
+fn a_compaction_that_is_killed_is_repeated_to_the_same_files_and_the_run_resumes() {
     let expected = Expected::write();
     let dead = dead();
-    killed_at_every_passing("compact", dead.path(), |dir| {
+    kill_at_every_visit("compact", dead.path(), |dir| {
         expected.begins_with(dir);
     });
     assert!(!dies("compact", dead.path(), None));

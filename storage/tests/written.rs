@@ -1,4 +1,4 @@
-//! What a reader finds in the parts of a run that went well.
+//! What a reader finds in the parts of a run that ended normally.
 
 // Clippy knows a test by its attribute, and not the functions that tests share.
 #![allow(clippy::unwrap_used)]
@@ -21,26 +21,26 @@ use run::{
 };
 
 #[test]
-fn the_last_reading_until_a_step_is_read_back() {
+fn the_last_metrics_until_a_step_are_read_back() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(storage::reading(dir.path(), 9).unwrap(), None);
+    assert_eq!(storage::last_metrics(dir.path(), 9).unwrap(), None);
     let config = Config { rows_per_part: 4, ..config(dir.path()) };
     let store = storage::start(&config, &named("first")).unwrap();
     [2, 4, 6].iter().for_each(|step| store.write(metrics(*step)).unwrap());
     store.finish().unwrap();
     assert_eq!(parts(dir.path(), "metrics").len(), 2);
     for (until, step) in [(1, None), (2, Some(2)), (5, Some(4)), (100, Some(6))] {
-        let found = storage::reading(dir.path(), until).unwrap();
+        let found = storage::last_metrics(dir.path(), until).unwrap();
         let wanted = step.map(|step| {
-            let Record::Metrics(it) = metrics(step) else { unreachable!() };
-            storage::Reading { step, values: it.values }
+            let Record::Metrics(metrics) = metrics(step) else { unreachable!() };
+            storage::StepValues { step, values: metrics.values }
         });
         assert_eq!(found, wanted, "until {until}");
     }
 }
 
 #[test]
-fn metrics_come_back_one_row_a_value() {
+fn metrics_come_back_one_row_per_value() {
     let dir = tempfile::tempdir().unwrap();
     let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     for step in [1, 2] {
@@ -76,7 +76,7 @@ fn embeddings_come_back_as_the_vectors_they_were() {
     assert_eq!(vectors.values().as_primitive::<Float32Type>().values(), &written.values[..]);
     assert_eq!(batch["loss_total"].as_primitive::<Float32Type>().values(), &written.terms[0].1[..]);
     assert_eq!(batch["pts"].as_primitive::<Float64Type>().values(), &written.pts[..]);
-    assert_eq!(batch["pass"].as_primitive::<Int64Type>().values(), &[0, 1, 2, 3, 4]);
+    assert_eq!(batch["epoch"].as_primitive::<Int64Type>().values(), &[0, 1, 2, 3, 4]);
     let captured = batch["captured"].as_primitive::<TimestampMicrosecondType>();
     assert!(captured.is_valid(0) && captured.is_null(1));
     assert_eq!(captured.value(0), 1_700_000_000_250_000);
@@ -85,7 +85,7 @@ fn embeddings_come_back_as_the_vectors_they_were() {
 }
 
 #[test]
-fn vectors_beside_the_embeddings_have_columns_of_their_own() {
+fn other_vectors_have_columns_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
     let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     let written = with_vectors(with_vectors(embeddings(7, 5, 3), "aggregate", 4), "action", 2);
@@ -138,7 +138,7 @@ fn the_ledger_comes_back_with_every_count_in_its_column() {
 }
 
 #[test]
-fn events_come_back_with_what_they_are_about() {
+fn events_come_back_with_all_their_columns() {
     let dir = tempfile::tempdir().unwrap();
     let store = storage::start(&config(dir.path()), &named("first")).unwrap();
     let state = EventRow {

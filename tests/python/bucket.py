@@ -7,6 +7,7 @@
     bucket.py damage PORT KEY              changes a bit of an object
 """
 
+import logging
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ BUCKET = "onward"
 def serve():
     from moto.server import ThreadedMotoServer
 
+    # Without this, every request is a line on standard error.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     port = server.get_host_and_port()[1]

@@ -28,7 +28,7 @@ DUCKDB_TYPES = {
     },
     "embeddings": {
         "run": "VARCHAR", "step": "BIGINT", "encoder": "VARCHAR", "stream": "VARCHAR",
-        "item": "VARCHAR", "pass": "BIGINT", "pts": "DOUBLE", "captured": TIME,
+        "item": "VARCHAR", "epoch": "BIGINT", "pts": "DOUBLE", "captured": TIME,
         "captured_by": "VARCHAR",
     },
     "streams": {

@@ -93,7 +93,7 @@ pub struct ClipInfo {
     /// The file or URI, without credentials.
     #[serde(with = "shared")]
     pub item: Arc<str>,
-    /// Number of the reading of a looped archive, or of the connection of a live stream, from 0.
+    /// How often its archive was read before, or its live stream connected, from 0.
     pub epoch: u64,
     /// When its first frame was captured, if the stream is live.
     pub captured: Option<CaptureTime>,

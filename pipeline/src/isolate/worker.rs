@@ -29,7 +29,7 @@ use crate::stop::{Stopper, stop};
 /// its only argument is `decode-worker`.
 ///
 /// # Errors
-/// When standard input is no such socket: people do not call this.
+/// When standard input is not such a socket: this is not a command for people.
 pub fn decode_worker() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // A core dump would hold frames and passwords.

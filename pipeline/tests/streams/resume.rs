@@ -66,9 +66,9 @@ fn train(ingest: &mut Ingest, count: Option<usize>) -> Vec<String> {
 
 /// Saves a state and restores it through text and bytes, as a file would hold them.
 fn saved_and_restored(resume_state: &ResumeState, size: [usize; 2]) -> ResumeState {
-    let (saved, pictures) = resume_state.save();
+    let (saved, pixels) = resume_state.save();
     let text = serde_json::to_string(&saved).unwrap();
-    serde_json::from_str::<SavedState>(&text).unwrap().restore(&pictures.concat(), size).unwrap()
+    serde_json::from_str::<SavedState>(&text).unwrap().restore(&pixels.concat(), size).unwrap()
 }
 
 /// The reports without their problems, which a resumed run meets again.

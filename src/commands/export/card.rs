@@ -20,7 +20,7 @@ pub(crate) struct Card<'a> {
     /// timm's `config.json`.
     pub(crate) timm: &'a serde_json::Value,
     /// The metrics of the run at that step.
-    pub(crate) metrics: Option<storage::Reading>,
+    pub(crate) metrics: Option<storage::StepValues>,
     /// The run's `config.toml`.
     pub(crate) config: &'a str,
 }
@@ -87,7 +87,9 @@ impl Card<'_> {
 
     /// The metrics of the run, as a table.
     fn metrics_table(&self) -> String {
-        let Some(storage::Reading { step, values }) = &self.metrics else { return String::new() };
+        let Some(storage::StepValues { step, values }) = &self.metrics else {
+            return String::new();
+        };
         let shown = |value: f64| match value.abs() < 1e-3 && value != 0.0 {
             true => format!("{value:.3e}"),
             false => format!("{value:.4}"),

@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use model::{EncoderChoice, Layout};
 use serde::Deserialize;
-use storage::Reading;
+use storage::StepValues;
 use tracing::warn;
 
 use crate::run::checkpoint::{self, step_of};
@@ -134,9 +134,9 @@ fn config_of(checkpoint: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// The metrics of the run at a checkpoint; none for a checkpoint that was moved out of its run.
-fn metrics(checkpoint: &Path) -> Option<Reading> {
+fn metrics(checkpoint: &Path) -> Option<StepValues> {
     let step = step_of(checkpoint)?;
-    let reading = storage::reading(&checkpoint.join("../.."), step).unwrap_or_else(|err| {
+    let reading = storage::last_metrics(&checkpoint.join("../.."), step).unwrap_or_else(|err| {
         warn!("the card has no metrics: {:#}", anyhow::Error::new(err));
         None
     });

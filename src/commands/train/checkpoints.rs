@@ -27,7 +27,7 @@ impl Training<'_> {
             config: self.config.resolve()?,
             streams: &self.ingest.resume_state(),
             totals: self.ledger.totals(&self.streams),
-            watermark: self.store.seal()?,
+            watermark: self.store.sync()?,
             trainer: Some(self.trainer.as_ref()),
             rankme: self.config.checkpoint.keep_best.and_then(|_| rankme()),
         };

@@ -51,7 +51,7 @@ impl Training<'_> {
     fn store_mirror_events(&self) -> anyhow::Result<()> {
         let Some(mirror) = &self.mirror else { return Ok(()) };
         mirror.check()?;
-        let news = mirror.news().try_iter();
+        let news = mirror.notices().try_iter();
         self.store_events(news.map(|message| run_event("storage", message)).collect())
     }
 

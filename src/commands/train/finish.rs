@@ -34,7 +34,7 @@ impl Training<'_> {
         for report in reports.iter().filter(|report| !report.is_balanced()) {
             warn!("stream {:?}: its frames do not add up: {report:?}", report.name);
         }
-        let news = mirror.iter().flat_map(|mirror| mirror.news().try_iter());
+        let news = mirror.iter().flat_map(|mirror| mirror.notices().try_iter());
         let news: Vec<_> = news.map(|message| run_event("storage", message)).collect();
         let rows = store.write(Record::Streams(ledger.last_rows(step, &reports)));
         let last = events.try_iter().map(|event| streams.apply(event)).chain(news).collect();
@@ -78,7 +78,7 @@ fn is_divergence(err: &anyhow::Error) -> bool {
 /// Whether the thread that writes or uploads ended first.
 fn is_stopped(err: &anyhow::Error) -> bool {
     let err = err.downcast_ref();
-    matches!(err, Some(storage::Error::Stopped | storage::Error::Unmirrored))
+    matches!(err, Some(storage::Error::WriterStopped | storage::Error::MirrorStopped))
 }
 
 impl TrainingResult {

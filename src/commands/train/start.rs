@@ -6,8 +6,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, bail};
 use model::Trainer;
 use pipeline::Ingest;
-use sha2::{Digest as _, Sha256};
-use storage::{EventRow, Mirror, Remote, Seal, Store};
+use storage::{EventRow, Mirror, Remote, Store, Watermark};
 use tracing::{info, warn};
 
 use super::events::run_event;
@@ -55,7 +54,7 @@ pub(super) fn find(
         if is_here {
             move_away(run)?;
         }
-        if let Some(url) = remote.map(Remote::set_aside).transpose()?.flatten() {
+        if let Some(url) = remote.map(Remote::rename_folder).transpose()?.flatten() {
             info!("the run that was in the object store is now in {url}");
         }
         return Ok(Origin::Nothing);
@@ -118,7 +117,7 @@ pub(super) fn open(
                  {run}/superseded"
             );
             warn!("{message}");
-            let open = |config: &_, run: &_| storage::resume(config, run, &Seal::default());
+            let open = |config: &_, run: &_| storage::resume(config, run, &Watermark::default());
             let run_id = run_id.map_or_else(|| new_id(config), Ok)?;
             start(config, run_id, open, remote, vec![run_event("resume", message)], device)
         }
@@ -128,7 +127,7 @@ pub(super) fn open(
 fn start(
     config: &Config,
     run_id: String,
-    open: impl FnOnce(&storage::Config, &storage::Run) -> storage::Result<Store>,
+    open: impl FnOnce(&storage::Config, &storage::RunIdentity) -> storage::Result<Store>,
     remote: Option<Remote>,
     events: Vec<EventRow>,
     device: &str,
@@ -137,7 +136,7 @@ fn start(
     let store = open(&config.storage, &identity(config, &run_id, &resolved.hash))?;
     // Written first, so that a start that fails in the object store can be repeated.
     environment::write(&config.storage.dir, &resolved, device, &run_id, None)?;
-    let mirror = start_mirror(config, remote, &run_id, &Seal::default(), 0)?;
+    let mirror = start_mirror(config, remote, &run_id, &Watermark::default(), 0)?;
     let ingest = pipeline::start(&config.pipeline, config.seed)?;
     Ok(Started { run_id, step: 0, store, mirror, ingest, ledger: Ledger::default(), events })
 }
@@ -178,7 +177,7 @@ fn start_mirror(
     config: &Config,
     remote: Option<Remote>,
     run_id: &str,
-    watermark: &Seal,
+    watermark: &Watermark,
     step: u64,
 ) -> anyhow::Result<Option<Mirror>> {
     let Some(remote) = remote else { return Ok(None) };
@@ -195,7 +194,7 @@ pub(super) fn upload(
     let run = &config.storage.dir;
     let _lock = storage::lock(run)?;
     let CheckpointState { run_id, step, .. } = &checkpoint.state;
-    finish_upload(Mirror::start(remote, run, run_id, &Seal::whole(run)?, *step)?)
+    finish_upload(Mirror::start(remote, run, run_id, &Watermark::of_folder(run)?, *step)?)
 }
 
 /// Events about resuming: damaged checkpoints, and how much of each live stream was missed.
@@ -216,8 +215,8 @@ fn resume_events(config: &Config, state: &CheckpointState, damaged: &[PathBuf]) 
     damaged.chain([resumed]).chain(missed).collect()
 }
 
-fn identity(config: &Config, run_id: &str, config_hash: &str) -> storage::Run {
-    storage::Run {
+fn identity(config: &Config, run_id: &str, config_hash: &str) -> storage::RunIdentity {
+    storage::RunIdentity {
         name: config.run_name(),
         id: run_id.to_owned(),
         config_hash: config_hash.to_owned(),
@@ -228,8 +227,7 @@ fn identity(config: &Config, run_id: &str, config_hash: &str) -> storage::Run {
 fn new_id(config: &Config) -> anyhow::Result<String> {
     let now = SystemTime::now();
     let text = format!("{now:?} {} {}", std::process::id(), config.resolve()?.text);
-    let digest = Sha256::digest(text);
-    let digits: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = &storage::disk::sha256(text)[..8];
     Ok(format!("{}-{digits}", humantime::format_rfc3339_seconds(now)))
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::Report;
 use pipeline::{Batch, ClipInfo};
+use storage::checkpoint_names::step_name;
 use tracing::{debug, warn};
 
 use super::Training;
@@ -30,7 +31,7 @@ impl Training<'_> {
     ) -> anyhow::Result<()> {
         let config = self.config;
         self.step += 1;
-        storage::fault::point("step");
+        storage::disk::fault::point("step");
         let step = self.step;
         let is_logged =
             step.is_multiple_of(config.log_every) || step == 1 || step == config.model.train.steps;
@@ -108,7 +109,7 @@ impl Training<'_> {
 
     /// Saves the weights, and which clips the last steps trained on.
     fn save_diverged(&self, err: model::Error) -> anyhow::Error {
-        let folder = self.config.storage.dir.join(format!("diverged/step-{:08}", self.step));
+        let folder = self.config.storage.dir.join(format!("diverged/{}", step_name(self.step)));
         let saved = fs::create_dir_all(&folder)
             .map_err(anyhow::Error::new)
             .and_then(|()| Ok(self.trainer.save(&folder)?))

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use sha2::{Digest as _, Sha256};
-use storage::fault::point;
-
-const SUMS: &str = "SHA256SUMS";
-
-/// Bytes per read.
-const CHUNK: usize = 1 << 20;
+use storage::checkpoint_names::CHECKSUMS;
+use storage::disk::fault::point;
+use storage::disk::{file_sha256, rename, sync};
 
 /// Fills a folder under a temporary name, syncs it to disk, and renames it.
 pub(crate) fn create(
@@ -38,7 +34,7 @@ pub(crate) fn receive(
     write_atomically(folder, |unfinished| {
         fill(unfinished)?;
         verify(unfinished).context(Damaged)?;
-        sync(unfinished)
+        Ok(sync(unfinished)?)
     })
 }
 
@@ -70,10 +66,9 @@ fn write_atomically(
     point("checkpoint before rename");
     // A checkpoint of the same step is left of the run before it resumed from an earlier one.
     remove(folder)?;
-    fs::rename(&unfinished, folder)
-        .with_context(|| format!("could not name {}", folder.display()))?;
+    rename(&unfinished, folder)?;
     point("checkpoint after rename");
-    sync(parent)
+    Ok(())
 }
 
 /// Writes a file of the folder.
@@ -120,24 +115,22 @@ pub(crate) fn supersede(run: &Path, folder: &Path) -> anyhow::Result<()> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let mut names = (1..).map(|number| to.join(format!("{name}-{number}")));
     let target = names.find(|path| !path.exists()).context("there is always another number")?;
-    fs::rename(folder, &target)
-        .with_context(|| format!("could not move {} to {}", folder.display(), target.display()))?;
-    sync(&to)
+    Ok(rename(folder, &target)?)
 }
 
 /// Syncs all files to disk and writes their checksums.
 fn write_checksums(folder: &Path) -> anyhow::Result<()> {
     let mut sums = String::new();
     for (name, path) in list(folder)? {
-        sums += &format!("{}  {name}\n", checksum(&path)?);
+        sums += &format!("{}  {name}\n", file_sha256(&path)?);
         point("checkpoint before sync");
         sync(&path)?;
     }
-    let path = folder.join(SUMS);
+    let path = folder.join(CHECKSUMS);
     write_file(&path, |file| file.write_all(sums.as_bytes()))?;
     sync(&path)?;
     point("checkpoint sealed");
-    sync(folder)
+    Ok(sync(folder)?)
 }
 
 /// Checks that all files of a folder are as they were written.
@@ -145,18 +138,22 @@ fn write_checksums(folder: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// The first file that is missing or has changed.
 pub(crate) fn verify(folder: &Path) -> anyhow::Result<()> {
-    let text = fs::read_to_string(folder.join(SUMS)).with_context(|| SUMS)?;
+    let text = fs::read_to_string(folder.join(CHECKSUMS)).with_context(|| CHECKSUMS)?;
     let mut files = list(folder)?;
-    files.remove(SUMS);
+    files.remove(CHECKSUMS);
     let mut known = 0;
     for line in text.split_inclusive('\n') {
         let line = line.strip_suffix('\n').and_then(|line| line.split_once("  "));
-        let Some((wanted, name)) = line else { bail!("{SUMS} is cut off or was changed") };
+        let Some((wanted, name)) = line else { bail!("{CHECKSUMS} is cut off or was changed") };
         let path = files.get(name).with_context(|| format!("{name} is missing"))?;
-        ensure!(checksum(path)? == wanted, "{name} is not as it was written");
+        ensure!(file_sha256(path)? == wanted, "{name} is not as it was written");
         known += 1;
     }
-    ensure!(known == files.len() && known > 0, "{SUMS} does not list all {} files", files.len());
+    ensure!(
+        known == files.len() && known > 0,
+        "{CHECKSUMS} does not list all {} files",
+        files.len()
+    );
     Ok(())
 }
 
@@ -166,26 +163,6 @@ fn list(folder: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let entries = entries.with_context(|| format!("could not list {}", folder.display()))?;
     let name = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
     Ok(entries.iter().map(|entry| (name(entry), entry.path())).collect())
-}
-
-fn checksum(path: &Path) -> anyhow::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; CHUNK];
-    let unreadable = || format!("could not read {}", path.display());
-    let mut file = File::open(path).with_context(unreadable)?;
-    loop {
-        let read = file.read(&mut chunk).with_context(unreadable)?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&chunk[..read]);
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn sync(path: &Path) -> anyhow::Result<()> {
-    let synced = File::open(path).and_then(|file| file.sync_all());
-    synced.with_context(|| format!("could not sync {}", path.display()))
 }
 
 #[cfg(test)]
@@ -207,7 +184,7 @@ mod tests {
     fn every_flipped_bit_and_every_truncation_is_detected() {
         let (_around, folder) = folder();
         verify(&folder).unwrap();
-        for name in ["a", "b", SUMS] {
+        for name in ["a", "b", CHECKSUMS] {
             let path = folder.join(name);
             let intact = fs::read(&path).unwrap();
             for bit in 0..intact.len() * 8 {

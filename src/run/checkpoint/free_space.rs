@@ -59,7 +59,7 @@ pub(crate) fn warn_after_checkpoint(folder: &Path) -> Option<String> {
 /// Free bytes on the disk of a folder, or of the nearest folder above it that exists.
 fn free_space(folder: &Path) -> Option<u64> {
     let existing = folder.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
-    storage::room(existing).ok()
+    storage::free_space(existing).ok()
 }
 
 fn size(folder: &Path) -> Option<u64> {

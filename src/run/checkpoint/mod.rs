@@ -28,7 +28,8 @@ use anyhow::{Context as _, bail};
 use model::Trainer;
 use pipeline::{ResumeState, SavedState};
 use serde::{Deserialize, Serialize};
-use storage::Seal;
+use storage::Watermark;
+use storage::checkpoint_names::{CHECKPOINTS, step_name};
 use tracing::warn;
 
 use crate::run::config::ResolvedConfig;
@@ -62,7 +63,7 @@ pub(crate) struct CheckpointState {
     pub(crate) config: String,
     pub(crate) config_hash: String,
     /// The parts of the tables that were complete.
-    pub(crate) watermark: Seal,
+    pub(crate) watermark: Watermark,
     /// The sums of all rows of the table `streams`, by stream.
     pub(crate) totals: BTreeMap<String, StreamTotals>,
     pub(crate) pipeline: SavedState,
@@ -79,7 +80,7 @@ pub(crate) struct Contents<'a> {
     pub(crate) trainer: Option<&'a dyn Trainer>,
     pub(crate) streams: &'a ResumeState,
     pub(crate) totals: BTreeMap<String, StreamTotals>,
-    pub(crate) watermark: Seal,
+    pub(crate) watermark: Watermark,
     pub(crate) rankme: Option<f64>,
 }
 
@@ -93,7 +94,7 @@ pub(crate) struct Checkpoint {
 
 /// The folder of a step's checkpoint.
 pub(crate) fn path(run: &Path, step: u64) -> PathBuf {
-    run.join(format!("checkpoints/step-{step:08}"))
+    run.join(CHECKPOINTS).join(step_name(step))
 }
 
 /// Writes a checkpoint and gives its folder.

@@ -36,7 +36,7 @@ pub(crate) fn restore(run: &Path, remote: &Remote) -> anyhow::Result<bool> {
             Err(err) if err.is::<Damaged>() => {
                 warn!("the checkpoint of step {step} in {url} cannot be used: {err:#}");
                 folder::remove(&path(run, *step))?;
-                remote.set_checkpoint_aside(*step)?;
+                remote.supersede_checkpoint(*step)?;
             }
             Err(err) => return Err(err),
         }
@@ -64,7 +64,9 @@ fn fetch(run: &Path, remote: &Remote, step: u64, is_newest: bool) -> anyhow::Res
         return Ok(());
     }
     match remote.fetch_tables(run, &read(&folder)?.watermark) {
-        Err(err @ storage::Error::Gone { .. }) => Err(anyhow::Error::new(err).context(Damaged)),
+        Err(err @ storage::Error::MissingObject { .. }) => {
+            Err(anyhow::Error::new(err).context(Damaged))
+        }
         fetched => Ok(fetched?),
     }
 }

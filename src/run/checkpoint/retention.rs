@@ -6,13 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use storage::checkpoint_names::{CHECKPOINTS, parse_step};
 use tracing::debug;
 
 use super::{Config, folder, read};
 
 /// The checkpoints of a run by step, damaged ones included.
 pub(crate) fn list(run: &Path) -> anyhow::Result<BTreeMap<u64, PathBuf>> {
-    let folder = run.join("checkpoints");
+    let folder = run.join(CHECKPOINTS);
     let entries = match fs::read_dir(&folder) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         entries => entries.and_then(|entries| entries.collect::<io::Result<Vec<_>>>()),
@@ -24,7 +25,7 @@ pub(crate) fn list(run: &Path) -> anyhow::Result<BTreeMap<u64, PathBuf>> {
 
 /// The step of a checkpoint, by the name of its folder.
 pub(crate) fn step_of(folder: &Path) -> Option<u64> {
-    folder.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
+    parse_step(folder.file_name()?.to_str()?)
 }
 
 /// Removes the checkpoints that the config does not keep.

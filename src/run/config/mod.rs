@@ -11,7 +11,6 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 use crate::run::{checkpoint, clips};
@@ -131,8 +130,7 @@ impl Config {
     /// The config as it is stored.
     pub(crate) fn resolve(&self) -> anyhow::Result<ResolvedConfig> {
         let text = toml::to_string_pretty(self).context("could not write the config as TOML")?;
-        let digest = Sha256::digest(&text);
-        let hash = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = storage::disk::sha256(&text)[..16].to_owned();
         Ok(ResolvedConfig { text, hash })
     }
 

@@ -1,4 +1,4 @@
-//! The thread that copies, and its handle.
+//! The thread that copies a run to the store, and its handle.
 
 use std::path::Path;
 use std::thread::{self, JoinHandle};
@@ -7,78 +7,84 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, after, bounded};
 
 use super::Remote;
-use super::ship::Shipper;
-use crate::{Error, Result, Seal};
+use super::upload::Uploader;
+use crate::{Error, Result, Watermark};
 
-/// How often the folder is looked at.
-const EVERY: Duration = Duration::from_secs(2);
-/// The longest pause between two attempts while the store is away.
-const AT_MOST: Duration = Duration::from_secs(60);
-/// How long a run that ends waits for a store that is away.
-const AT_THE_END: Duration = Duration::from_secs(60);
-/// News that wait until somebody hears them; what comes after is only logged.
-const NEWS: usize = 64;
+/// How often the folder is compared with the store.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// The longest pause between two attempts while the store cannot be reached.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// How long the end of a run waits for a store that cannot be reached.
+const FINAL_WAIT: Duration = Duration::from_secs(60);
+/// Notices that wait until they are read. Further ones are only logged.
+const QUEUE: usize = 64;
 
-/// Keeps a folder of an object store like a run's own folder, until it is finished.
+/// Copies a run's folder to an object store until it is finished.
 ///
-/// A store that is away is waited for, while the folder grows: no row depends on the network.
-/// Dropped without [`Mirror::finish`], it still copies what it can.
+/// While the store cannot be reached, the run continues and its folder grows: no row depends on the
+/// network. A mirror that is dropped without [`Mirror::finish`] still copies what it can.
 pub struct Mirror {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<Result<()>>>,
-    news: Receiver<String>,
+    notices: Receiver<String>,
 }
 
 impl Mirror {
-    /// Takes the store's folder for the run `run_id`, which goes on in `dir` after a seal and a
-    /// step, and starts the thread. What the store has of later is set aside in it. The caller holds
-    /// the [`Lock`](crate::Lock) of `dir`.
+    /// Acquires the store's folder for the run `run_id`, which continues in `dir` after a watermark
+    /// and a step, and starts the thread. Later objects in the store are moved to `superseded/`. The
+    /// caller holds the [`Lock`](crate::Lock) of `dir`.
     ///
     /// # Errors
-    /// [`Error::Owned`] when the store's folder is another run's, [`Error::Foreign`] when a part in
-    /// it is not as large as this run's, and [`Error::Remote`] when the store cannot be asked or
-    /// written.
-    pub fn start(remote: Remote, dir: &Path, run_id: &str, seal: &Seal, step: u64) -> Result<Self> {
-        let shipper = Shipper::begin(remote, dir, run_id, seal, step)?;
-        let (news, heard) = bounded(NEWS);
-        let copying = Copying { shipper, news };
+    /// [`Error::OtherRun`] when another run owns the store's folder, [`Error::ObjectConflict`] when a
+    /// part there differs in size from this run's, and [`Error::Remote`] when the store cannot be
+    /// read or written.
+    pub fn start(
+        remote: Remote,
+        dir: &Path,
+        run_id: &str,
+        watermark: &Watermark,
+        step: u64,
+    ) -> Result<Self> {
+        let uploader = Uploader::start(remote, dir, run_id, watermark, step)?;
+        let (sender, notices) = bounded(QUEUE);
+        let copying = Copying { uploader, notices: sender };
         let (stop, stopped) = bounded(0);
         let thread = thread::Builder::new()
             .name("mirror".to_owned())
             .spawn(move || copying.run(&stopped))
             .map_err(Error::Thread)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread), news: heard })
+        Ok(Self { stop: Some(stop), thread: Some(thread), notices })
     }
 
-    /// What there is to tell: that the store is away, and that it is back.
-    pub fn news(&self) -> &Receiver<String> {
-        &self.news
+    /// Messages for the user: the store cannot be reached, or can be reached again.
+    pub fn notices(&self) -> &Receiver<String> {
+        &self.notices
     }
 
-    /// Whether it still copies.
+    /// Checks that the thread is still copying.
     ///
     /// # Errors
-    /// [`Error::Unmirrored`] when it does not; [`Mirror::finish`] says why.
+    /// [`Error::MirrorStopped`] when it is not; [`Mirror::finish`] returns its error.
     pub fn check(&self) -> Result<()> {
         match &self.thread {
             Some(thread) if !thread.is_finished() => Ok(()),
-            _ => Err(Error::Unmirrored),
+            _ => Err(Error::MirrorStopped),
         }
     }
 
-    /// Waits until the store has all that the folder has, as long as it takes; one that is away is
-    /// given up after a minute.
+    /// Waits until the store has everything. It gives up when the store cannot be reached for a
+    /// minute.
     ///
     /// # Errors
-    /// What kept it from copying; the next start of the run copies what is missing.
+    /// The error that stopped the copying. The next start of the run copies what is missing.
     pub fn finish(mut self) -> Result<()> {
         self.join()
     }
 
     fn join(&mut self) -> Result<()> {
         self.stop = None;
-        let thread = self.thread.take().ok_or(Error::Unmirrored)?;
-        thread.join().unwrap_or(Err(Error::Unmirrored))
+        let thread = self.thread.take().ok_or(Error::MirrorStopped)?;
+        thread.join().unwrap_or(Err(Error::MirrorStopped))
     }
 }
 
@@ -88,67 +94,70 @@ impl Drop for Mirror {
             return;
         }
         if let Err(error) = self.join() {
-            tracing::error!(error = &error as &dyn std::error::Error, "the copy is not whole");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the copy in the object store is incomplete");
         }
     }
 }
 
 /// What the thread owns.
 struct Copying {
-    shipper: Shipper,
-    news: Sender<String>,
+    uploader: Uploader,
+    notices: Sender<String>,
 }
 
 impl Copying {
     fn run(mut self, stopped: &Receiver<()>) -> Result<()> {
-        let mut pause = EVERY;
-        let mut ending: Option<Instant> = None;
-        let mut away = false;
+        let mut pause = INTERVAL;
+        let mut stopped_at: Option<Instant> = None;
+        let mut is_away = false;
         loop {
-            match ending {
-                Some(_) => drop(after(EVERY).recv()),
+            match stopped_at {
+                Some(_) => drop(after(INTERVAL).recv()),
                 None => {
-                    let asked = stopped.recv_timeout(pause);
-                    ending = (asked != Err(RecvTimeoutError::Timeout)).then(Instant::now);
+                    let stop = stopped.recv_timeout(pause);
+                    stopped_at = (stop != Err(RecvTimeoutError::Timeout)).then(Instant::now);
                 }
             }
-            match self.shipper.pass() {
+            match self.uploader.upload_missing() {
                 Ok(()) => {
-                    if away {
-                        self.tell(format!("{} is back, and has all", self.shipper.url()));
+                    if is_away {
+                        let url = self.uploader.url();
+                        self.notify(format!("{url} is back, and has everything"));
                     }
-                    if ending.is_some() {
+                    if stopped_at.is_some() {
                         return Ok(());
                     }
-                    (away, pause) = (false, EVERY);
+                    (is_away, pause) = (false, INTERVAL);
                 }
-                Err(error) if !passes(&error) => return Err(error),
-                Err(error) if ending.is_some_and(|it| it.elapsed() > AT_THE_END) => {
+                Err(error) if !is_temporary(&error) => return Err(error),
+                Err(error) if stopped_at.is_some_and(|start| start.elapsed() > FINAL_WAIT) => {
                     return Err(error);
                 }
                 Err(error) => {
-                    if !away {
-                        self.tell(format!("{}; the run goes on without it", with_reason(&error)));
+                    if !is_away {
+                        let reason = with_reason(&error);
+                        self.notify(format!("{reason}; the run continues without the copy"));
                     }
-                    (away, pause) = (true, AT_MOST.min(pause * 2));
+                    (is_away, pause) = (true, MAX_PAUSE.min(pause * 2));
                 }
             }
         }
     }
 
-    fn tell(&self, news: String) {
-        // Nobody may listen.
-        let _ = self.news.try_send(news.clone());
-        tracing::warn!("{news}");
+    fn notify(&self, notice: String) {
+        // The queue may be full, or its receiver gone.
+        let _ = self.notices.try_send(notice.clone());
+        tracing::warn!("{notice}");
     }
 }
 
-/// Whether an error may be over at the next attempt.
-fn passes(error: &Error) -> bool {
+/// Whether the next attempt may succeed.
+fn is_temporary(error: &Error) -> bool {
     matches!(error, Error::Remote { .. } | Error::File { .. })
 }
 
-/// An error in one line.
+/// An error and its reason in one line.
 fn with_reason(error: &Error) -> String {
     match std::error::Error::source(error) {
         Some(reason) => format!("{error}: {reason}"),

@@ -1,30 +1,30 @@
-//! A run's second place: a folder of an object store that becomes what the run's own folder is.
+//! A copy of a run's folder in an object store.
 //!
 //! ```text
-//! <dir>/metrics/part-00007.parquet    --- created, never over another ---> <url>/metrics/...
-//! <dir>/checkpoints/step-00000450/    --- SHA256SUMS last --------------->  <url>/checkpoints/...
-//! <dir>/config.toml, dataset.json ... --- as they change ---------------->  <url>/...
+//! <dir>/metrics/part-00007.parquet    --- created, never overwritten ---> <url>/metrics/...
+//! <dir>/checkpoints/step-00000450/    --- SHA256SUMS last --------------> <url>/checkpoints/...
+//! <dir>/config.toml, dataset.json ... --- when they change -------------> <url>/...
 //! ```
 //!
-//! The run's folder stays the first place: a write-ahead file cannot be synced to an object store
-//! every half second, and a network that is away must not stop a training. So a thread looks at the
-//! folder again and again and copies what the store lacks ([`Mirror`]). The folder itself is its
-//! memory: after an outage or a crash the next look finds what is missing.
+//! The run writes to its local folder, because a write-ahead file cannot be synced to an object
+//! store every half second, and a network failure must not stop the training. A thread compares both
+//! folders repeatedly and uploads what the store lacks ([`Mirror`]). It keeps no other state: after
+//! an outage or a crash, the next comparison finds what is missing.
 //!
-//! A reader of `<url>/<table>/*.parquet` finds rows once, as in the folder: who goes on after a
-//! checkpoint first moves the parts that came later to `<url>/superseded/`. Of two processes that
-//! both believe to be the run the later one has it: every start writes a session of its own to
-//! `run.json`, and who finds another one there copies nothing more. A part is created on the
-//! condition that none of its name is there, for the moment between that look and the writing.
-//! Where the folder is lost, [`Remote::fetch`] makes it again.
+//! A reader of `<url>/<table>/*.parquet` finds every row once, as in the local folder: a run that
+//! resumes from a checkpoint first moves later parts to `<url>/superseded/`. If two processes run
+//! the same run, the newer takes over and the older exits: every start writes a new session to
+//! `run.json`, and a process that finds another session there uploads nothing more. Between that
+//! check and the upload of a part the session can still change. A part is therefore created only if
+//! no object has its name. If the local folder is lost, [`Remote::fetch`] restores it.
 
-mod claim;
 mod fetch;
+mod lease;
 mod mirror;
-mod place;
 mod reason;
 mod requests;
-mod ship;
+mod upload;
+mod url;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,58 +36,57 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{Error, Result};
 
+pub(crate) use self::url::{parse, to_check};
 pub use mirror::Mirror;
-pub(crate) use place::{parse, to_check};
 pub use reason::Reason;
 
-/// A folder of an object store. Its methods block, on an executor that nothing else sees.
+/// A folder in an object store. Its methods block the calling thread.
 #[derive(Debug)]
 pub struct Remote {
     url: String,
-    /// Its folder, of a `file://` URL.
-    disk: Option<PathBuf>,
+    /// The folder on this machine, for a `file://` URL.
+    local: Option<PathBuf>,
     store: Arc<dyn ObjectStore>,
     folder: Key,
     runtime: Runtime,
 }
 
 impl Remote {
-    /// Opens `s3://bucket/folder`, with what the `AWS_` variables of the environment say of
-    /// credentials, region and endpoint; or `file:///folder`, for another disk. Asks nothing of it
-    /// yet.
+    /// Opens `s3://bucket/folder`, with credentials, region and endpoint from the environment
+    /// variables `AWS_...`, or `file:///folder`, for another disk. Sends no request yet.
     ///
     /// # Errors
-    /// [`Error::Config`] when the URL is none of these, and [`Error::Remote`] when the environment
-    /// cannot be used.
+    /// [`Error::Config`] for any other URL, and [`Error::Remote`] when the environment cannot be
+    /// used.
     pub fn open(url: &str) -> Result<Self> {
         let (parsed, scheme, folder) = parse(url)?;
         let url = url.trim_end_matches('/').to_owned();
         let opened: object_store::Result<Arc<dyn ObjectStore>> = match scheme {
-            ObjectStoreScheme::AmazonS3 => place::s3(&parsed).map(|it| Arc::new(it) as _),
+            ObjectStoreScheme::AmazonS3 => self::url::s3(&parsed).map(|store| Arc::new(store) as _),
             _ => Ok(Arc::new(LocalFileSystem::new().with_fsync(true))),
         };
         let unusable =
-            |it| Error::Remote { action: "open", place: url.clone(), source: Reason(it) };
+            |error| Error::Remote { action: "open", url: url.clone(), source: Reason(error) };
         let opened = Self::over(opened.map_err(unusable)?, folder, url.clone())?;
-        Ok(Self { disk: parsed.to_file_path().ok(), ..opened })
+        Ok(Self { local: parsed.to_file_path().ok(), ..opened })
     }
 
-    /// A folder of a store that is open.
+    /// A folder in a store that is open.
     fn over(store: Arc<dyn ObjectStore>, folder: Key, url: String) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
-        Ok(Self { url, disk: None, store, folder, runtime })
+        Ok(Self { url, local: None, store, folder, runtime })
     }
 
-    /// As it was written in the config.
+    /// The URL, as in the config.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Asks whether it can be reached: a bucket that is not there looks like an empty one to who
-    /// asks for an object.
+    /// Checks that the bucket can be reached. Reading an object does not tell, because a missing
+    /// bucket then looks like an empty one.
     ///
     /// # Errors
-    /// [`Error::Remote`] when it cannot.
+    /// [`Error::Remote`] when it cannot be reached.
     pub fn reach(&self) -> Result<()> {
         self.wait("list", "", self.store.list_with_delimiter(Some(&self.folder))).map(drop)
     }

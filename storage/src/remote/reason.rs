@@ -1,9 +1,10 @@
-//! Why a store refused, in few words.
+//! The reason of an object store's error, in few words.
 
 use std::error::Error;
 use std::fmt;
 
-/// A store's error. What it says, it repeats in its sources: here everything is said once.
+/// An object store's error. Its message repeats the messages of its sources; this prints each of
+/// them once.
 #[derive(Debug)]
 pub struct Reason(pub(super) object_store::Error);
 

@@ -1,4 +1,4 @@
-//! What is asked of a store, request by request.
+//! The requests to the object store.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,88 +11,94 @@ use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 
 use super::{Reason, Remote};
-use crate::fault::point;
-use crate::publish::failed;
+use crate::disk::fault::point;
+use crate::error::failed;
 use crate::{Error, Result};
 
-/// Bytes that go in one request. A larger file goes in several, of this size each.
+/// The most bytes in one request. A larger file is sent in several requests of this size.
 pub(super) const CHUNK: u64 = 8 << 20;
 
-/// Where large files wait for their own names.
+/// Where large files are uploaded before they get their final names.
 pub(super) const STAGING: &str = "staging";
 
 impl Remote {
-    /// Waits for an answer.
+    /// Waits for the response to a request.
     pub(super) fn wait<T>(
         &self,
         action: &'static str,
         name: &str,
-        asked: impl Future<Output = object_store::Result<T>>,
+        request: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T> {
-        let place = || format!("{}/{name}", self.url);
-        let answer = self.runtime.block_on(asked);
-        answer.map_err(|it| Error::Remote { action, place: place(), source: Reason(it) })
+        let response = self.runtime.block_on(request);
+        response.map_err(|error| Error::Remote {
+            action,
+            url: format!("{}/{name}", self.url),
+            source: Reason(error),
+        })
     }
 
-    /// The same for a request that changes what is there.
+    /// Waits for the response to a request that changes the store.
     pub(super) fn change<T>(
         &self,
         action: &'static str,
         name: &str,
-        asked: impl Future<Output = object_store::Result<T>>,
+        request: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T> {
         point("remote before");
-        let answer = self.wait(action, name, asked);
+        let response = self.wait(action, name, request);
         point("remote after");
-        answer
+        response
     }
 
-    /// Where an object of the folder is in the store.
+    /// The key of an object in the folder.
     pub(super) fn key(&self, name: &str) -> Key {
-        let parts = name.split('/').filter(|it| !it.is_empty());
+        let parts = name.split('/').filter(|part| !part.is_empty());
         parts.fold(self.folder.clone(), |key, part| key.join(part))
     }
 
-    /// All objects below a folder of it with their sizes, by their names in it.
+    /// All objects below a subfolder with their sizes, by their names in the folder.
     pub(super) fn list(&self, below: &str) -> Result<BTreeMap<String, u64>> {
         let folder = self.key(below);
-        let found = self.store.list(Some(&folder)).try_collect::<Vec<_>>();
-        let found = self.wait("list", below, found)?;
-        let named = found.into_iter().filter_map(|it| {
-            let parts = it.location.prefix_match(&self.folder)?;
-            let parts: Vec<_> = parts.map(|it| it.as_ref().to_owned()).collect();
-            Some((parts.join("/"), it.size))
+        let objects = self.store.list(Some(&folder)).try_collect::<Vec<_>>();
+        let objects = self.wait("list", below, objects)?;
+        let named = objects.into_iter().filter_map(|object| {
+            let parts = object.location.prefix_match(&self.folder)?;
+            let parts: Vec<_> = parts.map(|part| part.as_ref().to_owned()).collect();
+            Some((parts.join("/"), object.size))
         });
         Ok(named.collect())
     }
 
-    /// A small object, if it is there.
+    /// Reads a small object, or returns `None` if it does not exist.
     pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let key = self.key(name);
-        let found = async {
+        let bytes = async {
             match self.store.get(&key).await {
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
-                other => Ok(Some(other?.bytes().await?.to_vec())),
+                response => Ok(Some(response?.bytes().await?.to_vec())),
             }
         };
-        self.wait("read", name, found)
+        self.wait("read", name, bytes)
     }
 
-    /// Writes a small object, whatever is there.
+    /// Writes a small object, or replaces it.
     pub(super) fn write(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
         let key = self.key(name);
         self.change("write", name, async { self.store.put(&key, bytes.into()).await.map(drop) })
     }
 
-    /// Writes a small object unless one of its name is there. Says whether it did.
+    /// Writes a small object unless one with this name exists. Returns whether it was written.
     pub(super) fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool> {
         let key = self.key(name);
         let put = self.store.put_opts(&key, bytes.into(), PutMode::Create.into());
-        created(self.change("create", name, async { put.await.map(drop) }))
+        was_created(self.change("create", name, async { put.await.map(drop) }))
     }
 
-    /// Writes a file unless an object of its name is there. One with the same bytes counts as this
-    /// one: the answer to an earlier attempt may have been lost.
+    /// Writes a file unless an object with its name exists. An object with the same bytes counts as
+    /// this file: the response to an earlier attempt may have been lost.
+    ///
+    /// # Errors
+    /// [`Error::ObjectConflict`] when an object with other bytes exists.
     pub(super) fn create_file(&self, name: &str, file: &mut Source) -> Result<()> {
         let is_new = if file.size <= CHUNK {
             self.create(name, file.chunk()?)?
@@ -101,18 +107,18 @@ impl Remote {
             self.write_file(&staged, file)?;
             let (from, to) = (self.key(&staged), self.key(name));
             let copied = self.change("create", name, self.store.copy_if_not_exists(&from, &to));
-            let is_new = created(copied)?;
-            // What stays is cleared away by the next start.
+            let is_new = was_created(copied)?;
+            // If this fails, the next start deletes it.
             let _ = self.delete(&staged);
             is_new
         };
         match is_new || self.equals(name, file)? {
             true => Ok(()),
-            false => Err(Error::Foreign { place: format!("{}/{name}", self.url) }),
+            false => Err(Error::ObjectConflict { url: format!("{}/{name}", self.url) }),
         }
     }
 
-    /// Writes a file, whatever is there. A large one appears once all of it is there.
+    /// Writes a file, or replaces it. A large file appears once all of it is uploaded.
     pub(super) fn write_file(&self, name: &str, file: &mut Source) -> Result<()> {
         if file.size <= CHUNK {
             return self.write(name, file.chunk()?);
@@ -130,22 +136,22 @@ impl Remote {
         match sent() {
             Ok(()) => self.change("write", name, upload.complete()).map(drop),
             Err(error) => {
-                // What stays is not visible, and the store's own rules clear it away.
-                let _ = self.wait("give up", name, upload.abort());
+                // If this fails, invisible parts stay until the store's lifecycle rules delete them.
+                let _ = self.wait("abort", name, upload.abort());
                 Err(error)
             }
         }
     }
 
-    /// Whether an object has the bytes of a file.
+    /// Whether an object has the same bytes as a file.
     fn equals(&self, name: &str, file: &mut Source) -> Result<bool> {
         file.rewind()?;
         let key = self.key(name);
-        let found = self.wait("read", name, self.store.head(&key))?;
-        if found.size != file.size {
+        let object = self.wait("read", name, self.store.head(&key))?;
+        if object.size != file.size {
             return Ok(false);
         }
-        for chunk in self.chunks(name, found.size) {
+        for chunk in self.chunks(name, object.size) {
             if chunk? != file.chunk()? {
                 return Ok(false);
             }
@@ -153,38 +159,38 @@ impl Remote {
         Ok(true)
     }
 
-    /// The bytes of an object of that size, in requests that each end soon.
+    /// The bytes of an object with this size, one request per chunk.
     pub(super) fn chunks(&self, name: &str, size: u64) -> impl Iterator<Item = Result<Vec<u8>>> {
         let key = self.key(name);
-        (0..size.div_ceil(CHUNK)).map(move |it| {
-            let range = it * CHUNK..size.min((it + 1) * CHUNK);
-            let asked = async { Ok(self.store.get_range(&key, range).await?.to_vec()) };
-            self.wait("read", name, asked)
+        (0..size.div_ceil(CHUNK)).map(move |chunk| {
+            let range = chunk * CHUNK..size.min((chunk + 1) * CHUNK);
+            let bytes = async { Ok(self.store.get_range(&key, range).await?.to_vec()) };
+            self.wait("read", name, bytes)
         })
     }
 
-    /// Gives an object another key, which may be of another folder.
+    /// Gives an object another key, which may be outside the folder.
     pub(super) fn rename(&self, from: &str, to: &Key) -> Result<()> {
         let old = self.key(from);
         self.change("move", from, self.store.rename(&old, to))
     }
 
-    /// Removes an object. One that is not there counts as removed.
+    /// Deletes an object. A missing object counts as deleted.
     pub(super) fn delete(&self, name: &str) -> Result<()> {
         let key = self.key(name);
         let deleted = async {
             match self.store.delete(&key).await {
                 Err(object_store::Error::NotFound { .. }) => Ok(()),
-                other => other,
+                response => response,
             }
         };
-        self.change("remove", name, deleted)
+        self.change("delete", name, deleted)
     }
 }
 
-/// Whether something was created, or was there already.
-fn created(answer: Result<()>) -> Result<bool> {
-    match answer {
+/// Whether an object was created; otherwise it existed before.
+fn was_created(response: Result<()>) -> Result<bool> {
+    match response {
         Ok(()) => Ok(true),
         Err(Error::Remote {
             source: Reason(object_store::Error::AlreadyExists { .. }), ..
@@ -193,7 +199,7 @@ fn created(answer: Result<()>) -> Result<bool> {
     }
 }
 
-/// A file that is open, and stays so when its name is removed.
+/// An open file, which can be read to the end even if its name is removed.
 pub(super) struct Source {
     path: PathBuf,
     file: File,
@@ -207,7 +213,7 @@ impl Source {
         Ok(Self { path: path.to_owned(), file, size })
     }
 
-    /// The next bytes, a request's worth; none at the end.
+    /// The next bytes, at most [`CHUNK`], and no bytes at the end.
     fn chunk(&mut self) -> Result<Vec<u8>> {
         let mut chunk = Vec::new();
         let read = self.file.by_ref().take(CHUNK).read_to_end(&mut chunk);

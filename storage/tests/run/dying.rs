@@ -1,4 +1,4 @@
-//! Processes that die on purpose, and what they leave.
+//! Processes that are killed on purpose, and what they leave.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -16,8 +16,8 @@ pub(crate) const FOLDER: &str = "ONWARD_TEST_FOLDER";
 /// This test program as a child that does `job` in a folder.
 pub(crate) fn command(job: &str, dir: &Path) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "nobody_kills_it", "--nocapture", "--test-threads=1"]);
-    command.env(JOB, job).env(FOLDER, dir).env_remove(storage::fault::VARIABLE);
+    command.args(["--exact", "child", "--nocapture", "--test-threads=1"]);
+    command.env(JOB, job).env(FOLDER, dir).env_remove(storage::disk::fault::VARIABLE);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -26,7 +26,7 @@ pub(crate) fn command(job: &str, dir: &Path) -> Command {
 pub(crate) fn dies(job: &str, dir: &Path, fault: Option<(&str, u64)>) -> bool {
     let mut command = command(job, dir);
     if let Some((point, count)) = fault {
-        command.env(storage::fault::VARIABLE, format!("{point}:{count}"));
+        command.env(storage::disk::fault::VARIABLE, format!("{point}:{count}"));
     }
     let output = command.output().unwrap();
     let killed = output.status.signal() == Some(9);
@@ -41,8 +41,8 @@ pub(crate) fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// Names of all points in the sources, so that none is left out but those of the object store:
-/// these are about requests and not about files, and a run dies there in the program's own tests.
+/// The names of all points in the sources, except those of requests to the object store, which the
+/// program's own tests cover.
 pub(crate) fn points() -> Vec<String> {
     let mut pending = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut points = Vec::new();
@@ -93,7 +93,7 @@ pub(crate) fn copy(dir: &Path) -> TempDir {
     copy
 }
 
-/// Nothing is left of what only an open part needs.
+/// Checks that no temporary file is left.
 pub(crate) fn is_tidy(dir: &Path) {
     let stray = |it: &PathBuf| {
         let name = it.to_string_lossy().into_owned();

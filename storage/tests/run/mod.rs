@@ -1,4 +1,4 @@
-//! Records of a small run, and the eyes of a reader.
+//! The records of a small run, and what a reader finds of them.
 
 // Each test program uses its own share of this, and a test may unwrap.
 #![allow(dead_code, clippy::unwrap_used)]
@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -18,7 +18,7 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use storage::{Config, Embeddings, Metrics, Record, Run, StreamRow, Vectors};
+use storage::{Config, Embeddings, Metrics, Record, RunIdentity, StreamRow, VectorColumn};
 
 /// A configuration whose parts never grow too old within a test.
 pub(crate) fn config(dir: &Path) -> Config {
@@ -26,8 +26,8 @@ pub(crate) fn config(dir: &Path) -> Config {
 }
 
 /// A run of that name.
-pub(crate) fn named(name: &str) -> Run {
-    Run { name: name.to_owned(), id: format!("{name}-1"), config_hash: "5eed".to_owned() }
+pub(crate) fn named(name: &str) -> RunIdentity {
+    RunIdentity { name: name.to_owned(), id: format!("{name}-1"), config_hash: "5eed".to_owned() }
 }
 
 /// A moment with a fraction of a second.
@@ -56,7 +56,7 @@ pub(crate) fn embeddings(step: u64, n: usize, dim: usize) -> Embeddings {
         encoder: "teacher".to_owned(),
         stream: (0..n).map(|it| ["camera", "archive"][it % 2].to_owned()).collect(),
         item: (0..n).map(|it| format!("file-{it}.mp4")).collect(),
-        pass: (0..n as u64).collect(),
+        epoch: (0..n as u64).collect(),
         pts: (0..n).map(|it| it as f64 / 25.0).collect(),
         captured: (0..n).map(|it| (it % 2 == 0).then(noon)).collect(),
         captured_by: (0..n).map(|it| (it % 2 == 0).then_some("camera")).collect(),
@@ -70,11 +70,11 @@ pub(crate) fn embeddings(step: u64, n: usize, dim: usize) -> Embeddings {
 /// The same with a vector of width `dim` beside each embedding.
 pub(crate) fn with_vectors(mut record: Embeddings, name: &str, dim: usize) -> Embeddings {
     let values = (0..record.stream.len() * dim).map(|it| (it as f32 * 0.37).sin()).collect();
-    record.vectors.push(Vectors { name: name.to_owned(), dim, values });
+    record.vectors.push(VectorColumn { name: name.to_owned(), dim, values });
     record
 }
 
-/// A row of the ledger that balances.
+/// A row of the ledger whose counts add up.
 pub(crate) fn row(stream: &str, message: Option<&str>) -> StreamRow {
     StreamRow {
         stream: stream.to_owned(),
@@ -110,17 +110,19 @@ pub(crate) fn schema(part: &Path) -> SchemaRef {
     ParquetRecordBatchReaderBuilder::try_new(file).unwrap().schema().clone()
 }
 
-/// What the footer of a part says.
+/// The footer of a part.
 pub(crate) fn metadata(part: &Path) -> Arc<ParquetMetaData> {
     let file = File::open(part).unwrap();
     ParquetRecordBatchReaderBuilder::try_new(file).unwrap().metadata().clone()
 }
 
-/// Looks until it is so, for half a minute at most.
-pub(crate) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !so() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what} did not come");
+/// Polls a condition until it holds. The number of polls only ends a test that would never end.
+pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..100_000 {
+        if holds() {
+            return;
+        }
         thread::park_timeout(Duration::from_millis(5));
     }
+    panic!("{what} did not come");
 }

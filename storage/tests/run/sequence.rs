@@ -1,12 +1,11 @@
-//! A run that is the same each time: which records it writes, where its checkpoints are, and what
-//! its tables must hold.
+//! A run that is always the same: its records, its checkpoints, and the rows of its tables.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use storage::{Config, EventRow, Events, Record, Seal, Store, Streams};
+use storage::{Config, EventRow, Events, Record, Store, Streams, Watermark};
 
 use super::{embeddings, metrics, named, noon, parts, read, row};
 
@@ -53,18 +52,18 @@ pub(crate) fn rows_before(table: usize, number: u64) -> usize {
     (0..number).filter(|it| it % 4 == table as u64).count() * a_record
 }
 
-/// What a run keeps beside its tables: the seal, and how many records came before it.
-pub(crate) fn checkpoint(dir: &Path) -> (Seal, u64) {
+/// The checkpoint of a run: the watermark, and the number of records before it.
+pub(crate) fn checkpoint(dir: &Path) -> (Watermark, u64) {
     match fs::read_to_string(dir.join("checkpoint.json")) {
         Ok(text) => serde_json::from_str(&text).unwrap(),
-        Err(_) => (Seal::default(), 0),
+        Err(_) => (Watermark::default(), 0),
     }
 }
 
-/// Goes on from the newest checkpoint to the end, and says how far it is.
-pub(crate) fn go_on(dir: &Path, mut progress: impl FnMut(u64)) {
-    let (seal, done) = checkpoint(dir);
-    let store = storage::resume(&config(dir), &named("sequence"), &seal).unwrap();
+/// Continues from the newest checkpoint to the end, and reports its progress.
+pub(crate) fn continue_run(dir: &Path, mut progress: impl FnMut(u64)) {
+    let (watermark, done) = checkpoint(dir);
+    let store = storage::resume(&config(dir), &named("sequence"), &watermark).unwrap();
     progress(done);
     for number in done..RECORDS {
         store.write(record(number)).unwrap();
@@ -79,7 +78,7 @@ pub(crate) fn go_on(dir: &Path, mut progress: impl FnMut(u64)) {
 
 /// Writes a checkpoint at once.
 fn keep(dir: &Path, store: &Store, done: u64) {
-    let text = serde_json::to_string(&(store.seal().unwrap(), done)).unwrap();
+    let text = serde_json::to_string(&(store.sync().unwrap(), done)).unwrap();
     fs::write(dir.join("checkpoint.new"), text).unwrap();
     fs::rename(dir.join("checkpoint.new"), dir.join("checkpoint.json")).unwrap();
 }
@@ -101,7 +100,7 @@ pub(crate) struct Expected([RecordBatch; 4]);
 impl Expected {
     pub(crate) fn write() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        go_on(dir.path(), |_| {});
+        continue_run(dir.path(), |_| {});
         let tables = TABLES.map(|it| rows(dir.path(), it).unwrap());
         for (idx, table) in tables.iter().enumerate() {
             assert_eq!(table.num_rows(), rows_before(idx, RECORDS));
@@ -121,15 +120,15 @@ impl Expected {
         let done = checkpoint(dir).1;
         let tables = TABLES.iter().zip(&self.0).enumerate();
         let found = tables.map(|(idx, (table, expected))| {
-            let sealed = rows_before(idx, done);
+            let synced = rows_before(idx, done);
             let Some(found) = rows(dir, table) else {
-                assert_eq!(sealed, 0, "{table}");
+                assert_eq!(synced, 0, "{table}");
                 return 0;
             };
             let count = found.num_rows();
             assert!(
-                (sealed..=expected.num_rows()).contains(&count),
-                "{table}: {count} of {sealed}"
+                (synced..=expected.num_rows()).contains(&count),
+                "{table}: {count} of {synced}"
             );
             assert_eq!(found, expected.slice(0, count), "{table}");
             count
@@ -137,8 +136,8 @@ impl Expected {
         found.sum()
     }
 
-    /// What was set aside is in readable parts, each table a stretch of the run.
-    pub(crate) fn holds_what_is_aside(&self, dir: &Path) {
+    /// Superseded rows are in readable parts, each table a consecutive range of the run.
+    pub(crate) fn contains_superseded(&self, dir: &Path) {
         let Ok(entries) = fs::read_dir(dir.join("superseded")) else { return };
         for path in entries.map(|it| it.unwrap().path()) {
             assert!(path.extension().is_none(), "{path:?} was never completed");
@@ -147,7 +146,7 @@ impl Expected {
                 let Some(found) = rows(&path, table) else { continue };
                 let last = expected.num_rows() - found.num_rows();
                 let somewhere = (0..=last).any(|it| expected.slice(it, found.num_rows()) == found);
-                assert!(somewhere, "{path:?}/{table} is no stretch of the run");
+                assert!(somewhere, "{path:?}/{table} is no consecutive range of the run");
             }
         }
     }

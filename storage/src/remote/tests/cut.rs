@@ -1,9 +1,9 @@
-//! A store whose network fails, and which another process may take over.
+//! A store whose network fails, and whose lease another process may take.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -14,21 +14,24 @@ use object_store::{
     ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
-/// A store in memory that refuses after so many requests, as one does whose network is cut.
+/// A store in memory whose requests fail after some number, as if its network were cut.
 #[derive(Debug)]
 pub(super) struct Cut {
     store: InMemory,
     left: AtomicU64,
-    /// Requests until another process takes the run over.
+    /// Requests until another process takes over the run.
     pub(super) until_taken: AtomicU64,
-    /// What a reader saw when it did.
+    /// What a reader saw at that moment.
     pub(super) seen: Mutex<Option<BTreeSet<String>>>,
+    /// Notified after every write.
+    written: (Mutex<()>, Condvar),
 }
 
 impl Cut {
     pub(super) fn new() -> Arc<Self> {
         let [left, until_taken] = [u64::MAX; 2].map(AtomicU64::new);
-        Arc::new(Self { store: InMemory::new(), left, until_taken, seen: Mutex::new(None) })
+        let (seen, written) = (Mutex::new(None), Default::default());
+        Arc::new(Self { store: InMemory::new(), left, until_taken, seen, written })
     }
 
     pub(super) fn after(&self, requests: u64) {
@@ -39,8 +42,9 @@ impl Cut {
         self.after(u64::MAX);
     }
 
-    fn pass(&self) -> object_store::Result<()> {
-        let one_less = |it: u64| it.checked_sub(1);
+    /// Counts a request, which may fail.
+    fn count_request(&self) -> object_store::Result<()> {
+        let one_less = |left: u64| left.checked_sub(1);
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
         let cut =
             |_| object_store::Error::Generic { store: "test", source: "the cable is cut".into() };
@@ -48,19 +52,35 @@ impl Cut {
         let left = self.until_taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
         if left == Ok(1) {
             *self.seen.lock().unwrap() = Some(self.reader_sees());
-            let claim = r#"{"run_id": "id", "session": "of another process"}"#;
+            let lease = r#"{"run_id": "id", "session": "of another process"}"#;
             let run = Key::from("runs/first/run.json");
-            let put = self.store.put(&run, claim.into());
+            let put = self.store.put(&run, lease.into());
             put.now_or_never().unwrap()?;
         }
         Ok(())
     }
 
-    /// Parts, and what makes a checkpoint whole.
+    /// Waits until a reader sees an object whose name ends like this.
+    pub(super) fn wait_for(&self, name: &str) {
+        let (mutex, condvar) = &self.written;
+        let mut guard = mutex.lock().unwrap();
+        while !self.reader_sees().iter().any(|seen| seen.ends_with(name)) {
+            guard = condvar.wait(guard).unwrap();
+        }
+    }
+
+    fn notify(&self) {
+        let (mutex, condvar) = &self.written;
+        // Not between another thread's look and its wait.
+        let _guard = mutex.lock().unwrap();
+        condvar.notify_all();
+    }
+
+    /// Parts, and the checksums that make checkpoints complete.
     pub(super) fn reader_sees(&self) -> BTreeSet<String> {
         let all: Vec<_> = self.store.list(None).try_collect().now_or_never().unwrap().unwrap();
-        let names = all.into_iter().map(|it| it.location.to_string());
-        names.filter(|it| it.ends_with(".parquet") || it.ends_with("SHA256SUMS")).collect()
+        let names = all.into_iter().map(|object| object.location.to_string());
+        names.filter(|name| name.ends_with(".parquet") || name.ends_with("SHA256SUMS")).collect()
     }
 }
 
@@ -78,8 +98,10 @@ impl ObjectStore for Cut {
         bytes: PutPayload,
         options: PutOptions,
     ) -> object_store::Result<PutResult> {
-        self.pass()?;
-        self.store.put_opts(at, bytes, options).await
+        self.count_request()?;
+        let put = self.store.put_opts(at, bytes, options).await;
+        self.notify();
+        put
     }
 
     async fn put_multipart_opts(
@@ -87,12 +109,12 @@ impl ObjectStore for Cut {
         at: &Key,
         options: PutMultipartOptions,
     ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.pass()?;
+        self.count_request()?;
         self.store.put_multipart_opts(at, options).await
     }
 
     async fn get_opts(&self, at: &Key, options: GetOptions) -> object_store::Result<GetResult> {
-        self.pass()?;
+        self.count_request()?;
         self.store.get_opts(at, options).await
     }
 
@@ -100,14 +122,14 @@ impl ObjectStore for Cut {
         &self,
         keys: BoxStream<'static, object_store::Result<Key>>,
     ) -> BoxStream<'static, object_store::Result<Key>> {
-        match self.pass() {
+        match self.count_request() {
             Ok(()) => self.store.delete_stream(keys),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }
 
     fn list(&self, below: Option<&Key>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        match self.pass() {
+        match self.count_request() {
             Ok(()) => self.store.list(below),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
@@ -123,7 +145,7 @@ impl ObjectStore for Cut {
         to: &Key,
         options: CopyOptions,
     ) -> object_store::Result<()> {
-        self.pass()?;
+        self.count_request()?;
         self.store.copy_opts(from, to, options).await
     }
 }
