@@ -55,7 +55,7 @@ def measure(example, folder):
     training = [{"name": name, **at_end(log)} for name, (log, _) in runs.items()]
     log = runs["stochastic"][0]
     return {"steps": log["steps"], "clips": log["clips"], "size": log["size"],
-            "sequences": len(runs["stochastic"][1]["test.came"]), "training": training,
+            "sequences": len(runs["stochastic"][1]["test.actual"]), "training": training,
             "forecasts": rows}
 
 
@@ -82,13 +82,13 @@ def forecasts(stochastic, twin):
 
     simulated = stochastic["test.simulated"][:, :, 3:6].mean(2)
     scores = {
-        "64 drawn futures": (velocity(position(stochastic["test.drawn"])), fit),
+        "64 drawn futures": (velocity(position(stochastic["test.samples"])), fit),
         "the prior's mean": (one(velocity(position(stochastic["test.expected"]))), fit),
         "deterministic twin": (one(velocity(twins(twin["test.expected"]))), twin_fit),
         "constant velocity, from the true past": (one(before), None),
         "64 futures of the simulator": (velocity(simulated), None),
-        "what came, read out": (one(velocity(position(stochastic["test.came"]))), fit),
-        "what came, read out of the twin": (one(velocity(twins(twin["test.came"]))), twin_fit),
+        "what came, read out": (one(velocity(position(stochastic["test.actual"]))), fit),
+        "what came, read out of the twin": (one(velocity(twins(twin["test.actual"]))), twin_fit),
     }
     drawn = energy(scores["64 drawn futures"][0], velocity(came))
     rows = []
@@ -112,13 +112,13 @@ def truth(arrays):
 
 def readout(arrays):
     """A function from embeddings to mean centres, and its R² on the test set."""
-    rows = arrays["readout.came"].astype(np.float64)
+    rows = arrays["readout.actual"].astype(np.float64)
     wanted = arrays["readout.centres"][:, 3:6].mean(1).astype(np.float64)
     cut = 3 * len(rows) // 4
     fits = [ridge(rows[:cut], wanted[:cut], it) for it in STRENGTHS]
     best = min(fits, key=lambda it: np.square(it(rows[cut:]) - wanted[cut:]).sum())
     came = truth(arrays)[0]
-    left = np.square(best(arrays["test.came"]) - came).sum()
+    left = np.square(best(arrays["test.actual"]) - came).sum()
     return best, float(1 - left / np.square(came - came.mean(0)).sum())
 
 

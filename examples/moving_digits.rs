@@ -125,7 +125,7 @@ fn write_down(
 ) -> Result<Vec<(String, Array)>> {
     let clips = clips(sequences, 0, count, size, device);
     let futures = trainer.futures(&clips, SAMPLES).ok_or("this method predicts no futures")?;
-    let Futures { dim, drawn, expected, came } = futures;
+    let Futures { dim, samples, expected, actual } = futures;
     let n = count as usize;
     let truths: Vec<_> = (0..count).map(|it| sequences.truth(it)).collect();
     let centres = truths.iter().flat_map(|it| it.centres).flatten();
@@ -134,9 +134,9 @@ fn write_down(
     let others = others.flatten().flatten();
     let single = |values: Vec<f64>| values.into_iter().map(|it| it as f32).collect::<Vec<_>>();
     let arrays = [
-        ("drawn", vec![n, SAMPLES, dim], drawn),
+        ("samples", vec![n, SAMPLES, dim], samples),
         ("expected", vec![n, dim], expected),
-        ("came", vec![n, dim], came),
+        ("actual", vec![n, dim], actual),
         ("centres", vec![n, FRAMES, 2], single(centres.collect())),
         ("velocity_before", vec![n, 2], single(velocities.collect())),
         ("simulated", vec![n, SAMPLES, FRAMES, 2], single(others.collect())),

@@ -105,7 +105,7 @@ impl Config {
     /// # Errors
     /// A dimension is missing or does not fit the frames; see [`EncoderConfig::shape`].
     pub fn shape(&self, input: Input) -> Result<EncoderShape> {
-        self.encoder.shape(self.method.view(input.image), self.precision)
+        self.encoder.shape(self.method.view_size(input.image), self.precision)
     }
 
     /// Checks every value of the table against `input` and `device`.
@@ -123,7 +123,8 @@ impl Config {
             return Err(Error::Config { key: "model.embed.encoder".into(), message });
         }
         self.train.validate()?;
-        if self.method.clips_meet() && smallest_micro_batch(input.clips, self.train.accumulate) < 2
+        if self.method.clips_interact()
+            && smallest_micro_batch(input.clips, self.train.accumulate) < 2
         {
             let message = "this method compares clips with each other, so every micro-batch needs \
                            at least 2; raise pipeline.batch.clips or lower model.train.accumulate"

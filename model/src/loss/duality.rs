@@ -56,7 +56,7 @@ fn by_dimensions(z: Tensor<2>) -> Tensor<1> {
     by_samples(z.clone().transpose()) + dimension_norms(z.clone()) - sample_norms(z)
 }
 
-/// Both criteria of the same embeddings, to watch while either is trained.
+/// Both criteria of the same embeddings, metrics of a run that trains either.
 #[derive(Clone, Debug)]
 pub struct Duality {
     /// `L_c`.
@@ -70,7 +70,7 @@ pub struct Duality {
 }
 
 impl Duality {
-    /// From one Gram matrix, the smaller; nothing is tracked.
+    /// Computes both from the smaller Gram matrix, without gradients.
     pub fn of(z: Tensor<2>) -> Self {
         let z = z.inner();
         let [n, d] = z.dims();
@@ -103,8 +103,8 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::super::pairs::{paired, unit_rows};
-    use super::super::redundancy::tico;
-    use super::super::{TiCo, with_gradients};
+    use super::super::tico::{TiCo, tico};
+    use super::super::with_gradients;
     use super::*;
 
     const SHAPES: [[usize; 2]; 7] = [[2, 2], [4, 3], [3, 4], [5, 5], [40, 7], [7, 40], [33, 32]];

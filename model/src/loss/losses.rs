@@ -1,28 +1,23 @@
-//! What a method computes of a part of a batch.
+//! What a method computes for a part of a batch.
 
 use burn::tensor::Tensor;
 
-/// The loss of a part, and what a person would want to see of it. Only `total` is tracked.
+/// The loss of a part, and what its metrics are computed from. Only `total` has gradients.
 pub(crate) struct Losses {
     pub(crate) total: Tensor<1>,
-    /// Named numbers, means over the clips.
+    /// Numbers by name, means over the clips.
     pub(crate) terms: Vec<(&'static str, Tensor<1>)>,
-    /// Named numbers a clip, `[n]`.
+    /// Numbers per clip by name, `[n]`.
     pub(crate) per_clip: Vec<(&'static str, Tensor<1>)>,
-    /// Named tokens `[rows, tokens, d]` whose spread over the batch is watched.
+    /// Tokens `[rows, tokens, d]` by name, for their variance and covariance over the batch.
     pub(crate) tokens: Vec<(&'static str, Tensor<3>)>,
-    /// Vectors `[rows, d]` whose sample- and dimension-contrastive criteria are watched.
+    /// Vectors `[rows, d]` for the sample- and the dimension-contrastive criterion.
     pub(crate) projections: Option<Tensor<2>>,
 }
 
 impl Losses {
-    /// A loss with nothing beside it.
-    pub(crate) fn of(total: Tensor<1>) -> Self {
-        let (terms, per_clip, tokens) = (Vec::new(), Vec::new(), Vec::new());
-        Self { total, terms, per_clip, tokens, projections: None }
-    }
-
-    pub(crate) fn untracked(mut self) -> Self {
+    /// Without gradients.
+    pub(crate) fn inner(mut self) -> Self {
         self.total = self.total.inner();
         self
     }

@@ -1,45 +1,56 @@
 //! Losses as plain functions of tensors.
 //!
 //! A batch of embeddings is `[n, d]`, two of them are views of the same `n` samples, and a loss is
-//! `[1]`. A function with the plain name of a paper is the form that its authors released; its
-//! comment names the forms of other libraries. Where an argument is a target, it is a constant
+//! `[1]`. A function that is named as a paper is the form that its authors released; its comment
+//! names the forms of other libraries. Where an argument is a target, it is a constant
 //! inside. Values and gradients are finite for rows of zeros, features without variance, a batch
 //! of two and values of 1e4.
 //!
 //! ```text
-//! pairs of samples       contrastive, decoupled, spectral ─┐
-//!                                                          ├─ duality: the two are one
-//! pairs of dimensions    variance, redundancy ─────────────┘
+//! pairs of samples       simclr, dcl, spectral, contrastive ─┐
+//!                                                            ├─ duality: the two are one
+//! pairs of dimensions    vicreg, barlow_twins, tico ─────────┘
 //! predictions            cosine, distillation
-//! shape of the whole     sigreg, coding_rate
+//! shape of the whole     lejepa, by way of sigreg
 //! ```
+//!
+//! What a joint-embedding method can minimise implements [`Criterion`]: its constants, their
+//! checks and its function are one file.
 
-use burn::tensor::Tensor;
-
-pub mod coding_rate;
+pub mod barlow_twins;
 pub mod contrastive;
 pub mod cosine;
-pub mod decoupled;
+mod criterion;
+pub mod dcl;
 mod distillation;
 pub mod duality;
+pub mod lejepa;
 mod losses;
 pub mod pairs;
-pub mod redundancy;
 #[cfg(test)]
 mod reference;
 pub mod sigreg;
+pub mod simclr;
 pub mod spectral;
+pub mod tico;
 mod validate;
-pub mod variance;
+pub mod vicreg;
+pub mod vicreg_exp;
 
-pub use contrastive::{Positives, SimClr, SimClrTransformed};
-pub use decoupled::{Dcl, Dclw};
+use burn::tensor::Tensor;
+
+pub use barlow_twins::BarlowTwins;
+pub use criterion::Criterion;
+pub use dcl::{Dcl, Dclw};
 pub use distillation::{Distillation, PrototypeLogits, distillation};
+pub use lejepa::LeJepa;
 pub(crate) use losses::Losses;
-pub use redundancy::{BarlowTwins, TiCo};
-pub use sigreg::{LeJepa, SigReg};
+pub use sigreg::SigReg;
+pub use simclr::{Positives, SimClr, SimClrAbs, SimClrSq};
 pub use spectral::Spectral;
-pub use variance::{CtrReading, VicReg, VicRegCtr, VicRegExp};
+pub use tico::TiCo;
+pub use vicreg::VicReg;
+pub use vicreg_exp::{CtrReading, VicRegCtr, VicRegExp};
 
 /// Mean squared distance, over every element.
 pub fn mean_squared<const D: usize>(x: Tensor<D>, y: Tensor<D>) -> Tensor<1> {
@@ -48,7 +59,7 @@ pub fn mean_squared<const D: usize>(x: Tensor<D>, y: Tensor<D>) -> Tensor<1> {
 
 /// A tensor whose value is `value` and whose gradient with respect to each `x` is its `grad`.
 ///
-/// `Σ x · grad` has the right gradient; taking it away from itself leaves the value alone.
+/// `Σ x · grad` has that gradient; subtracting its detached value leaves `value` unchanged.
 fn with_gradients<const N: usize>(
     value: Tensor<1>,
     parts: [(&Tensor<2>, Tensor<2>); N],

@@ -1,8 +1,8 @@
-//! Rows on the unit sphere, and which pairs of rows a loss looks at.
+//! Rows on the unit sphere, and masks of pairs of rows.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-/// Stands for minus infinity: its exponential is zero, and differences with it are no NaN.
+/// In the place of minus infinity: its exponential is 0, and differences with it are not NaN.
 const EXCLUDED: f32 = -1e30;
 
 /// Rows of `[n, d]` at unit length. A row of zeros stays one; its gradient is finite, but 1e12
@@ -13,7 +13,7 @@ pub fn unit_rows(z: Tensor<2>) -> Tensor<2> {
     z / norm
 }
 
-/// Inner products of the rows that belong together, `[n, 1]`.
+/// Inner products of row `i` of `a` and row `i` of `b`, `[n, 1]`.
 pub fn paired(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     (a * b).sum_dim(1)
 }
@@ -29,8 +29,8 @@ pub fn other_view(n: usize, device: &Device) -> Tensor<2, Bool> {
     diagonal(size, offset, device).bool_or(diagonal(size, -offset, device))
 }
 
-/// `[2n, 2n]`, true where row and column come from the same group: clips of one stream, say,
-/// which look alike and would be false negatives.
+/// `[2n, 2n]`, true where row and column come from the same group, for example from one video:
+/// its frames look alike and would be false negatives.
 pub fn same_group(groups: &[usize], device: &Device) -> Tensor<2, Bool> {
     let ids: Vec<i64> = groups.iter().chain(groups).map(|it| *it as i64).collect();
     let size = ids.len();

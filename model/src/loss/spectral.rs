@@ -3,11 +3,12 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::Criterion;
 use super::pairs::{diagonal, paired};
 use super::validate::positive;
 use crate::Result;
 
-/// Of [`spectral`].
+/// The `[model.method.loss]` table of `spectral`.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spectral {
@@ -22,20 +23,24 @@ impl Default for Spectral {
     }
 }
 
-impl Spectral {
-    /// # Errors
-    /// A ball without a radius.
-    pub fn validate(&self) -> Result<()> {
+impl Criterion for Spectral {
+    const PROJECTOR: &'static str = "8192-8192-8192";
+
+    fn validate(&self) -> Result<()> {
         positive("mu", self.mu)
+    }
+
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
+        spectral(z1, z2, self.mu)
     }
 }
 
 /// The spectral contrastive loss (HaoChen et al., 2021; the authors' code):
-/// `(−2 mean ⟨a_i, b_i⟩ + mean_{i≠j} ⟨a_i, b_j⟩²) / μ`, with rows longer than `√μ` cut to `√μ`.
+/// `(−2 mean ⟨a_i, b_i⟩ + mean_{i≠j} ⟨a_i, b_j⟩²) / μ`, with rows longer than `√μ` scaled to `√μ`.
 pub fn spectral(z1: Tensor<2>, z2: Tensor<2>, mu: f64) -> Tensor<1> {
     let [n, _] = z1.dims();
     assert!(n > 1, "a batch of one has no negatives");
-    let (a, b) = (cut_rows(z1, mu), cut_rows(z2, mu));
+    let (a, b) = (bounded_rows(z1, mu), bounded_rows(z2, mu));
     let attract = paired(a.clone(), b.clone()).mean() * -2.0;
     let own = diagonal([n, n], 0, &a.device());
     let repel = a.matmul(b.transpose()).mask_fill(own, 0.0).square().sum() / (n * (n - 1)) as f64;
@@ -43,7 +48,7 @@ pub fn spectral(z1: Tensor<2>, z2: Tensor<2>, mu: f64) -> Tensor<1> {
 }
 
 /// Rows inside the ball of squared radius `mu`.
-fn cut_rows(z: Tensor<2>, mu: f64) -> Tensor<2> {
+fn bounded_rows(z: Tensor<2>, mu: f64) -> Tensor<2> {
     let norm = z.clone().square().sum_dim(1).clamp_min(mu).sqrt();
     z * (norm.recip() * mu.sqrt())
 }
@@ -63,7 +68,7 @@ mod tests {
     fn rows_inside_the_ball_keep_their_length() {
         let device = Device::flex();
         let z = Tensor::<2>::random([4, 3], Distribution::Uniform(-1.0, 1.0), &device);
-        let off: f32 = (cut_rows(z.clone(), 3.0) - z).abs().max().into_scalar();
+        let off: f32 = (bounded_rows(z.clone(), 3.0) - z).abs().max().into_scalar();
         assert!(off < 1e-6, "off by {off}");
     }
 

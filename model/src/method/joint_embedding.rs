@@ -6,27 +6,23 @@
 //! y ──▶ encoder ──▶ projector ──▶ z2 ─┘
 //! ```
 //!
-//! The criteria are those whose duality Garrido et al. (2023) show, and their kin: what pulls the
-//! views of a clip together is the same, and what keeps everything apart works on samples or on
-//! dimensions. Methods with a second network are in `byol`, `simsiam` and `tico`.
+//! The criteria are in `loss`, each a [`Criterion`] in a file of its own. All pull the two views of
+//! a clip together; they differ in what keeps embeddings from being equal, which works on samples
+//! or on dimensions (Garrido et al., 2023). Methods with a second network are `byol`, `simsiam` and
+//! `tico`.
 
-use burn::module::Module as _;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::two_views::{self, Branch, Pairs, Views};
-use super::{Method, Setting};
-use crate::loss::Losses;
-use crate::loss::pairs::{paired, unit_rows};
-use crate::loss::{
-    BarlowTwins, Dcl, Dclw, LeJepa, SimClr, SimClrTransformed, Spectral, VicReg, VicRegCtr,
-    VicRegExp, contrastive, decoupled, redundancy, sigreg, spectral, variance,
-};
-use crate::nn::batch_norm::NormMode;
+use super::encoder_projector::EncoderProjector;
+use super::two_views::{self, PairSampler, Views};
+use super::{InitContext, Initialised, Method, NoTeacher, Recipe};
+use crate::loss::Criterion;
+use crate::loss::pairs::unit_rows;
 use crate::nn::mlp::{LastLayer, Widths};
-use crate::train::data_parallel::{Done, Work, together};
+use crate::train::data_parallel::{StepContext, StepOutput, gathered};
 use crate::train::random::{Draws, Stage};
-use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
+use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of every method over one network.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -34,7 +30,7 @@ use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Inp
 pub struct Config<C> {
     /// Where the two views come from.
     pub views: Views,
-    /// How views are augmented, where they are.
+    /// Augmentation, where `views` asks for it.
     pub augment: AugmentConfig,
     /// Widths of the projector's layers, as in `"2048-2048-128"`.
     pub projector: Widths,
@@ -53,143 +49,53 @@ impl<C: Criterion> Default for Config<C> {
     }
 }
 
-/// A loss over the projections `[n, d]` of two views.
-pub trait Criterion:
-    Clone + std::fmt::Debug + Default + Serialize + for<'de> Deserialize<'de> + Send + Sync + 'static
-{
-    /// The projector of the paper.
-    const PROJECTOR: &'static str;
+impl<C: Criterion> Recipe for Config<C> {
+    type Method = JointEmbedding<C>;
 
-    /// Checks the constants.
-    ///
-    /// # Errors
-    /// One that cannot be used, with its key.
-    fn validate(&self) -> Result<()>;
-
-    /// How many directions, redrawn every step, the loss looks along.
-    fn directions(&self) -> usize {
-        0
-    }
-
-    /// The loss; `directions` `[d, s]` are unit columns.
-    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, directions: Option<Tensor<2>>) -> Tensor<1>;
-}
-
-/// A criterion without directions: its constants, its projector, and the function.
-macro_rules! criterion {
-    ($config:ty, $projector:literal, |$z1:ident, $z2:ident, $it:ident| $loss:expr) => {
-        impl Criterion for $config {
-            const PROJECTOR: &'static str = $projector;
-
-            fn validate(&self) -> Result<()> {
-                self.validate()
-            }
-
-            fn loss(&self, $z1: Tensor<2>, $z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
-                let $it = self;
-                $loss
-            }
-        }
-    };
-}
-
-/// SimCLR with squared similarities.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-#[serde(transparent)]
-pub struct SimClrSq(SimClrTransformed);
-
-/// SimCLR with absolute similarities.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-#[serde(transparent)]
-pub struct SimClrAbs(SimClrTransformed);
-
-impl SimClrSq {
-    fn validate(&self) -> Result<()> {
-        self.0.validate()
-    }
-}
-
-impl SimClrAbs {
-    fn validate(&self) -> Result<()> {
-        self.0.validate()
-    }
-}
-
-criterion!(SimClr, "2048-2048-128", |x, y, it| contrastive::nt_xent(x, y, it.temperature));
-criterion!(SimClrSq, "8192-8192-512", |x, y, it| {
-    contrastive::simclr_sq(x, y, it.0.temperature, it.0.positives)
-});
-criterion!(SimClrAbs, "8192-8192-512", |x, y, it| {
-    contrastive::simclr_abs(x, y, it.0.temperature, it.0.positives)
-});
-criterion!(Dcl, "2048-2048-128", |x, y, it| decoupled::dcl(x, y, it.temperature));
-criterion!(Dclw, "2048-2048-128", |x, y, it| decoupled::dclw(x, y, it.temperature, it.sigma));
-criterion!(Spectral, "8192-8192-8192", |x, y, it| spectral::spectral(x, y, it.mu));
-criterion!(VicReg, "8192-8192-8192", |x, y, it| variance::vicreg(x, y, it));
-criterion!(VicRegExp, "8192-8192-8192", |x, y, it| variance::vicreg_exp(x, y, it));
-criterion!(VicRegCtr, "8192-8192-8192", |x, y, it| variance::vicreg_ctr(x, y, it));
-criterion!(BarlowTwins, "8192-8192-8192", |x, y, it| redundancy::barlow_twins(x, y, it.lambda));
-
-impl Criterion for LeJepa {
-    const PROJECTOR: &'static str = "2048-2048-128";
-
-    fn validate(&self) -> Result<()> {
-        self.validate()
-    }
-
-    fn directions(&self) -> usize {
-        self.directions
-    }
-
-    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, directions: Option<Tensor<2>>) -> Tensor<1> {
-        let directions = directions.expect("were drawn");
-        sigreg::lejepa(&[z1, z2], 2, &directions, self)
-    }
-}
-
-impl<C: Criterion> Config<C> {
-    pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
+    fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         self.loss.validate()?;
         two_views::validate(self.views, &self.augment, shape, input)
     }
 
-    /// Fresh networks.
-    pub(crate) fn init(&self, setting: &Setting) -> (JointEmbedding<C>, Branch) {
-        let mut init = setting.init();
-        let student = Branch::new(&setting.shape, &self.projector, LastLayer::NoBias, &mut init);
-        let pairs = Pairs::new(self.views, &self.augment, setting);
-        (JointEmbedding { criterion: self.loss.clone(), pairs }, student)
+    fn init(&self, context: &InitContext) -> Initialised<JointEmbedding<C>> {
+        let mut init = context.init();
+        let (shape, widths) = (&context.shape, &self.projector);
+        let student = EncoderProjector::new(shape, widths, LastLayer::NoBias, &mut init);
+        let pairs = PairSampler::new(self.views, &self.augment, context);
+        let method = JointEmbedding { criterion: self.loss.clone(), pairs, seed: context.seed };
+        Initialised { method, student, teacher: NoTeacher {} }
     }
 }
 
-/// The method's state beside the student: there is none that changes.
+/// A joint-embedding method with its criterion.
 pub(crate) struct JointEmbedding<C> {
     criterion: C,
-    pairs: Pairs,
-}
-
-impl<C: Criterion> JointEmbedding<C> {
-    fn directions(&self, dim: usize, work: &Work) -> Option<Tensor<2>> {
-        let count = self.criterion.directions();
-        (count > 0).then(|| directions([dim, count], self.pairs.seed, work))
-    }
+    pairs: PairSampler,
+    seed: u64,
 }
 
 impl<C: Criterion> Method for JointEmbedding<C> {
-    type Student = Branch;
+    type Student = EncoderProjector;
+    type Teacher = NoTeacher;
 
-    fn has_teacher(&self) -> bool {
-        false
-    }
+    fn step(
+        &mut self,
+        student: &EncoderProjector,
+        _: &NoTeacher,
+        clips: &Clips,
+        context: &StepContext,
+    ) -> StepOutput {
+        let views = self.pairs.sample(clips, context);
+        let parts = two_views::split(views, &student.encoder, context);
+        let encoded = gathered(student, context, parts, EncoderProjector::encode);
 
-    fn step(&mut self, student: &Branch, clips: &Clips, work: &Work) -> Done {
-        let views = self.pairs.of(clips, work);
-        let parts = two_views::parts(views, &student.encoder, work);
-        together(student, work, parts, Branch::see, |student, embeddings| {
-            let [z1, z2] = student.project(embeddings.clone(), NormMode::Train);
-            let directions = self.directions(z1.dims()[1], work).map(Tensor::from_inner);
-            let total = self.criterion.loss(z1.clone(), z2.clone(), directions);
-            seen(total, embeddings, [z1, z2])
+        encoded.loss(|student, embeddings| {
+            let [z1, z2] = student.project(embeddings.clone());
+            let count = self.criterion.directions();
+            let width = z1.dims()[1];
+            let directions = (count > 0).then(|| directions([width, count], self.seed, context));
+            let loss = self.criterion.loss(z1.clone(), z2.clone(), directions);
+            two_views::losses(loss, embeddings, [z1, z2])
         })
     }
 
@@ -197,34 +103,18 @@ impl<C: Criterion> Method for JointEmbedding<C> {
         self.pairs.least_frames()
     }
 
-    fn encoder(&self, student: &Branch, _: EncoderChoice) -> FrameEncoder {
-        student.encoder.valid()
+    fn frame_encoder(student: &EncoderProjector) -> FrameEncoder {
+        student.encoder.clone()
     }
 
-    fn parameters(&self, student: &Branch) -> Vec<(&'static str, usize)> {
+    fn parameters(&self, student: &EncoderProjector) -> Vec<(&'static str, usize)> {
         student.parameters()
     }
 }
 
-/// `count` unit columns of `dim` numbers, redrawn every step.
-pub(super) fn directions([dim, count]: [usize; 2], seed: u64, work: &Work) -> Tensor<2> {
-    let device = work.tracked.clone().inner();
-    let mut draws = Draws::at(seed, work.number, Stage::Slices, &device);
-    unit_rows(draws.normal([count, dim])).transpose()
-}
-
-/// A loss over two views, and what a person would want to see of it.
-pub(super) fn seen(total: Tensor<1>, embeddings: Tensor<2>, views: [Tensor<2>; 2]) -> Losses {
-    let [z1, z2] = views.map(Tensor::inner);
-    let cosine = paired(unit_rows(z1.clone()), unit_rows(z2)).flatten::<1>(0, 1);
-    Losses {
-        total,
-        terms: vec![("cosine", cosine.clone().mean())],
-        per_clip: vec![("cosine", cosine)],
-        tokens: vec![
-            ("frame", embeddings.inner().unsqueeze_dim(1)),
-            ("projection", z1.clone().unsqueeze_dim(1)),
-        ],
-        projections: Some(z1),
-    }
+/// `count` random unit columns of `dim` numbers, `[dim, count]`, drawn at every step.
+pub(super) fn directions([dim, count]: [usize; 2], seed: u64, context: &StepContext) -> Tensor<2> {
+    let device = context.autodiff.clone().inner();
+    let mut draws = Draws::at(seed, context.micro_batch, Stage::Directions, &device);
+    Tensor::from_inner(unit_rows(draws.normal([count, dim])).transpose())
 }

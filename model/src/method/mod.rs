@@ -1,9 +1,15 @@
-//! Self-supervised methods. To add one, write its file and list it in [`MethodConfig`].
+//! Self-supervised methods: a student path, a teacher path and a loss.
+//!
+//! A method is a file or a folder with its table ([`Recipe`]) and its step ([`Method`]), and a line
+//! in `registry`. What is the same for all methods is the trainer's: the optimizer, the moving
+//! average of the teacher, saving, loading, and which encoder is exported.
 
 pub mod adassl;
 pub mod byol;
+mod encoder_projector;
+mod futures;
 pub mod joint_embedding;
-pub(crate) mod registry;
+mod registry;
 pub mod seq_jepa;
 pub mod simsiam;
 pub mod tdv;
@@ -12,149 +18,212 @@ pub mod tdv_sigreg;
 pub mod tico;
 mod two_views;
 
+pub use futures::Futures;
 pub use registry::MethodConfig;
+pub(crate) use registry::with_recipe;
 pub use tdv::MotionEncoder;
 pub use two_views::Views;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor};
 
-use crate::export::safetensors;
 use crate::export::state_dict::StateDict;
-use crate::train::data_parallel::{Done, Work};
-use crate::train::state::tensors::Kept;
-use crate::{Clips, EncoderChoice, EncoderShape, FrameEncoder, Init, Input, Pool, Result};
+use crate::train::data_parallel::{StepContext, StepOutput};
+use crate::train::state::SavedState;
+use crate::{Clips, EncoderShape, FrameEncoder, Init, Input, Pool, Result};
 
-/// What a method is made for.
+/// The `[model.method]` table of one method.
+pub(crate) trait Recipe {
+    /// The method that the table configures.
+    type Method: Method;
+
+    /// Whether the loss of a clip depends on the other clips of the batch.
+    const CLIPS_INTERACT: bool = true;
+
+    /// Checks the table for an encoder and an input.
+    ///
+    /// # Errors
+    /// A value that cannot be used, with its key.
+    fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()>;
+
+    /// Height and width of a view for frames of `image` = `[height, width]`.
+    fn view_size(&self, image: [usize; 2]) -> [usize; 2] {
+        image
+    }
+
+    /// Whether the method has a teacher.
+    fn has_teacher(&self) -> bool {
+        <Self::Method as Method>::Teacher::EXISTS
+    }
+
+    /// The method with fresh networks.
+    fn init(&self, context: &InitContext) -> Initialised<Self::Method>;
+}
+
+/// A method with fresh networks.
+pub(crate) struct Initialised<M: Method> {
+    pub(crate) method: M,
+    pub(crate) student: M::Student,
+    pub(crate) teacher: M::Teacher,
+}
+
+/// What networks are made for.
 #[derive(Clone, Debug)]
-pub(crate) struct Setting {
+pub(crate) struct InitContext {
     pub(crate) shape: EncoderShape,
     pub(crate) input: Input,
     pub(crate) seed: u64,
-    /// A device that tracks nothing.
+    /// The device without gradients.
     pub(crate) device: Device,
-    /// What the frame encoder starts from, where it is not drawn.
+    /// The first weights of the frame encoder; random without.
     pub(crate) encoder: Option<Arc<StateDict>>,
 }
 
-impl Setting {
-    /// The first weights of what learns.
+impl InitContext {
+    /// The source of the student's first weights.
     pub(crate) fn init(&self) -> Init {
-        let tracked = self.device.clone().autodiff();
-        Init::new(self.seed, &tracked).with_encoder(self.encoder.clone())
+        let autodiff = self.device.clone().autodiff();
+        Init::new(self.seed, &autodiff).with_encoder(self.encoder.clone())
     }
 }
 
-/// What a method adds to the one training step: losses with their gradients, and what follows
-/// the optimizer.
+/// The networks of a teacher: a moving average of the student's.
+pub(crate) trait Teacher: Module + Sync {
+    /// Whether there is one; where the table decides, it overrides [`Recipe::has_teacher`].
+    const EXISTS: bool = true;
+
+    /// The frame encoder, if there is a teacher.
+    fn frame_encoder(&self) -> Option<FrameEncoder>;
+}
+
+/// The teacher of a method without one.
+#[derive(Module, Debug)]
+pub(crate) struct NoTeacher {}
+
+impl Teacher for NoTeacher {
+    const EXISTS: bool = false;
+
+    fn frame_encoder(&self) -> Option<FrameEncoder> {
+        None
+    }
+}
+
+impl Teacher for FrameEncoder {
+    fn frame_encoder(&self) -> Option<FrameEncoder> {
+        Some(self.clone())
+    }
+}
+
+impl<T: Teacher> Teacher for Option<T> {
+    fn frame_encoder(&self) -> Option<FrameEncoder> {
+        self.as_ref().and_then(T::frame_encoder)
+    }
+}
+
+/// What a method adds to the training step, which the trainer does for all methods.
 pub(crate) trait Method: Sync {
-    /// What the optimizer trains.
+    /// The networks that the optimizer trains.
     type Student: Module + Sync;
+    /// Their moving average; [`NoTeacher`] where there is none.
+    type Teacher: Teacher;
 
-    /// Whether there is a moving average of the encoder.
-    fn has_teacher(&self) -> bool;
+    /// The losses of a micro-batch and the gradients of the student, by
+    /// [`independent`](crate::train::data_parallel::independent) or, where the loss is over the
+    /// whole batch, [`gathered`](crate::train::data_parallel::gathered).
+    fn step(
+        &mut self,
+        student: &Self::Student,
+        teacher: &Self::Teacher,
+        clips: &Clips,
+        context: &StepContext,
+    ) -> StepOutput;
 
-    /// The losses of a micro-batch and the gradients of the student, by [`crate::train::data_parallel::apart`]
-    /// or, where clips meet in the loss, [`crate::train::data_parallel::together`].
-    fn step(&mut self, student: &Self::Student, clips: &Clips, work: &Work) -> Done;
+    /// The student's networks that the teacher follows after an optimizer step, and the teacher's
+    /// momentum when `progress` (0..=1) of the run is over.
+    fn followed(&self, _student: &Self::Student, _progress: f64) -> Option<(Self::Teacher, f64)> {
+        None
+    }
 
-    /// Runs after every optimizer step, `progress` of the run done; teachers move here.
-    fn after_step(&mut self, _student: &Self::Student, _progress: f64) {}
+    /// The student's frame encoder.
+    fn frame_encoder(student: &Self::Student) -> FrameEncoder;
 
-    /// The frame encoder, untracked; the teacher's is asked for only where there is one.
-    fn encoder(&self, student: &Self::Student, choice: EncoderChoice) -> FrameEncoder;
-
-    /// Which tokens of the encoder the method's loss looks at.
+    /// The tokens of the frame encoder that the loss uses.
     fn pool(&self) -> Pool {
         Pool::Cls
     }
 
-    /// The fewest frames of a clip that a step can be made of.
+    /// The fewest frames of a clip that a step needs.
     fn least_frames(&self) -> usize;
 
-    /// Whether more frames of a clip are more work.
+    /// Whether the cost of a step grows with the frames of a clip.
     fn uses_all_frames(&self) -> bool {
         false
     }
 
-    /// Vectors of each clip beside the encoder's, `[n, d]`, named as their columns.
+    /// Embeddings of each clip other than the frame encoder's, `[n, d]`, by the name of their
+    /// column.
     fn vectors(&self, _student: &Self::Student, _clips: &Clips) -> Vec<(&'static str, Tensor<2>)> {
         Vec::new()
     }
 
-    /// Draws of the representation of each clip's future, where the method has any.
+    /// Samples of the representation of each clip's future; none where the method predicts none.
     fn futures(
         &self,
         _student: &Self::Student,
+        _teacher: &Self::Teacher,
         _clips: &Clips,
         _samples: usize,
     ) -> Option<Futures> {
         None
     }
 
-    /// Metrics that are one term as a share of another.
+    /// Metrics that are the ratio of two others.
     fn ratios(&self) -> &'static [Ratio] {
         &[]
     }
 
-    /// What a person should hear about the numbers of a step; each kind is said once a run.
+    /// Signs in the metrics of a step that training goes wrong. The trainer reports each kind once
+    /// per run.
     fn warnings(&self, _values: &[(String, f32)], _progress: f64) -> Vec<Warning> {
         Vec::new()
     }
 
-    /// Parameters that learn at a multiple of the learning rate.
+    /// Parameters with a multiple of the learning rate.
     fn learning_rates(&self, _student: &Self::Student) -> Vec<LearningRate> {
         Vec::new()
     }
 
-    /// The networks by name, and how many parameters each has.
+    /// The networks by name, with their numbers of parameters.
     fn parameters(&self, student: &Self::Student) -> Vec<(&'static str, usize)>;
 
-    /// Writes the teacher's weights into `folder`, where there is one.
-    fn save_teacher(&self, _folder: &Path) -> Result<()> {
-        Ok(())
-    }
+    /// Adds what later steps depend on, other than the weights of student and teacher.
+    fn save_state(&self, _state: &mut SavedState) {}
 
-    /// Reads what [`Method::save_teacher`] wrote.
-    fn load_teacher(&mut self, _folder: &Path) -> Result<()> {
-        Ok(())
-    }
-
-    /// What later steps depend on beside the weights.
-    fn remember(&self, _kept: &mut Kept) {}
-
-    /// Takes back what was remembered, on a device that tracks nothing.
+    /// Restores what [`Method::save_state`] added, on a device without gradients.
     ///
     /// # Errors
-    /// Something of it is missing.
-    fn recall(&mut self, _kept: &mut Kept, _device: &Device) -> Recalled {
+    /// A tensor is missing; the text names it.
+    fn load_state(
+        &mut self,
+        _state: &mut SavedState,
+        _device: &Device,
+    ) -> std::result::Result<(), String> {
         Ok(())
-    }
-
-    /// Writes all weights into `folder`.
-    fn save(&self, student: &Self::Student, folder: &Path) -> Result<()> {
-        let best = if self.has_teacher() { EncoderChoice::Teacher } else { EncoderChoice::Student };
-        safetensors::save(&self.encoder(student, best), &folder.join("encoder.safetensors"))?;
-        safetensors::save(student, &folder.join("student.safetensors"))?;
-        self.save_teacher(folder)
     }
 }
 
-/// What comes of recalling; the text says what is missing.
-pub(crate) type Recalled = std::result::Result<(), String>;
-
-/// `term / over` under a name of its own.
+/// The metric `term / over`.
 pub(crate) struct Ratio {
     pub(crate) name: &'static str,
     pub(crate) term: &'static str,
     pub(crate) over: &'static str,
 }
 
-/// A group of parameters, its name in the metrics, and the multiple that it learns at.
+/// Parameters that learn at a multiple of the learning rate.
 pub(crate) struct LearningRate {
+    /// The name of their learning rate in the metrics.
     pub(crate) name: &'static str,
     pub(crate) group: ParamGroup,
     pub(crate) multiplier: f64,
@@ -163,38 +232,10 @@ pub(crate) struct LearningRate {
 /// A sign that training goes wrong.
 #[derive(Clone, Debug)]
 pub struct Warning {
-    /// What goes wrong, for telling warnings apart.
+    /// What goes wrong; a run reports each kind once.
     pub kind: &'static str,
-    /// What was seen, and what to do.
+    /// What was measured, and what to do.
     pub message: String,
-}
-
-/// Draws of the future's representation, unit vectors all.
-#[derive(Clone, Debug)]
-pub struct Futures {
-    /// Width of a vector, d.
-    pub dim: usize,
-    /// Draws of each clip, `[n, samples, d]` row by row.
-    pub drawn: Vec<f32>,
-    /// What the method predicts without chance, `[n, d]`: of a distribution, its mean's.
-    pub expected: Vec<f32>,
-    /// The representation of what came, `[n, d]`.
-    pub came: Vec<f32>,
-}
-
-impl Futures {
-    /// From every draw and the others, `[n, d]` each.
-    pub(crate) fn of(drawn: Vec<Tensor<2>>, expected: Tensor<2>, came: Tensor<2>) -> Self {
-        let dim = came.dims()[1];
-        let drawn = drawn.into_iter().map(|it| it.unsqueeze_dim::<3>(1)).collect();
-        let floats = |x: Tensor<1>| x.into_data().try_to_vec().expect("float32 values");
-        Self {
-            dim,
-            drawn: floats(Tensor::cat(drawn, 1).flatten(0, 2)),
-            expected: floats(expected.flatten(0, 1)),
-            came: floats(came.flatten(0, 1)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,40 @@
-//! The list of methods: what `name` in the `[model.method]` table can be.
+//! The list of methods. A line makes the method known to configs, the trainer and the tests.
 
 use serde::{Deserialize, Serialize};
 
-use super::joint_embedding::{self, SimClrAbs, SimClrSq};
-use super::{adassl, byol, seq_jepa, simsiam, tdv, tdv_adassl, tdv_sigreg, tico};
-use crate::loss::{BarlowTwins, Dcl, Dclw, LeJepa, SimClr, Spectral, VicReg, VicRegCtr, VicRegExp};
+use super::joint_embedding::Config as JointEmbedding;
+use super::{Recipe, adassl, byol, seq_jepa, simsiam, tdv, tdv_adassl, tdv_sigreg, tico};
+use crate::loss::{
+    BarlowTwins, Dcl, Dclw, LeJepa, SimClr, SimClrAbs, SimClrSq, Spectral, VicReg, VicRegCtr,
+    VicRegExp,
+};
 use crate::{EncoderShape, Input, Result};
 
-/// The `[model.method]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(tag = "name", rename_all = "kebab-case")]
-pub enum MethodConfig {
-    /// Current representation + encoded motion = next representation.
+/// Makes [`MethodConfig`] and `with_recipe!` of the list. The first token is a dollar sign, which
+/// a macro cannot write into a macro otherwise.
+macro_rules! methods {
+    ($dollar:tt $($(#[$doc:meta])* $name:ident($config:ty),)*) => {
+        /// The `[model.method]` table.
+        #[derive(Clone, Debug, Deserialize, Serialize)]
+        #[serde(tag = "name", rename_all = "kebab-case")]
+        pub enum MethodConfig {
+            $($(#[$doc])* $name($config),)*
+        }
+
+        /// Evaluates an expression with the [`Recipe`] of the configured method.
+        macro_rules! with_recipe {
+            ($dollar method:expr, $dollar recipe:ident => $dollar value:expr) => {
+                match $dollar method {
+                    $($crate::method::MethodConfig::$name($dollar recipe) => $dollar value,)*
+                }
+            };
+        }
+        pub(crate) use with_recipe;
+    };
+}
+
+methods! { $
+    /// Current representation + encoded motion = next representation (Daithankar et al., 2026).
     Tdv(tdv::Config),
     /// An experiment: TDV with SIGReg in the place of prototypes and teacher.
     TdvSigreg(tdv_sigreg::Config),
@@ -22,27 +45,27 @@ pub enum MethodConfig {
     /// Views and actions predict the next view (Ghaemi et al., 2025).
     SeqJepa(seq_jepa::Config),
     /// Each projection finds its pair among all others (Chen et al., 2020).
-    Simclr(joint_embedding::Config<SimClr>),
+    Simclr(JointEmbedding<SimClr>),
     /// SimCLR with squared similarities (Garrido et al., 2023).
-    SimclrSq(joint_embedding::Config<SimClrSq>),
+    SimclrSq(JointEmbedding<SimClrSq>),
     /// SimCLR with absolute similarities (Garrido et al., 2023).
-    SimclrAbs(joint_embedding::Config<SimClrAbs>),
+    SimclrAbs(JointEmbedding<SimClrAbs>),
     /// SimCLR without the positive in the denominator (Yeh et al., 2022).
-    Dcl(joint_embedding::Config<Dcl>),
+    Dcl(JointEmbedding<Dcl>),
     /// DCL with positives weighted by how hard they are (Yeh et al., 2022).
-    Dclw(joint_embedding::Config<Dclw>),
-    /// Inner products of strangers are zero (HaoChen et al., 2021).
-    Spectral(joint_embedding::Config<Spectral>),
+    Dclw(JointEmbedding<Dclw>),
+    /// Inner products with other clips are zero (HaoChen et al., 2021).
+    Spectral(JointEmbedding<Spectral>),
     /// Variance, invariance, covariance (Bardes et al., 2022).
-    Vicreg(joint_embedding::Config<VicReg>),
+    Vicreg(JointEmbedding<VicReg>),
     /// VICReg with the log-sum-exp of covariances (Garrido et al., 2023).
-    VicregExp(joint_embedding::Config<VicRegExp>),
+    VicregExp(JointEmbedding<VicRegExp>),
     /// VICReg-exp with samples in the place of dimensions (Garrido et al., 2023).
-    VicregCtr(joint_embedding::Config<VicRegCtr>),
+    VicregCtr(JointEmbedding<VicRegCtr>),
     /// The correlation of two views is the identity (Zbontar et al., 2021).
-    BarlowTwins(joint_embedding::Config<BarlowTwins>),
+    BarlowTwins(JointEmbedding<BarlowTwins>),
     /// Views agree and embeddings are Gaussian (Balestriero and LeCun, 2025).
-    Lejepa(joint_embedding::Config<LeJepa>),
+    Lejepa(JointEmbedding<LeJepa>),
     /// A running covariance keeps embeddings apart (Zhu et al., 2022).
     Tico(tico::Config),
     /// A predictor and a moving average (Grill et al., 2020).
@@ -51,64 +74,27 @@ pub enum MethodConfig {
     Simsiam(simsiam::Config),
 }
 
-/// Does the same to the table of every method.
-macro_rules! each {
-    ($method:expr, $it:ident => $do:expr) => {
-        match $method {
-            MethodConfig::Tdv($it) => $do,
-            MethodConfig::TdvSigreg($it) => $do,
-            MethodConfig::TdvAdassl($it) => $do,
-            MethodConfig::Adassl($it) => $do,
-            MethodConfig::SeqJepa($it) => $do,
-            MethodConfig::Simclr($it) => $do,
-            MethodConfig::SimclrSq($it) => $do,
-            MethodConfig::SimclrAbs($it) => $do,
-            MethodConfig::Dcl($it) => $do,
-            MethodConfig::Dclw($it) => $do,
-            MethodConfig::Spectral($it) => $do,
-            MethodConfig::Vicreg($it) => $do,
-            MethodConfig::VicregExp($it) => $do,
-            MethodConfig::VicregCtr($it) => $do,
-            MethodConfig::BarlowTwins($it) => $do,
-            MethodConfig::Lejepa($it) => $do,
-            MethodConfig::Tico($it) => $do,
-            MethodConfig::Byol($it) => $do,
-            MethodConfig::Simsiam($it) => $do,
-        }
-    };
-}
-
-pub(crate) use each;
-
 impl MethodConfig {
     /// Checks the table for an encoder and an input.
     pub(crate) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
-        each!(self, it => it.validate(shape, input))
+        with_recipe!(self, recipe => recipe.validate(shape, input))
     }
 
-    /// Height and width of what the encoder sees.
-    pub fn view(&self, image: [usize; 2]) -> [usize; 2] {
-        match self {
-            Self::SeqJepa(it) => it.view(image),
-            _ => image,
-        }
+    /// Height and width of what the encoder sees, for frames of `image` = `[height, width]`.
+    pub fn view_size(&self, image: [usize; 2]) -> [usize; 2] {
+        with_recipe!(self, recipe => recipe.view_size(image))
     }
 
-    /// Whether a loss over one clip says nothing.
-    pub(crate) fn clips_meet(&self) -> bool {
-        !matches!(self, Self::Tdv(_) | Self::TdvAdassl(_))
-    }
-
-    /// Whether there is a moving average of the encoder.
+    /// Whether the method has a teacher, a moving average of its networks.
     pub fn has_teacher(&self) -> bool {
-        match self {
-            Self::Tdv(_)
-            | Self::TdvAdassl(_)
-            | Self::SeqJepa(_)
-            | Self::Tico(_)
-            | Self::Byol(_) => true,
-            Self::Adassl(it) => it.objective == adassl::Objective::Distillation,
-            _ => false,
+        with_recipe!(self, recipe => recipe.has_teacher())
+    }
+
+    /// Whether the loss of a clip depends on the other clips of the batch.
+    pub(crate) fn clips_interact(&self) -> bool {
+        fn interact<R: Recipe>(_: &R) -> bool {
+            R::CLIPS_INTERACT
         }
+        with_recipe!(self, recipe => interact(recipe))
     }
 }

@@ -1,23 +1,22 @@
-//! SimSiam (Chen and He, 2021): BYOL without the moving average. A predictor turns the projection
-//! of one view into the other's, which stands still for it.
+//! SimSiam (Chen and He, 2021): BYOL without a teacher. A predictor maps the projection of one
+//! view to that of the other, through which no gradient flows.
 //!
 //! ```text
 //! loss = −½ cos(q(z_x), sg z_y) − ½ cos(q(z_y), sg z_x)
 //! ```
 
 use burn::module::Module;
-use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::joint_embedding::seen;
-use super::two_views::{self, Branch, Pairs, Views};
-use super::{Method, Setting};
+use super::encoder_projector::EncoderProjector;
+use super::two_views::{self, PairSampler, Views};
+use super::{InitContext, Initialised, Method, NoTeacher, Recipe};
 use crate::loss::cosine;
 use crate::nn::batch_norm::NormMode;
 use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 use crate::nn::parameters;
-use crate::train::data_parallel::{Done, Work, together};
-use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
+use crate::train::data_parallel::{StepContext, StepOutput, gathered};
+use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "simsiam"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -25,11 +24,11 @@ use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Inp
 pub struct Config {
     /// Where the two views come from.
     pub views: Views,
-    /// How views are augmented, where they are.
+    /// Augmentation, where `views` asks for it.
     pub augment: AugmentConfig,
     /// Widths of the projector's layers; the last has a batch norm, too.
     pub projector: Widths,
-    /// Widths of the predictor's layers; its output is the projector's.
+    /// Widths of the predictor's layers; the last is the projector's last.
     pub predictor: Widths,
 }
 
@@ -44,52 +43,59 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
+impl Recipe for Config {
+    type Method = SimSiam;
+
+    fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         self.predictor.ends_with(self.projector.output(), "predictor")?;
         two_views::validate(self.views, &self.augment, shape, input)
     }
 
-    /// Fresh networks.
-    pub(crate) fn init(&self, setting: &Setting) -> (SimSiam, Student) {
-        let mut init = setting.init();
-        let branch = Branch::new(&setting.shape, &self.projector, LastLayer::BatchNorm, &mut init);
+    fn init(&self, context: &InitContext) -> Initialised<SimSiam> {
+        let (shape, mut init) = (&context.shape, context.init());
+        let branch = EncoderProjector::new(shape, &self.projector, LastLayer::BatchNorm, &mut init);
         let width = self.projector.output();
         let predictor = NormedMlp::new(width, &self.predictor, LastLayer::Bias, &mut init);
-        let pairs = Pairs::new(self.views, &self.augment, setting);
-        (SimSiam { pairs }, Student { branch, predictor })
+        let method = SimSiam { pairs: PairSampler::new(self.views, &self.augment, context) };
+        Initialised { method, student: Student { branch, predictor }, teacher: NoTeacher {} }
     }
 }
 
-/// The networks that learn.
+/// The networks that the optimizer trains.
 #[derive(Module, Debug)]
 pub(crate) struct Student {
-    branch: Branch,
+    branch: EncoderProjector,
     predictor: NormedMlp,
 }
 
-/// The method's state beside the student: there is none that changes.
+/// SimSiam.
 pub(crate) struct SimSiam {
-    pairs: Pairs,
+    pairs: PairSampler,
 }
 
 impl Method for SimSiam {
     type Student = Student;
+    type Teacher = NoTeacher;
 
-    fn has_teacher(&self) -> bool {
-        false
-    }
+    fn step(
+        &mut self,
+        student: &Student,
+        _: &NoTeacher,
+        clips: &Clips,
+        context: &StepContext,
+    ) -> StepOutput {
+        let views = self.pairs.sample(clips, context);
+        let parts = two_views::split(views, &student.branch.encoder, context);
+        let encoded =
+            gathered(student, context, parts, |student, part| student.branch.encode(part));
 
-    fn step(&mut self, student: &Student, clips: &Clips, work: &Work) -> Done {
-        let views = self.pairs.of(clips, work);
-        let parts = two_views::parts(views, &student.branch.encoder, work);
-        let see = |student: &Student, part| student.branch.see(part);
-        together(student, work, parts, see, |student, embeddings| {
-            let views: [_; 2] = student.branch.project(embeddings.clone(), NormMode::Train);
-            let [p1, p2] = views.clone().map(|it| student.predictor.forward(it, NormMode::Train));
-            let [t1, t2] = views.clone().map(Tensor::detach);
-            let total = (cosine::sim_siam(p1, t2) + cosine::sim_siam(p2, t1)) / 2.0;
-            seen(total, embeddings, views)
+        encoded.loss(|student, embeddings| {
+            let views: [_; 2] = student.branch.project(embeddings.clone());
+            let [x, y] = views.clone().map(|z| student.predictor.forward(z, NormMode::Train));
+            // The targets are constants inside the loss.
+            let [target_x, target_y] = views.clone();
+            let loss = (cosine::sim_siam(x, target_y) + cosine::sim_siam(y, target_x)) / 2.0;
+            two_views::losses(loss, embeddings, views)
         })
     }
 
@@ -97,8 +103,8 @@ impl Method for SimSiam {
         self.pairs.least_frames()
     }
 
-    fn encoder(&self, student: &Student, _: EncoderChoice) -> FrameEncoder {
-        student.branch.encoder.valid()
+    fn frame_encoder(student: &Student) -> FrameEncoder {
+        student.branch.encoder.clone()
     }
 
     fn parameters(&self, student: &Student) -> Vec<(&'static str, usize)> {

@@ -1,29 +1,25 @@
-//! TiCo (Zhu et al., 2022): the projections of two views agree, the second a moving average's,
-//! and a running covariance keeps them from one another.
+//! TiCo (Zhu et al., 2022): the student's projection of one view agrees with the teacher's of the
+//! other, and a running covariance keeps projections apart.
 //!
 //! ```text
 //! C    = β C + (1 − β) z_xᵀ z_x / n
 //! loss = 1 − mean ⟨z_x, sg z̄_y⟩ + ρ mean z_xᵀ C z_x          for unit z
 //! ```
 
-use std::path::Path;
-
-use burn::module::Module as _;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::joint_embedding::seen;
-use super::two_views::{self, Branch, Pairs, Views};
-use super::{Method, Recalled, Setting};
-use crate::export::safetensors;
-use crate::loss::{TiCo as Constants, redundancy};
-use crate::nn::batch_norm::NormMode;
+use super::encoder_projector::EncoderProjector;
+use super::two_views::{self, PairSampler, Views};
+use super::{InitContext, Initialised, Method, Recipe};
+use crate::loss::TiCo as Constants;
+use crate::loss::tico::tico;
 use crate::nn::mlp::{LastLayer, Widths};
-use crate::train::data_parallel::{Done, Work, together};
+use crate::train::data_parallel::{StepContext, StepOutput, gathered};
 use crate::train::ema;
-use crate::train::state::tensors::Kept;
+use crate::train::state::SavedState;
 use crate::validate::ensure;
-use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Input, Result};
+use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "tico"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -31,7 +27,7 @@ use crate::{AugmentConfig, Clips, EncoderChoice, EncoderShape, FrameEncoder, Inp
 pub struct Config {
     /// Where the two views come from.
     pub views: Views,
-    /// How views are augmented, where they are.
+    /// Augmentation, where `views` asks for it.
     pub augment: AugmentConfig,
     /// Widths of the projector's layers.
     pub projector: Widths,
@@ -53,103 +49,97 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    pub(super) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
+impl Recipe for Config {
+    type Method = Tico;
+
+    fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         ensure((0.0..=1.0).contains(&self.momentum), "momentum", "must lie in 0..=1")?;
         self.loss.validate()?;
         two_views::validate(self.views, &self.augment, shape, input)
     }
 
-    /// Fresh networks; the teacher starts as a copy.
-    pub(crate) fn init(&self, setting: &Setting) -> (Tico, Branch) {
-        let Setting { shape, device, .. } = setting;
-        let mut init = setting.init();
-        let student = Branch::new(shape, &self.projector, LastLayer::NoBias, &mut init);
+    fn init(&self, context: &InitContext) -> Initialised<Tico> {
+        let InitContext { shape, device, .. } = context;
+        let mut init = context.init();
+        let student = EncoderProjector::new(shape, &self.projector, LastLayer::NoBias, &mut init);
         let teacher = student.teacher(shape, &self.projector, LastLayer::NoBias, device);
         let width = self.projector.output();
-        let tico = Tico {
-            pairs: Pairs::new(self.views, &self.augment, setting),
+        let method = Tico {
+            pairs: PairSampler::new(self.views, &self.augment, context),
             momentum: self.momentum,
             loss: self.loss,
             covariance: Tensor::zeros([width, width], device),
-            teacher,
         };
-        (tico, student)
+        Initialised { method, student, teacher }
     }
 }
 
-/// The method's state beside the student.
+/// TiCo with its running covariance.
 pub(crate) struct Tico {
-    pairs: Pairs,
+    pairs: PairSampler,
     momentum: f64,
     loss: Constants,
     /// C, `[d, d]`.
     covariance: Tensor<2>,
-    teacher: Branch,
 }
 
 impl Method for Tico {
-    type Student = Branch;
+    type Student = EncoderProjector;
+    type Teacher = EncoderProjector;
 
-    fn has_teacher(&self) -> bool {
-        true
-    }
-
-    fn step(&mut self, student: &Branch, clips: &Clips, work: &Work) -> Done {
-        let views = self.pairs.of(clips, work);
-        // The student sees the first view, the teacher the second.
-        let [first, second] = [0, 1].map(|it| {
-            let view = views.clone().narrow(1, it, 1);
-            two_views::parts(view, &student.encoder, work)
+    fn step(
+        &mut self,
+        student: &EncoderProjector,
+        teacher: &EncoderProjector,
+        clips: &Clips,
+        context: &StepContext,
+    ) -> StepOutput {
+        let views = self.pairs.sample(clips, context);
+        let [x, y] = [0, 1].map(|view| {
+            two_views::split(views.clone().narrow(1, view, 1), &student.encoder, context)
         });
-        let [target] = two_views::targets(&self.teacher, &second);
-        let covariance = self.covariance.clone();
-        together(student, work, first, Branch::see, |student, embeddings| {
-            let [z] = student.project(embeddings.clone(), NormMode::Train);
-            let target = Tensor::from_inner(target);
-            let (total, covariance) =
-                redundancy::tico(z.clone(), target.clone(), covariance, &self.loss);
+        let encoded = gathered(student, context, x, EncoderProjector::encode);
+        let [target] = teacher.teacher_forward(y);
+
+        encoded.loss(|student, embeddings| {
+            let [z] = student.project(embeddings.clone());
+            let before = self.covariance.clone();
+            let (loss, covariance) = tico(z.clone(), target.clone(), before, &self.loss);
             self.covariance = covariance;
-            seen(total, embeddings, [z, target])
+            two_views::losses(loss, embeddings, [z, target])
         })
     }
 
-    fn after_step(&mut self, student: &Branch, progress: f64) {
-        let momentum = ema::cosine(self.momentum, progress);
-        self.teacher = ema::update(self.teacher.clone(), student, momentum);
+    fn followed(
+        &self,
+        student: &EncoderProjector,
+        progress: f64,
+    ) -> Option<(EncoderProjector, f64)> {
+        Some((student.clone(), ema::cosine(self.momentum, progress)))
     }
 
     fn least_frames(&self) -> usize {
         self.pairs.least_frames()
     }
 
-    fn encoder(&self, student: &Branch, choice: EncoderChoice) -> FrameEncoder {
-        match choice {
-            EncoderChoice::Teacher => self.teacher.encoder.clone(),
-            EncoderChoice::Student => student.encoder.valid(),
-        }
+    fn frame_encoder(student: &EncoderProjector) -> FrameEncoder {
+        student.encoder.clone()
     }
 
-    fn parameters(&self, student: &Branch) -> Vec<(&'static str, usize)> {
+    fn parameters(&self, student: &EncoderProjector) -> Vec<(&'static str, usize)> {
         student.parameters()
     }
 
-    fn save_teacher(&self, folder: &Path) -> Result<()> {
-        safetensors::save(&self.teacher, &folder.join("teacher.safetensors"))
+    fn save_state(&self, state: &mut SavedState) {
+        state.put("covariance", self.covariance.clone());
     }
 
-    fn load_teacher(&mut self, folder: &Path) -> Result<()> {
-        self.teacher =
-            safetensors::load(self.teacher.clone(), &folder.join("teacher.safetensors"))?;
-        Ok(())
-    }
-
-    fn remember(&self, kept: &mut Kept) {
-        kept.put("covariance", self.covariance.clone());
-    }
-
-    fn recall(&mut self, kept: &mut Kept, device: &Device) -> Recalled {
-        self.covariance = kept.take("covariance", device)?;
+    fn load_state(
+        &mut self,
+        state: &mut SavedState,
+        device: &Device,
+    ) -> std::result::Result<(), String> {
+        self.covariance = state.take("covariance", device)?;
         Ok(())
     }
 }

@@ -3,33 +3,24 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Log-determinant and inverse of `I + gram`, which is positive definite for every Gram matrix.
-pub(crate) struct Inverse {
-    pub(crate) log_det: f64,
-    pub(crate) inverse: SquareMatrix,
-}
-
 /// A square matrix in memory, in row-major order.
 pub(crate) struct SquareMatrix {
     size: usize,
     values: Vec<f64>,
 }
 
-impl Inverse {
-    pub(crate) fn of_identity_plus(gram: Tensor<2>) -> Self {
+impl SquareMatrix {
+    /// `(I + gram)⁻¹`, which exists for every Gram matrix.
+    pub(crate) fn inverse_of_identity_plus(gram: Tensor<2>) -> Self {
         let [size, _] = gram.dims();
         let values = gram.into_data().iter::<f64>().collect();
-        let mut matrix = SquareMatrix { size, values };
+        let mut matrix = Self { size, values };
         for i in 0..size {
             matrix.values[i * size + i] += 1.0;
         }
-        let factor = matrix.cholesky();
-        let log_det = (0..size).map(|i| 2.0 * factor.at(i, i).ln()).sum();
-        Self { log_det, inverse: factor.lower_inverse().gram() }
+        matrix.cholesky().lower_inverse().gram()
     }
-}
 
-impl SquareMatrix {
     fn zeros(size: usize) -> Self {
         Self { size, values: vec![0.0; size * size] }
     }
@@ -85,5 +76,23 @@ impl SquareMatrix {
     pub(crate) fn to_tensor(&self, device: &Device) -> Tensor<2> {
         let values: Vec<f32> = self.values.iter().map(|it| *it as f32).collect();
         Tensor::from_data(TensorData::new(values, [self.size, self.size]), device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    #[test]
+    fn the_inverse_is_one() {
+        let device = Device::flex();
+        let z = Tensor::<2>::random([5, 12], Distribution::Normal(0.0, 1.0), &device);
+        let gram = z.clone().matmul(z.transpose());
+        let eye = Tensor::<2>::eye(5, &device);
+        let inverse = SquareMatrix::inverse_of_identity_plus(gram.clone()).to_tensor(&device);
+        let off: f32 = ((gram + eye.clone()).matmul(inverse) - eye).abs().max().into_scalar();
+        assert!(off < 1e-5, "off by {off}");
     }
 }

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 
 use burn::tensor::{Device, Int, Tensor};
 
-use super::cholesky::Inverse;
+use super::cholesky::SquareMatrix;
 use super::r2::{r2_pooled, r2_uniform};
-use crate::train::state::tensors::Kept;
+use crate::train::state::SavedState;
 
 /// Steps that a fit uses: enough rows, and few enough that the network has hardly changed.
 const STEPS: u64 = 32;
@@ -47,11 +47,11 @@ impl LinearProbe {
         self.steps.push_back(ProbeStep { step, features, targets });
     }
 
-    /// Puts all steps into `kept`, under `name`.
-    pub(crate) fn save_state(&self, name: &str, kept: &mut Kept) {
+    /// Puts all steps into `state`, under `name`.
+    pub(crate) fn save_state(&self, name: &str, state: &mut SavedState) {
         for (idx, ProbeStep { step, features, targets }) in self.steps.iter().enumerate() {
-            kept.put(&format!("{name}/{idx:06}/{step}/features"), features.clone());
-            kept.put(&format!("{name}/{idx:06}/{step}/targets"), targets.clone());
+            state.put(&format!("{name}/{idx:06}/{step}/features"), features.clone());
+            state.put(&format!("{name}/{idx:06}/{step}/targets"), targets.clone());
         }
     }
 
@@ -59,16 +59,20 @@ impl LinearProbe {
     ///
     /// # Errors
     /// The features or targets of a step are missing.
-    pub(crate) fn load_state(name: &str, kept: &mut Kept, device: &Device) -> Result<Self, String> {
+    pub(crate) fn load_state(
+        name: &str,
+        state: &mut SavedState,
+        device: &Device,
+    ) -> Result<Self, String> {
         let own = |it: &&str| it.starts_with(&format!("{name}/")) && it.ends_with("/features");
-        let names: Vec<_> = kept.names().filter(own).map(str::to_owned).collect();
+        let names: Vec<_> = state.names().filter(own).map(str::to_owned).collect();
         let mut steps = VecDeque::new();
         for features in names {
             let prefix = features.trim_end_matches("/features");
             let step = prefix.rsplit('/').next().and_then(|it| it.parse().ok());
             let step = step.ok_or_else(|| format!("the name {features:?} has no step"))?;
-            let features = kept.take(&features, device)?;
-            let targets = kept.take(&format!("{prefix}/targets"), device)?;
+            let features = state.take(&features, device)?;
+            let targets = state.take(&format!("{prefix}/targets"), device)?;
             steps.push_back(ProbeStep { step, features, targets });
         }
         Ok(Self { steps })
@@ -124,7 +128,7 @@ impl RidgeFit {
         let [rows, _] = x.dims();
         let square: f64 = x.clone().square().mean().into_scalar::<f32>().into();
         let penalty = (RIDGE * square * rows as f64).max(1e-12);
-        let inverse = Inverse::of_identity_plus(gram / penalty).inverse.to_tensor(&x.device());
+        let inverse = SquareMatrix::inverse_of_identity_plus(gram / penalty).to_tensor(&x.device());
         let weights = inverse.matmul(x.transpose()).matmul(y - intercept.clone()) / penalty;
         Self { mean, weights, intercept }
     }

@@ -1,16 +1,16 @@
-//! How the work on a micro-batch is laid out: clips that do not meet are worked on at once, and
-//! where they meet, the graph is cut, so that both of its halves can be.
+//! Runs the parts of a micro-batch in parallel.
 //!
 //! ```text
-//! apart     part ─▶ loss          together  part ─▶ see ─┐        ┌─▶ part's half of backward
-//!           part ─▶ loss                    part ─▶ see ─┴▶ meet ─┴─▶ part's half of backward
+//! independent   part ─▶ loss      gathered   part ─▶ encode ─┐         ┌─▶ backward of the part
+//!               part ─▶ loss                 part ─▶ encode ─┴▶ loss ──┴─▶ backward of the part
 //! ```
 //!
-//! Both give the gradients that one graph over the whole micro-batch would give.
+//! With `independent` the loss is a mean over clips. With `gathered` it is over the whole batch, and
+//! the graph is split at the embeddings. Both give the gradients of one graph over the micro-batch.
 //!
-//! The CPU backend keeps one core busy through most of its operations, for they are too small to
-//! be worth splitting. Clips do not depend on each other until their gradients are summed, so
-//! that a part of the batch for every core is the better cut. The only file that names rayon.
+//! Most operations of the CPU backend keep a single core busy. Clips do not depend on each other
+//! until their gradients are summed, or until the loss, so each core gets a part of the batch. No
+//! other file uses rayon.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -20,109 +20,135 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use crate::device::cpu;
 use crate::loss::Losses;
 
-/// A micro-batch of one step, as the trainer hands it out.
+/// A micro-batch of a step, and how to run it.
 #[derive(Clone, Debug)]
-pub(crate) struct Work {
-    /// The device that tracks gradients.
-    pub(crate) tracked: Device,
-    /// Parts that are worked on at once.
+pub(crate) struct StepContext {
+    /// The device with gradients.
+    pub(crate) autodiff: Device,
+    /// Parts that run in parallel.
     pub(crate) parts: usize,
-    /// The share of the batch that the micro-batch is.
+    /// The micro-batch's share of the batch.
     pub(crate) share: f64,
-    /// A number of its own for every micro-batch of the run, for draws.
-    pub(crate) number: u64,
+    /// The index of the micro-batch in the run, for random draws.
+    pub(crate) micro_batch: u64,
     /// The optimizer step, counted from 1.
     pub(crate) step: u64,
-    /// The share of the run that is over, 0..1.
+    /// The share of the run that is over, 0..=1.
     pub(crate) progress: f64,
-    /// Whether the losses will be read: only then is it worth to measure more than training
-    /// needs.
+    /// Whether the metrics of this step are read; otherwise those that cost time are left out.
     pub(crate) read: bool,
 }
 
-/// What came of a micro-batch: losses with their share of the batch, and gradients to be summed.
+#[cfg(test)]
+impl StepContext {
+    /// The whole of a batch on the CPU, in `parts`.
+    pub(crate) fn for_tests(parts: usize) -> Self {
+        let autodiff = Device::flex().autodiff();
+        Self { autodiff, parts, share: 1.0, micro_batch: 3, step: 3, progress: 0.0, read: false }
+    }
+}
+
+/// The losses of a micro-batch with their shares of the batch, and gradients to be summed.
 #[derive(Default)]
-pub(crate) struct Done {
+pub(crate) struct StepOutput {
     pub(crate) losses: Vec<(Losses, f64)>,
     pub(crate) grads: Vec<GradientsParams>,
 }
 
-/// Runs `loss` on every part, at once. The loss of the micro-batch is the mean of its parts',
-/// each weighted with the number of its clips.
-pub(crate) fn apart<S: Module + Sync, P: Send>(
+/// Runs `loss` on every part, each given with its number of clips. The loss of the micro-batch is
+/// the mean over its clips.
+pub(crate) fn independent<S: Module + Sync, P: Send>(
     student: &S,
-    work: &Work,
+    context: &StepContext,
     parts: Vec<(usize, P)>,
     loss: impl Fn(&S, P) -> Losses + Sync,
-) -> Done {
+) -> StepOutput {
     let clips: usize = parts.iter().map(|it| it.0).sum();
-    let done = map(parts, |(len, part)| {
-        let share = work.share * len as f64 / clips as f64;
-        let replica = replica(student, work);
+    let outputs = map(parts, |(len, part)| {
+        let share = context.share * len as f64 / clips as f64;
+        let replica = replica(student, context);
         let losses = loss(&replica, part);
         let grads = (losses.total.clone() * share).backward();
-        (losses.untracked(), share, GradientsParams::from_grads(grads, &replica))
+        (losses.inner(), share, GradientsParams::from_grads(grads, &replica))
     });
-    let mut all = Done::default();
-    for (losses, share, grads) in done {
-        all.losses.push((losses, share));
-        all.grads.push(grads);
+    let mut output = StepOutput::default();
+    for (losses, share, grads) in outputs {
+        output.losses.push((losses, share));
+        output.grads.push(grads);
     }
-    all
+    output
 }
 
-/// Runs `see` on every part, at once, and `meet` on what all of them saw, joined along the
-/// first dimension in the order of the parts.
-pub(crate) fn together<S: Module + Sync, P: Send, const D: usize>(
-    student: &S,
-    work: &Work,
-    parts: Vec<P>,
-    see: impl Fn(&S, P) -> Tensor<D> + Sync,
-    meet: impl FnOnce(&S, Tensor<D>) -> Losses,
-) -> Done {
-    let halves = map(parts, |part| {
-        let replica = replica(student, work);
-        let seen = see(&replica, part);
-        (replica, seen)
+/// Runs `encode` on every part. [`Gathered::loss`] then takes the loss over all of them.
+pub(crate) fn gathered<'a, S: Module + Sync, const P: usize, const D: usize>(
+    student: &'a S,
+    context: &'a StepContext,
+    parts: Vec<Tensor<P>>,
+    encode: impl Fn(&S, Tensor<P>) -> Tensor<D> + Sync,
+) -> Gathered<'a, S, D> {
+    let encoded = map(parts, |part| {
+        let replica = replica(student, context);
+        let encoded = encode(&replica, Tensor::from_inner(part));
+        (replica, encoded)
     });
-    // A cut costs a pass over the seam, and a single graph needs none.
-    if let [(replica, seen)] = halves.as_slice() {
-        let losses = meet(replica, seen.clone());
-        let grads = (losses.total.clone() * work.share).backward();
-        let grads = GradientsParams::from_grads(grads, replica);
-        return Done { losses: vec![(losses.untracked(), work.share)], grads: vec![grads] };
+    Gathered { student, context, encoded }
+}
+
+/// The encoded parts of a micro-batch, each with the replica of the student that encoded it.
+pub(crate) struct Gathered<'a, S, const D: usize> {
+    student: &'a S,
+    context: &'a StepContext,
+    encoded: Vec<(S, Tensor<D>)>,
+}
+
+impl<S: Module + Sync, const D: usize> Gathered<'_, S, D> {
+    /// Runs `loss` on the encoded parts, concatenated in their order, and then the backward pass of
+    /// every part.
+    pub(crate) fn loss(self, loss: impl FnOnce(&S, Tensor<D>) -> Losses) -> StepOutput {
+        let Self { student, context, encoded } = self;
+        // A single graph needs no split, which costs a copy.
+        if let [(replica, encoded)] = encoded.as_slice() {
+            let losses = loss(replica, encoded.clone());
+            let grads = (losses.total.clone() * context.share).backward();
+            let grads = GradientsParams::from_grads(grads, replica);
+            return StepOutput {
+                losses: vec![(losses.inner(), context.share)],
+                grads: vec![grads],
+            };
+        }
+        let leaves: Vec<_> =
+            encoded.iter().map(|(_, encoded)| encoded.clone().detach().require_grad()).collect();
+        let middle = replica(student, context);
+        let losses = loss(&middle, Tensor::cat(leaves.clone(), 0));
+        let grads = (losses.total.clone() * context.share).backward();
+        let leaf_grads: Vec<_> = leaves.iter().map(|leaf| leaf.grad(&grads)).collect();
+        let mut output = StepOutput {
+            losses: vec![(losses.inner(), context.share)],
+            grads: vec![GradientsParams::from_grads(grads, &middle)],
+        };
+        let encoded = encoded.into_iter().zip(leaf_grads);
+        let outer = map(encoded.collect(), |((replica, encoded), grad)| {
+            let grad = grad?;
+            let grads = (encoded * Tensor::from_inner(grad)).sum().backward();
+            Some(GradientsParams::from_grads(grads, &replica))
+        });
+        output.grads.extend(outer.into_iter().flatten());
+        output
     }
-    let seams: Vec<_> =
-        halves.iter().map(|(_, seen)| seen.clone().detach().require_grad()).collect();
-    let middle = replica(student, work);
-    let losses = meet(&middle, Tensor::cat(seams.clone(), 0));
-    let grads = (losses.total.clone() * work.share).backward();
-    let pulls = seams.iter().map(|seam| seam.grad(&grads));
-    let halves = halves.into_iter().zip(pulls.collect::<Vec<_>>());
-    let mut all = Done { losses: vec![(losses.untracked(), work.share)], grads: Vec::new() };
-    all.grads.push(GradientsParams::from_grads(grads, &middle));
-    let outer = map(halves.collect(), |((replica, seen), pull)| {
-        let pull = pull?;
-        let grads = (seen * Tensor::from_inner(pull)).sum().backward();
-        Some(GradientsParams::from_grads(grads, &replica))
-    });
-    all.grads.extend(outer.into_iter().flatten());
-    all
 }
 
-/// A copy with a graph of its own, for graphs that share leaves wait for each other. It has the
-/// same ids, and shares the numbers.
-fn replica<S: Module>(student: &S, work: &Work) -> S {
-    student.clone().fork(&work.tracked)
+/// A copy with leaves of its own, because graphs that share leaves wait for each other. Ids and
+/// weights are shared.
+fn replica<S: Module>(student: &S, context: &StepContext) -> S {
+    student.clone().fork(&context.autodiff)
 }
 
-/// Parts of a batch that a device works on best at once: one a core of the CPU, and a GPU fills
-/// itself.
+/// The number of parts that suits a device: one per core of the CPU, one for a GPU.
 pub(crate) fn parts(device: &Device) -> usize {
     if device.clone().inner() == cpu() { rayon::current_num_threads() } else { 1 }
 }
 
-/// `work` of every item, in their order; of a single item on the caller's own thread.
+/// `work` on every item in parallel, results in order; a single item runs on the caller's thread.
 pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     if items.len() < 2 {
         return items.into_iter().map(work).collect();
@@ -149,23 +175,20 @@ mod tests {
         }
     }
 
-    /// Gradients of a loss in which every row meets every other.
+    /// Gradients of a loss over all pairs of rows.
     fn gradients(network: &Vec<Linear>, x: &Tensor<2>, parts: usize) -> Vec<Vec<f32>> {
-        let tracked = x.device().autodiff();
-        let work =
-            Work { tracked, parts, share: 0.5, number: 0, step: 1, progress: 0.0, read: false };
-        let done = together(
-            network,
-            &work,
-            x.clone().chunk(parts, 0),
-            |network, x| network[0].forward(Tensor::from_inner(x)).tanh(),
-            |network, seen: Tensor<2>| {
-                let out = network[1].forward(seen);
-                Losses::of(out.clone().matmul(out.transpose()).square().mean())
-            },
-        );
+        let context = StepContext { share: 0.5, ..StepContext::for_tests(parts) };
+        let encoded = gathered(network, &context, x.clone().chunk(parts, 0), |network, x| {
+            network[0].forward(x).tanh()
+        });
+        let output = encoded.loss(|network, encoded: Tensor<2>| {
+            let out = network[1].forward(encoded);
+            let total = out.clone().matmul(out.transpose()).square().mean();
+            let (terms, per_clip, tokens) = (Vec::new(), Vec::new(), Vec::new());
+            Losses { total, terms, per_clip, tokens, projections: None }
+        });
         let mut sum = GradientsAccumulator::new();
-        done.grads.into_iter().for_each(|grads| sum.accumulate(network, grads));
+        output.grads.into_iter().for_each(|grads| sum.accumulate(network, grads));
         let grads = sum.grads();
         let mut collect = Collect(&grads, Vec::new());
         network.visit(&mut collect);
@@ -173,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_graph_has_the_gradients_of_the_whole() {
+    fn a_split_graph_has_the_gradients_of_the_whole() {
         let device = Device::flex();
         let mut init = Init::new(0, &device.clone().autodiff());
         let network = vec![init.default_linear(4, 5), init.default_linear(5, 3)];

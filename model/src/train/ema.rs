@@ -7,12 +7,12 @@ use burn::tensor::Tensor;
 
 use crate::nn::parameters::is_statistic;
 
-/// `teacher ← momentum · teacher + (1 − momentum) · student`, parameter by parameter; zero
-/// copies the student. The teacher lives on the device that tracks nothing, and its batch norms
-/// keep statistics of their own.
+/// `teacher ← momentum · teacher + (1 − momentum) · student`, parameter by parameter; a momentum of
+/// 0 copies the student. The teacher is on the device without gradients, and its batch norms have
+/// statistics of their own.
 ///
-/// Parameters are matched by their order, not by their id: an optimizer looks gradients up by
-/// id, so a teacher that shared the student's ids would take its gradients.
+/// Parameters are matched by their order and not by their id: the optimizer finds gradients by id,
+/// so a teacher with the student's ids would get its gradients.
 pub(crate) fn update<M: Module>(teacher: M, student: &M, momentum: f64) -> M {
     let mut weights = Collect { weights: VecDeque::new(), path: Vec::new() };
     student.visit(&mut weights);
@@ -79,8 +79,8 @@ fn is_learned(path: &[String]) -> bool {
     !path.last().is_some_and(|it| is_statistic(it))
 }
 
-/// Written as a step towards the student, so that a teacher that equals it stays as it is: the
-/// two factors of a weighted sum, rounded each, do not add up to one.
+/// A step towards the student, so that a teacher that equals it does not change: the two rounded
+/// factors of a weighted sum do not add up to 1.
 fn blend<const D: usize>(teacher: Tensor<D>, student: Tensor<D>, momentum: f64) -> Tensor<D> {
     teacher.clone() + (student - teacher) * (1.0 - momentum)
 }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_teacher_that_equals_its_student_stays_as_it_is_to_the_last_bit() {
+    fn a_teacher_that_equals_its_student_does_not_change_by_a_bit() {
         let device = Device::flex();
         let student = Init::new(0, &device).linear(16, 16);
         let start = update(Init::new(1, &device).linear(16, 16), &student, 0.0);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copied_teacher_stays_put_when_its_student_learns() {
+    fn a_copied_teacher_does_not_change_when_its_student_learns() {
         let device = Device::flex().autodiff();
         let student = Init::new(0, &device).linear(2, 2);
         let teacher = Init::new(1, &device.clone().inner()).linear(2, 2);

@@ -1,4 +1,4 @@
-//! The gradients of a whole network, seen as one vector.
+//! The gradients of a whole network: their joint norm, and those of frozen parameters.
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
@@ -21,11 +21,11 @@ pub(crate) fn clip<M: Module>(
     norm
 }
 
-/// Takes the gradients of some parameters away. An optimizer leaves alone what has none, its
-/// weight decay included.
-pub(crate) fn forget<M: Module>(network: &M, grads: &mut GradientsParams, ids: &[ParamId]) {
+/// Removes the gradients of frozen parameters. The optimizer does not change a parameter without a
+/// gradient, not even by weight decay.
+pub(crate) fn drop_frozen<M: Module>(network: &M, grads: &mut GradientsParams, ids: &[ParamId]) {
     if !ids.is_empty() {
-        network.visit(&mut Forget { grads, ids });
+        network.visit(&mut DropFrozen { grads, ids });
     }
 }
 
@@ -55,12 +55,12 @@ impl ModuleVisitor for Scale<'_> {
     }
 }
 
-struct Forget<'a> {
+struct DropFrozen<'a> {
     grads: &'a mut GradientsParams,
     ids: &'a [ParamId],
 }
 
-impl ModuleVisitor for Forget<'_> {
+impl ModuleVisitor for DropFrozen<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if self.ids.contains(&param.id) {
             self.grads.remove::<D>(param.id);

@@ -1,27 +1,28 @@
-//! The random numbers of a training step, drawn on the host: every device sees the same ones, and
-//! a step is repeated from the seed and its number alone.
+//! The random numbers of a training step, drawn on the host from the seed and the number of the
+//! step: all devices get the same ones, and a step can be repeated.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Open01, StandardNormal};
 
-/// What numbers are for. Stages share no stream, so that more draws in one move no other.
+/// The purpose of random numbers. Every stage has streams of its own, so that draws in one do not
+/// change those in another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stage {
     /// Crops, colours and blur.
     Augment,
-    /// Where to look.
+    /// Fixations.
     Fixate,
     /// Noise of a latent variable.
     Latent,
     /// Directions to project on.
-    Slices,
-    /// What a dropout leaves out.
+    Directions,
+    /// Masks of dropout.
     Dropout,
 }
 
-/// A step's numbers of one stage, and the device that gets them.
+/// The random numbers of a stage in a step, as tensors on a device.
 ///
 /// Row `i` of every tensor comes from a stream of its own, so that a clip's numbers do not depend
 /// on how many others there are.
@@ -41,7 +42,7 @@ impl Draws {
         Self { key, rows: Vec::new(), device: device.clone() }
     }
 
-    /// Uniform between the two limits; both stay out when they are 0 and 1.
+    /// Uniform between two limits; 0 and 1 themselves do not occur.
     pub(crate) fn uniform<const D: usize>(
         &mut self,
         shape: [usize; D],
@@ -131,7 +132,7 @@ mod tests {
         let normal = |seed, step, stage| values(draws(seed, step, stage).normal([4, 3]));
         let first = normal(1, 7, Stage::Latent);
         assert_eq!(first, normal(1, 7, Stage::Latent));
-        let others = [(2, 7, Stage::Latent), (1, 8, Stage::Latent), (1, 7, Stage::Slices)];
+        let others = [(2, 7, Stage::Latent), (1, 8, Stage::Latent), (1, 7, Stage::Directions)];
         for (seed, step, stage) in others {
             let other = normal(seed, step, stage);
             assert!(first.iter().zip(&other).all(|(a, b)| a != b), "{seed} {step} {stage:?}");

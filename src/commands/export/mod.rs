@@ -64,7 +64,7 @@ struct FrameConfig {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let checkpoint = &newest(&arguments.from)?;
     let (text, ExportConfig { pipeline, model }) = read_config(checkpoint)?;
-    let image = model.method.view(pipeline.size);
+    let image = model.method.view_size(pipeline.size);
     let shape = model.encoder.shape(image, model.precision)?;
     let layout = match arguments.layout {
         LayoutName::Timm => Layout::Timm,

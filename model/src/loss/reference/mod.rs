@@ -65,7 +65,7 @@ fn every_loss_and_its_gradients_are_the_reference() {
             let what = format!("{name} of {}", text(entry, "case"));
             let directions = matrix(&inputs["slice_dirs_unit_columns_DxS"], &device);
             let loss = loss(name, &entry["hyper"], &directions)
-                .unwrap_or_else(|| panic!("{name} is no loss that is known here"));
+                .unwrap_or_else(|| panic!("{name} is not in the table of losses"));
             let [z1, z2] = ["Z1", "Z2"].map(|it| matrix(&inputs[it], &tracked).require_grad());
             let value = loss(z1.clone(), z2.clone());
             let grads = value.backward();
@@ -92,7 +92,7 @@ fn every_loss_has_an_entry_for_every_input() {
         entries.iter().map(|it| (text(it, "name"), text(it, "case"))).collect();
     let names: BTreeSet<_> = pairs.iter().map(|it| it.0).collect();
     let inputs = case["inputs"].as_object().unwrap().len();
-    assert_eq!((names.len(), inputs, pairs.len(), entries.len()), (42, 3, 126, 126));
+    assert_eq!((names.len(), inputs, pairs.len(), entries.len()), (30, 3, 90, 90));
 }
 
 /// Embeddings as an entry of the duality normalises them.

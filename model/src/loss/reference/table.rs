@@ -4,33 +4,33 @@ use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 
 use super::matrix;
-use crate::loss::coding_rate::coding_rate;
+use crate::loss::barlow_twins::barlow_twins;
 use crate::loss::contrastive::*;
 use crate::loss::cosine::*;
-use crate::loss::decoupled::*;
+use crate::loss::dcl::*;
 use crate::loss::duality::*;
-use crate::loss::pairs::same_group;
-use crate::loss::redundancy::*;
-use crate::loss::sigreg::*;
+use crate::loss::lejepa::lejepa;
+use crate::loss::sigreg::sigreg;
+use crate::loss::simclr::*;
 use crate::loss::spectral::spectral;
-use crate::loss::variance::*;
+use crate::loss::tico::tico;
+use crate::loss::vicreg::vicreg;
+use crate::loss::vicreg_exp::*;
 use crate::loss::*;
 
-/// Two views to a loss.
+/// A loss of two views.
 pub(super) type Loss = Box<dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>>;
 
 /// The loss that `name` stands for in a reference case, with the case's
 /// `hyper`-parameters and `directions` `[d, s]`.
 pub(super) fn loss(name: &str, hyper: &Value, directions: &Tensor<2>) -> Option<Loss> {
-    use Similarity::{Absolute, Cosine, Square};
     let number = |key: &str| {
         hyper[key].as_f64().unwrap_or_else(|| panic!("{name}: hyper has no number {key:?}"))
     };
     let slices = directions.clone();
     // Names carry some hyper-parameters; `hyper` carries all.
-    let family = ["ntxent_tau", "spectral_mu", "align_alpha", "uniform_t", "tico_step"]
-        .into_iter()
-        .find(|it| name.starts_with(it));
+    let family =
+        ["ntxent_tau", "spectral_mu", "tico_step"].into_iter().find(|it| name.starts_with(it));
     Some(match family.unwrap_or(name) {
         "ntxent_tau" => with(number("tau"), nt_xent),
         "simclr_sq_negonly" => with(number("tau"), |a, b, t| simclr_sq(a, b, t, Positives::Plain)),
@@ -43,17 +43,8 @@ pub(super) fn loss(name: &str, hyper: &Value, directions: &Tensor<2>) -> Option<
         "simclr_abs_all" => {
             with(number("tau"), |a, b, t| simclr_abs(a, b, t, Positives::Transformed))
         }
-        "infonce_oneway" => with(number("tau"), info_nce),
-        "infonce_sym" => with(number("tau"), info_nce_symmetric),
         "dcl" => with(number("tau"), dcl),
         "dcl_oneway" => with(number("tau"), dcl_one_way),
-        "dcl_sq_negonly" => with(number("tau"), dcl_sq),
-        "dcl_abs_negonly" => with(number("tau"), dcl_abs),
-        "dcl_same_view" => with(number("tau"), |a, b, t| dcl_same_view(a, b, t, Cosine)),
-        "dcl_same_view_sq_negonly" => with(number("tau"), |a, b, t| dcl_same_view(a, b, t, Square)),
-        "dcl_same_view_abs_negonly" => {
-            with(number("tau"), |a, b, t| dcl_same_view(a, b, t, Absolute))
-        }
         "dclw" => {
             with([number("tau"), number("sigma")], |a, b, [tau, sigma]| dclw(a, b, tau, sigma))
         }
@@ -67,9 +58,6 @@ pub(super) fn loss(name: &str, hyper: &Value, directions: &Tensor<2>) -> Option<
             let config = VicReg { sim_coeff, std_coeff: 2.0 * half, cov_coeff };
             with(config, |a, b, it| vicreg(a, b, &it))
         }
-        "vicreg_ebjepa" => with(["std_coeff", "cov_coeff"].map(number), |a, b, [std, cov]| {
-            vicreg_eb_jepa(a, b, std, cov)
-        }),
         "vicreg_exp" => {
             let [sim_coeff, std_coeff, cov_coeff, temperature] =
                 ["lambda", "mu", "nu", "tau"].map(number);
@@ -96,25 +84,17 @@ pub(super) fn loss(name: &str, hyper: &Value, directions: &Tensor<2>) -> Option<
                 tico(a, b, before.clone(), &it).0
             })
         }
-        "tcr" => with(number("eps2"), |a, _, eps2| coding_rate(a, eps2)),
         "seqjepa_cosine" => Box::new(cosine_distance),
         "byol_direction" => Box::new(byol),
         "simsiam_direction" => Box::new(sim_siam),
-        "align_alpha" => with(number("alpha"), alignment),
-        "uniform_t" => with(number("t"), |a, _, t| uniformity(a, t)),
         "sigreg_official" | "sigreg_paper_alg1" => {
             assert_eq!(hyper["times_N"], true);
-            with(quadrature(hyper), move |a, _, it| sigreg::sigreg(a, slices.clone(), &it))
+            with(quadrature(hyper), move |a, _, it| sigreg(a, slices.clone(), &it))
         }
         "lejepa_official" => {
             assert_eq!(number("views"), 2.0);
             let config = LeJepa { lambda: number("lambda"), ..LeJepa::default() };
             with(config, move |a, b, it| lejepa(&[a, b], 2, &slices, &it))
-        }
-        "bcs_ebjepa" => {
-            assert_eq!(hyper["times_N"], false);
-            let (coeff, knots) = (number("lmbd"), quadrature(hyper));
-            with(knots, move |a, b, it| bcs(a, b, slices.clone(), coeff, &it))
         }
         _ => return None,
     })
@@ -133,14 +113,6 @@ pub(super) fn others(device: &Device) -> Vec<(&'static str, Loss)> {
     vec![
         ("sample_contrastive", Box::new(|a, _| sample_contrastive(a))),
         ("dimension_contrastive", Box::new(|a, _| dimension_contrastive(a))),
-        ("alignment of distances", Box::new(|a, b| alignment(a, b, 1.0))),
-        ("nt_xent_masked", {
-            let device = device.clone();
-            Box::new(move |a: Tensor<2>, b| {
-                let groups: Vec<_> = (0..a.dims()[0]).map(|it| it / 2).collect();
-                nt_xent_masked(a, b, 0.1, same_group(&groups, &device))
-            })
-        }),
         ("two_way_nt_xent", {
             Box::new(move |a: Tensor<2>, b: Tensor<2>| {
                 let contexts = Tensor::cat(vec![a.clone(), b.clone()], 0);

@@ -1,11 +1,11 @@
-//! What a user chooses of AdaSSL, and the networks that follow.
+//! What a user can set of AdaSSL, and its fresh networks.
 
 use serde::{Deserialize, Serialize};
 
 use super::latent::{EditorKind, Shape};
 use super::{AdaSsl, DenseConfig, Latent, Student};
-use crate::method::Setting;
-use crate::method::two_views::Branch;
+use crate::method::encoder_projector::EncoderProjector;
+use crate::method::{InitContext, Initialised, Recipe};
 use crate::nn::mlp::{HiddenLayers, LastLayer, Widths};
 use crate::validate::{ensure, is_positive};
 use crate::{AugmentConfig, EncoderShape, Input, Result};
@@ -22,11 +22,11 @@ pub struct Config {
     pub hidden: usize,
     /// Widths of the editor of AdaSSL-V over `[e, r]`, or `"additive"` for `e + r`.
     pub editor: String,
-    /// What the prediction is compared with.
+    /// The loss of a prediction.
     pub objective: Objective,
-    /// Which ways are predicted.
+    /// The predicted directions.
     pub directions: Directions,
-    /// What r is inferred from in the target's place.
+    /// What r is inferred from in the place of the target.
     pub third_view: ThirdView,
     /// Augmentation of every view; none by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub struct Config {
     pub projector: Widths,
     /// Whether the projector's output has a batch norm.
     pub projector_norm: bool,
-    /// Distilled: widths of the predictor behind the editor; `""` for none.
+    /// Distillation: widths of the predictor after the editor; `""` for none.
     pub predictor: String,
     /// Weight β of r's cost.
     pub beta: f64,
@@ -45,29 +45,29 @@ pub struct Config {
     pub temperature: f64,
     /// Contrastive: learn a scale of the logits, which starts at 1.
     pub learn_scale: bool,
-    /// Contrastive: only clips of other videos are negatives, since frames of one are alike.
+    /// Contrastive: only clips of other videos are negatives, since frames of one video are alike.
     pub other_videos: bool,
-    /// Distilled: first momentum of the teacher.
+    /// Distillation: first momentum of the teacher.
     pub momentum: f64,
-    /// Distilled: whether the momentum rises to 1 along a cosine.
+    /// Distillation: whether the momentum rises to 1 along a cosine.
     pub momentum_rises: bool,
-    /// Predict the target's patches, too.
+    /// Also predict the target's patches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dense: Option<DenseConfig>,
 }
 
-/// What a prediction is compared with.
+/// The loss of a prediction.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
-    /// The embeddings of all clips, in NT-Xent.
+    /// NT-Xent among the embeddings of all clips.
     Contrastive,
-    /// A teacher's projection of the target, in cosine.
+    /// The cosine to a teacher's projection of the target.
     #[default]
     Distillation,
 }
 
-/// Which ways are predicted.
+/// The predicted directions.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Directions {
@@ -78,15 +78,15 @@ pub enum Directions {
     Forward,
 }
 
-/// What r is inferred from beside the first view.
+/// What r is inferred from besides the first view.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ThirdView {
     /// The target itself.
     None,
-    /// Another augmentation of the target, whose noise r then cannot carry.
+    /// Another augmentation of the target, so that r cannot carry the target's augmentation.
     Augmented,
-    /// What comes after the target.
+    /// The frame after the target.
     #[default]
     Next,
 }
@@ -118,7 +118,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Windows of frames that a clip must hold.
+    /// Windows of frames that a clip needs.
     pub(super) fn windows(&self) -> usize {
         if self.third_view == ThirdView::Next { 3 } else { 2 }
     }
@@ -153,31 +153,7 @@ impl Config {
         Ok(Some(widths))
     }
 
-    pub(in crate::method) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
-        self.editor()?;
-        self.predictor()?;
-        let share = |it: f64| (0.0..=1.0).contains(&it);
-        ensure(self.dim > 0 && self.hidden > 0, "dim", "dim and hidden must be at least 1")?;
-        ensure(self.beta >= 0.0 && self.beta.is_finite(), "beta", "must be 0 or more")?;
-        ensure(share(self.beta_warmup), "beta_warmup", "is a share of the run, 0..=1")?;
-        ensure(share(self.momentum), "momentum", "must lie in 0..=1")?;
-        ensure(is_positive(self.temperature), "temperature", "must be above 0")?;
-        let back = self.directions == Directions::Both && self.third_view == ThirdView::Next;
-        let message = "what comes next shows the way forward only; use directions = \"forward\"";
-        ensure(!back, "third_view", message)?;
-        let drawn = self.third_view != ThirdView::Augmented || self.augment.is_some();
-        ensure(drawn, "third_view", "needs a table [model.method.augment]")?;
-        let needed = self.windows() * shape.window();
-        let message = format!("needs pipeline.clip.frames of at least {needed}");
-        ensure(input.frames >= needed, "third_view", &message)?;
-        self.augment.as_ref().map_or(Ok(()), AugmentConfig::validate)?;
-        match &self.dense {
-            Some(dense) => dense.validate(shape),
-            None => Ok(()),
-        }
-    }
-
-    /// What is behind the projector.
+    /// The dimensions of the networks after the projector.
     pub(super) fn networks(&self) -> Shape {
         Shape {
             embedding: self.projector.output(),
@@ -189,27 +165,58 @@ impl Config {
             learn_scale: self.learn_scale && self.objective == Objective::Contrastive,
         }
     }
+}
 
-    /// Fresh networks; the teacher starts as a copy.
-    pub(crate) fn init(&self, setting: &Setting) -> (AdaSsl, Student) {
-        let Setting { shape, seed, device, .. } = setting;
-        let mut init = setting.init();
+impl Recipe for Config {
+    type Method = AdaSsl;
+
+    fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
+        self.editor()?;
+        self.predictor()?;
+        let share = |it: f64| (0.0..=1.0).contains(&it);
+        ensure(self.dim > 0 && self.hidden > 0, "dim", "dim and hidden must be at least 1")?;
+        ensure(self.beta >= 0.0 && self.beta.is_finite(), "beta", "must be 0 or more")?;
+        ensure(share(self.beta_warmup), "beta_warmup", "is a share of the run, 0..=1")?;
+        ensure(share(self.momentum), "momentum", "must lie in 0..=1")?;
+        ensure(is_positive(self.temperature), "temperature", "must be above 0")?;
+        let backward = self.directions == Directions::Both && self.third_view == ThirdView::Next;
+        let message = "the next frame is a third view of the forward direction only; use directions = \"forward\"";
+        ensure(!backward, "third_view", message)?;
+        let has_augment = self.third_view != ThirdView::Augmented || self.augment.is_some();
+        ensure(has_augment, "third_view", "needs a table [model.method.augment]")?;
+        let needed = self.windows() * shape.window();
+        let message = format!("needs pipeline.clip.frames of at least {needed}");
+        ensure(input.frames >= needed, "third_view", &message)?;
+        self.augment.as_ref().map_or(Ok(()), AugmentConfig::validate)?;
+        match &self.dense {
+            Some(dense) => dense.validate(shape),
+            None => Ok(()),
+        }
+    }
+
+    fn has_teacher(&self) -> bool {
+        self.objective == Objective::Distillation
+    }
+
+    fn init(&self, context: &InitContext) -> Initialised<AdaSsl> {
+        let InitContext { shape, seed, device, .. } = context;
+        let mut init = context.init();
         let last = if self.projector_norm { LastLayer::BatchNorm } else { LastLayer::NoBias };
         // The authors' contrastive projectors have biases in the place of batch norms.
         let hidden = match self.objective {
             Objective::Distillation => HiddenLayers::BatchNorm,
             Objective::Contrastive => HiddenLayers::Bias,
         };
-        let branch = Branch::with_hidden(shape, &self.projector, hidden, last, &mut init);
-        let teacher = (self.objective == Objective::Distillation)
-            .then(|| branch.teacher(shape, &self.projector, last, device));
+        let branch = EncoderProjector::with_hidden(shape, &self.projector, hidden, last, &mut init);
+        let teacher =
+            self.has_teacher().then(|| branch.teacher(shape, &self.projector, last, device));
         let networks = self.networks().init(&mut init);
         let dense = self.dense.as_ref().map(|it| {
             let shape = shape.vit().expect("was validated");
             let r = if self.latent == Latent::None { 0 } else { self.dim };
             it.init(&shape, r, &mut init)
         });
-        let method = AdaSsl { config: self.clone(), seed: *seed, window: shape.window(), teacher };
-        (method, Student { branch, networks, dense })
+        let method = AdaSsl { config: self.clone(), seed: *seed, window: shape.window() };
+        Initialised { method, student: Student { branch, networks, dense }, teacher }
     }
 }

@@ -1,11 +1,14 @@
-//! The dense branch: every patch of the target, predicted from r and the patches of the source.
-//! The global objective says nothing about where things are; this does, after PhiNet v2.
+//! The dense branch: every patch of the target, predicted from r and the patches of the source, as
+//! in PhiNet v2. The global objective alone does not ask where things are in the image.
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::AdaSsl;
+use super::direction::Prediction;
+use super::views::{X, Y};
 use crate::encoder::blocks::CrossBlock;
 use crate::loss::mean_squared;
 use crate::train::nan_trace::watched;
@@ -51,7 +54,7 @@ impl DenseConfig {
     }
 }
 
-/// Queries that ask the source and r for the target's patches.
+/// Queries for the target's patches, with cross-attention to the source and r.
 #[derive(Module, Debug)]
 pub(crate) struct Dense {
     latent_token: Option<Linear>,
@@ -63,16 +66,16 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    /// The error of the patches predicted from `source` `[n, patches, d]` and `r` `[n, d_r]`
-    /// against `target`, of the same shape as the source, layer-normed and standing still.
+    /// The mean squared error of the patches predicted from `source` `[n, patches, d]` and `r`
+    /// `[n, d_r]`. The `target`, of the source's shape, is layer-normed and a constant.
     pub(super) fn loss(
         &self,
         source: Tensor<3>,
         r: Option<Tensor<2>>,
         target: Tensor<3>,
     ) -> Tensor<1> {
-        let [n, places, d] = source.dims();
-        let queries = (self.mask_token.val() + self.pos_embed.val()).expand([n, places, d]);
+        let [n, patches, d] = source.dims();
+        let queries = (self.mask_token.val() + self.pos_embed.val()).expand([n, patches, d]);
         let token = r.zip(self.latent_token.as_ref());
         let token = token.map(|(r, linear)| watched::linear(linear, r).unsqueeze_dim::<3>(1));
         let memory = Tensor::cat(token.into_iter().chain([source]).collect(), 1);
@@ -83,7 +86,35 @@ impl Dense {
     }
 }
 
-/// Every token with mean 0 and deviation 1.
+impl AdaSsl {
+    /// The patches of y, predicted from those of x and r. The targets are the teacher's or, without
+    /// one, the student's own without gradient.
+    pub(super) fn dense_loss(
+        &self,
+        dense: &Dense,
+        tokens: Tensor<3>,
+        target_tokens: Option<Tensor<3>>,
+        forward: &Prediction,
+    ) -> Tensor<1> {
+        let patches = |tokens: Tensor<3>, views: &[usize], view: usize| {
+            let [rows, count, d] = tokens.dims();
+            let at = views.iter().position(|it| *it == view).expect("an encoded view");
+            let all: Tensor<4> = tokens.reshape([rows / views.len(), views.len(), count, d]);
+            let view: Tensor<3> = all.narrow(1, at, 1).squeeze_dim(1);
+            view.narrow(1, 1, count - 1)
+        };
+        let [student_views, teacher_views] = self.encoded_views();
+        let target = match target_tokens {
+            Some(tokens) => patches(tokens, &teacher_views, Y),
+            None => patches(tokens.clone().inner(), &student_views, Y),
+        };
+        let source = patches(tokens, &student_views, X);
+        let coeff = self.config.dense.as_ref().map_or(0.0, |it| it.coeff);
+        dense.loss(source, forward.inferred.r.clone(), target) * coeff
+    }
+}
+
+/// Every token at mean 0 and deviation 1.
 fn layer_norm(tokens: Tensor<3>) -> Tensor<3> {
     let centred = tokens.clone() - tokens.mean_dim(2);
     let variance = centred.clone().square().mean_dim(2);

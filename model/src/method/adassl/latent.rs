@@ -1,5 +1,5 @@
-//! What AdaSSL adds to an objective, at the level of embeddings (Zhang et al., 2026, sections 3
-//! and 4): a latent variable r that is inferred from both views, and an editor that uses it.
+//! AdaSSL's latent variable r, inferred from the embeddings of both views, and the editor that uses
+//! it (Zhang et al., 2026, sections 3 and 4).
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -15,12 +15,12 @@ use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Latent {
-    /// AdaSSL-V: Gaussian, with a prior that sees the first view alone; costs its divergence.
+    /// AdaSSL-V: Gaussian, with a prior given the first view alone; its cost is the divergence.
     #[default]
     Gaussian,
-    /// AdaSSL-S: sparse, a number of rank-one edits; costs their expected number.
+    /// AdaSSL-S: sparse, a few rank-one edits; its cost is their expected number.
     Sparse,
-    /// None: the deterministic twin that the others are measured against.
+    /// None: the deterministic baseline of the other two.
     None,
 }
 
@@ -46,13 +46,13 @@ pub(crate) struct Shape {
     /// Hidden width of prior and posterior.
     pub(crate) hidden: usize,
     pub(crate) editor: EditorKind,
-    /// The predictor behind the editor, of the distilled objective.
+    /// The predictor after the editor, of the distillation objective.
     pub(crate) predictor: Option<Widths>,
     /// Whether the logits' scale is learned, of the contrastive objective.
     pub(crate) learn_scale: bool,
 }
 
-/// Everything behind the projector.
+/// The networks after the projector.
 #[derive(Module, Debug)]
 pub(crate) struct Networks {
     sampler: Sampler,
@@ -92,12 +92,12 @@ pub(crate) struct Gaussian {
     pub(crate) deviation: Tensor<2>,
 }
 
-/// r and what it cost.
+/// r and its cost.
 #[derive(Clone, Debug)]
-pub(crate) struct Drawn {
-    /// `[n, dim]`; none of the deterministic twin.
+pub(crate) struct Inferred {
+    /// `[n, dim]`; none without a latent variable.
     pub(crate) r: Option<Tensor<2>>,
-    /// The regulariser, mean over the clips: nats, or expected edits.
+    /// The regulariser, a mean over the clips: nats, or the expected number of edits.
     pub(crate) cost: Tensor<1>,
     /// Posterior and prior.
     pub(crate) gaussians: Option<[Gaussian; 2]>,
@@ -144,44 +144,44 @@ impl RankOne {
 }
 
 impl Networks {
-    /// What one draw needs beside the networks: `[n, dim]` of it.
+    /// Width of r.
     pub(crate) fn dim(&self) -> usize {
         self.dim
     }
 
-    /// Infers r of the way from embeddings `from` to `to`, both `[n, d]`. `noise` `[n, dim]` is
-    /// standard normal for the Gaussian, and uniform in 0..1 for the sparse latent.
+    /// Samples r given the embeddings `input` and `posterior_input`, `[n, d]` each. `noise`
+    /// `[n, dim]` is standard normal for the Gaussian, and uniform in 0..1 for the sparse latent.
     pub(crate) fn infer(
         &self,
-        from: Tensor<2>,
-        to: Tensor<2>,
+        input: Tensor<2>,
+        posterior_input: Tensor<2>,
         noise: Tensor<2>,
         mode: NormMode,
-    ) -> Drawn {
+    ) -> Inferred {
         let Some(predictor) = &self.sampler.latent_predictor else {
-            let cost = from.sum() * 0.0;
-            return Drawn { r: None, cost, gaussians: None };
+            let cost = input.sum() * 0.0;
+            return Inferred { r: None, cost, gaussians: None };
         };
-        let seen = Tensor::cat(vec![from.clone(), to], 1);
-        let parameters = predictor.forward(seen, mode);
+        let both = Tensor::cat(vec![input.clone(), posterior_input], 1);
+        let parameters = predictor.forward(both, mode);
         if self.latent == Latent::Sparse {
             return sparse(parameters, noise);
         }
         let posterior = Gaussian::of(parameters);
-        let prior = self.prior(from, mode).expect("a Gaussian latent has a prior");
-        Drawn {
-            r: Some(posterior.draw(noise)),
+        let prior = self.prior(input, mode).expect("a Gaussian latent has a prior");
+        Inferred {
+            r: Some(posterior.sample(noise)),
             cost: posterior.divergence(&prior),
             gaussians: Some([posterior, prior]),
         }
     }
 
-    /// What r may be when only `from` is known; of the Gaussian latent.
-    pub(crate) fn prior(&self, from: Tensor<2>, mode: NormMode) -> Option<Gaussian> {
-        self.sampler.prior_net.as_ref().map(|it| Gaussian::of(it.forward(from, mode)))
+    /// p(r | input), of the Gaussian latent.
+    pub(crate) fn prior(&self, input: Tensor<2>, mode: NormMode) -> Option<Gaussian> {
+        self.sampler.prior_net.as_ref().map(|it| Gaussian::of(it.forward(input, mode)))
     }
 
-    /// The embedding after the edit that r says, `[n, d]`.
+    /// t(e, r): the embedding, edited by r, `[n, d]`.
     pub(crate) fn edit(&self, e: Tensor<2>, r: Option<Tensor<2>>, mode: NormMode) -> Tensor<2> {
         if let Some(mlp) = &self.editor.mlp {
             return mlp.forward(Tensor::cat([e].into_iter().chain(r).collect(), 1), mode);
@@ -196,7 +196,7 @@ impl Networks {
         }
     }
 
-    /// What is compared with a target: the edit, behind the predictor where there is one.
+    /// The prediction of the target: the edited embedding, after the predictor if there is one.
     pub(crate) fn predict(&self, e: Tensor<2>, r: Option<Tensor<2>>, mode: NormMode) -> Tensor<2> {
         let edited = self.edit(e, r, mode);
         match &self.predictor {
@@ -211,9 +211,9 @@ impl Networks {
     }
 }
 
-/// A mask that is drawn with a straight-through gradient, times a magnitude; costs the expected
+/// A sampled mask with a straight-through gradient, times a magnitude. The cost is the expected
 /// number of edits.
-fn sparse(parameters: Tensor<2>, uniform: Tensor<2>) -> Drawn {
+fn sparse(parameters: Tensor<2>, uniform: Tensor<2>) -> Inferred {
     let [logits, magnitudes] = halves(parameters);
     let uniform = uniform.clamp(1e-6, 1.0 - 1e-6);
     let noise = uniform.clone().log() - (uniform.neg() + 1.0).log();
@@ -221,7 +221,7 @@ fn sparse(parameters: Tensor<2>, uniform: Tensor<2>) -> Drawn {
     let hard = soft.clone().greater_elem(0.5).float();
     let mask = (hard - soft.clone()).detach() + soft;
     let cost = sigmoid(logits).sum_dim(1).mean();
-    Drawn { r: Some(mask * magnitudes), cost, gaussians: None }
+    Inferred { r: Some(mask * magnitudes), cost, gaussians: None }
 }
 
 impl Gaussian {
@@ -232,8 +232,8 @@ impl Gaussian {
         Self { mean, deviation: (log_variance * 0.5).exp() }
     }
 
-    /// One draw, from standard normal `noise` that nothing tracks.
-    pub(crate) fn draw(&self, noise: Tensor<2>) -> Tensor<2> {
+    /// One sample, from standard normal `noise`.
+    pub(crate) fn sample(&self, noise: Tensor<2>) -> Tensor<2> {
         let noise = if self.mean.is_autodiff() { Tensor::from_inner(noise) } else { noise };
         self.mean.clone() + self.deviation.clone() * noise
     }
@@ -314,10 +314,10 @@ mod tests {
             Tensor::<2>::from_floats([[1.2, -0.7, 2.0, 3.0]], &device.clone().autodiff());
         let parameters = parameters.require_grad();
         // u = 0.5 adds no noise.
-        let drawn = sparse(parameters.clone(), Tensor::from_floats([[0.5, 0.5]], &device));
-        let cost: f32 = drawn.cost.clone().into_scalar();
+        let inferred = sparse(parameters.clone(), Tensor::from_floats([[0.5, 0.5]], &device));
+        let cost: f32 = inferred.cost.clone().into_scalar();
         assert!((cost - 1.100_337).abs() < 1e-5, "G4's expected number is {cost}");
-        let r = drawn.r.unwrap();
+        let r = inferred.r.unwrap();
         assert_eq!(r.clone().into_data().try_to_vec::<f32>().unwrap(), [2.0, 0.0]);
         let grad = parameters.grad(&r.sum().backward()).unwrap();
         let grad = grad.into_data().try_to_vec::<f32>().unwrap();

@@ -1,4 +1,4 @@
-//! AdaSSL behind its projector against numbers that the authors' program produced.
+//! AdaSSL after its projector against numbers that the authors' program produced.
 
 use burn::module::Module as _;
 use burn::optim::GradientsParams;
@@ -59,7 +59,7 @@ fn init(case: &Case) -> (AdaSsl, Networks) {
     let config = config(case);
     let networks = config.networks().init(&mut Init::new(0, &device().autodiff()));
     let networks = case.load(networks, &NAMES);
-    (AdaSsl { config, seed: 0, window: 1, teacher: None }, networks)
+    (AdaSsl { config, seed: 0, window: 1 }, networks)
 }
 
 #[test]
@@ -70,19 +70,21 @@ fn losses_predictions_and_gradients_are_the_authors() {
         let (method, networks) = init(case);
         let leaf = |name: &str| case.input::<2>(name, &tracked).require_grad();
         let leaves = ["emb_x", "emb_y"].map(leaf);
-        let online = leaves.iter().cloned().enumerate().collect();
-        let still = (method.config.objective == Objective::Distillation)
+        let student: Projections = leaves.iter().cloned().enumerate().collect();
+        let teacher: Option<Projections> = (method.config.objective == Objective::Distillation)
             .then(|| ["target_emb_x", "target_emb_y"].map(|name| case.input(name, &plain)))
             .map(|views| views.into_iter().enumerate().collect());
         let noise = ["noise_x_to_y", "noise_y_to_x"].map(|name| case.input(name, &plain));
-        let ways = method.ways(&online, still.as_ref());
-        let gone: Vec<_> = ways
+        let directions = method.directions(&student, teacher.as_ref());
+        let predictions: Vec<_> = directions
             .into_iter()
             .zip(noise)
-            .map(|(way, noise)| method.go(&networks, way, noise))
+            .map(|(direction, noise)| method.predict(&networks, direction, noise))
             .collect();
-        let ssl = method.objective(&networks, &gone, &[]);
-        let cost = (gone[0].drawn.cost.clone() + gone[1].drawn.cost.clone()) / 2.0;
+        let ssl = method.objective(&networks, &predictions, &[]);
+        let costs = [0, 1].map(|it| predictions[it].inferred.cost.clone());
+        let [forward, backward] = costs;
+        let cost = (forward + backward) / 2.0;
         let regulariser = cost * method.beta(0.5);
         let total = ssl.clone() + regulariser.clone();
         let number = |x: &Tensor<1>| f64::from(x.clone().into_scalar::<f32>());
@@ -90,8 +92,9 @@ fn losses_predictions_and_gradients_are_the_authors() {
         case.assert_number("/losses/regulariser_weighted", number(&regulariser), 1e-5);
         case.assert_number("/losses/total", number(&total), 1e-5);
         // The authors' x_hat and y_hat are edits, before any predictor.
-        for (key, it) in [("y_hat", &gone[0]), ("x_hat", &gone[1])] {
-            let edit = networks.edit(it.way.from.clone(), it.drawn.r.clone(), NormMode::Train);
+        for (key, it) in [("y_hat", &predictions[0]), ("x_hat", &predictions[1])] {
+            let (input, r) = (it.direction.input.clone(), it.inferred.r.clone());
+            let edit = networks.edit(input, r, NormMode::Train);
             case.assert_close(key, edit.inner(), 1e-5);
         }
         let mut grads = total.backward();
@@ -101,7 +104,12 @@ fn losses_predictions_and_gradients_are_the_authors() {
         }
         let grads = GradientsParams::from_grads(grads, &networks);
         let compared = case.compare_gradients(&networks, &grads, "grad.", torch_path);
-        assert_eq!(compared.len() + 2, case.expects("grad."), "{}: some are left", case.name);
+        assert_eq!(
+            compared.len() + 2,
+            case.expects("grad."),
+            "{}: not every gradient was compared",
+            case.name
+        );
         assert_eq!(networks.num_params() > 0, !compared.is_empty());
     }
 }

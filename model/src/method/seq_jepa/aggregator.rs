@@ -1,6 +1,5 @@
-//! What turns a sequence of views and actions into one representation: the embedding of actions,
-//! and a transformer over the views with a token of its own (seq-JEPA, sections 2.2 and A.3).
-//! Names are those of PyTorch's modules.
+//! The action embedding, and the transformer that aggregates views and actions into one
+//! representation (seq-JEPA, sections 2.2 and A.3). Fields are named as PyTorch's modules.
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
@@ -12,7 +11,7 @@ use crate::nn::batch_norm::{BatchNorm, NormMode};
 use crate::train::nan_trace::watched;
 use crate::train::random::Draws;
 
-/// Actions to vectors: a linear layer without bias and a batch norm without scale and shift.
+/// e: a linear layer without bias and a batch norm without scale and shift.
 #[derive(Module, Debug)]
 pub(super) struct ActionEmbedding {
     linear: Linear,
@@ -30,9 +29,9 @@ impl ActionEmbedding {
         self.norm.forward(watched::linear(&self.linear, actions), mode)
     }
 
-    /// What stands beside the observed views, `[n, m, a]` to `[n, m, dim]`: the last slot is
-    /// zero, for its action leads to the target. All rows count in the batch's statistics, the
-    /// last ones with whatever they hold.
+    /// The embeddings that accompany the observed views, `[n, m, a]` to `[n, m, dim]`. The last is
+    /// zero, because its action leads to the target. All rows count in the batch's statistics, the
+    /// last of each sequence too.
     pub(super) fn observed(&self, actions: Tensor<3>, mode: NormMode) -> Tensor<3> {
         let [n, m, a] = actions.dims();
         let rows = self.forward(actions.reshape([n * m, a]), mode);
@@ -43,7 +42,7 @@ impl ActionEmbedding {
     }
 }
 
-/// Dropout whose choices are drawn on the host.
+/// Dropout with a mask that is drawn on the host.
 pub(super) struct Dropout {
     pub(super) probability: f64,
     pub(super) draws: Draws,
@@ -53,10 +52,10 @@ impl Dropout {
     fn apply<const D: usize>(this: &mut Option<Self>, x: Tensor<D>) -> Tensor<D> {
         match this {
             Some(Self { probability, draws }) => {
-                let kept: Tensor<D> = draws.flags(x.dims(), 1.0 - *probability);
-                let kept = kept / (1.0 - *probability);
-                let kept = if x.is_autodiff() { Tensor::from_inner(kept) } else { kept };
-                x * kept
+                let mask: Tensor<D> = draws.flags(x.dims(), 1.0 - *probability);
+                let mask = mask / (1.0 - *probability);
+                let mask = if x.is_autodiff() { Tensor::from_inner(mask) } else { mask };
+                x * mask
             }
             None => x,
         }
@@ -66,7 +65,7 @@ impl Dropout {
 /// Dimensions of the aggregator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AggregatorShape {
-    /// Width of a view's vector and its action's together.
+    /// Width of a view's embedding and its action's together.
     pub(super) dim: usize,
     pub(super) depth: usize,
     pub(super) heads: usize,
@@ -74,7 +73,7 @@ pub(super) struct AggregatorShape {
     pub(super) hidden: usize,
 }
 
-/// A post-norm transformer without positions, and the token that it answers with.
+/// A post-norm transformer without positions, with an aggregate token.
 #[derive(Module, Debug)]
 pub(super) struct Aggregator {
     agg_token: Param<Tensor<3>>,
@@ -96,7 +95,7 @@ impl AggregatorShape {
 const EPSILON: f64 = 1e-5;
 
 impl Aggregator {
-    /// Views beside their actions, `[n, m, dim]`, to the aggregate `[n, dim]`.
+    /// Views with their actions, `[n, m, dim]`, to the aggregate `[n, dim]`.
     pub(super) fn forward(&self, slots: Tensor<3>, dropout: &mut Option<Dropout>) -> Tensor<2> {
         let [n, _, dim] = slots.dims();
         let token = self.agg_token.val().expand([n, 1, dim]);

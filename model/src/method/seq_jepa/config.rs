@@ -1,12 +1,13 @@
-//! What a user chooses of seq-JEPA, and the networks that follow.
+//! What a user can set of seq-JEPA, and its fresh networks.
 
 use serde::{Deserialize, Serialize};
 
 use super::aggregator::{ActionEmbedding, AggregatorShape};
-use super::looks::{Actions, Eye};
-use super::{Behind, SeqJepa, Student};
-use crate::method::Setting;
-use crate::metrics::linear_probe::LinearProbe;
+use super::heads::Heads;
+use super::probes::Probes;
+use super::views::{Actions, ViewSampler};
+use super::{SeqJepa, Student};
+use crate::method::{InitContext, Initialised, Recipe};
 use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 use crate::train::ema;
 use crate::validate::ensure;
@@ -19,29 +20,28 @@ use crate::{AugmentConfig, EncoderShape, Init, Input, Result};
 pub struct Config {
     /// What leads from a view to the next.
     pub actions: Actions,
-    /// Views that are observed, M; the next one is predicted.
+    /// Number of observed views, M; the next one is predicted.
     pub observed: usize,
     /// Height and width of a view, pixels; by default the frame's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view: Option<[usize; 2]>,
-    /// How views are augmented, where they are.
+    /// Augmentation of views, with `actions = "augment"`.
     pub augment: AugmentConfig,
-    /// Least and largest side of a fixation, as a part of the frame's.
+    /// Smallest and largest side of a fixation, as a fraction of the frame's.
     pub side: [f64; 2],
-    /// Whether contrast and motion draw the eye; else it looks anywhere.
+    /// Whether fixations are drawn from contrast and motion; otherwise uniformly.
     pub saliency: bool,
-    /// What a fixation keeps later ones from.
+    /// The area around a fixation that later ones avoid.
     pub inhibition: IorShape,
-    /// How far that reaches, as a part of the frame's shorter side.
+    /// The reach of that area, as a fraction of the frame's shorter side.
     pub radius: f64,
-    /// Whether networks are told the actions; without, nothing asks for equivariance.
+    /// Whether the networks get the actions; without them nothing asks for equivariance.
     pub conditioned: bool,
     /// Width of an action's embedding.
     pub action_dim: usize,
     /// Layers of the aggregator.
     pub depth: usize,
-    /// Attention heads of the aggregator; they divide the encoder's width and `action_dim`
-    /// together.
+    /// Attention heads of the aggregator; they must divide the encoder's width plus `action_dim`.
     pub heads: usize,
     /// Dropout of the aggregator.
     pub dropout: f64,
@@ -74,46 +74,17 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Height and width of what the encoder sees.
-    pub(in crate::method) fn view(&self, image: [usize; 2]) -> [usize; 2] {
-        self.view.unwrap_or(image)
-    }
-
-    /// Width of an action's embedding, none where nothing is told.
-    fn told(&self) -> usize {
+    /// Width of an action's embedding; 0 without actions.
+    fn action_width(&self) -> usize {
         if self.conditioned { self.action_dim } else { 0 }
     }
 
-    pub(in crate::method) fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
-        let sizes = [self.observed, self.action_dim, self.depth, self.heads, self.predictor];
-        let [least, most] = self.side;
-        let width = shape.dim() + self.told();
-        let divides = self.heads > 0 && width.is_multiple_of(self.heads);
-        self.augment.validate()?;
-        ensure(!sizes.contains(&0), "observed", "observed and every size must be at least 1")?;
-        ensure(!self.view.is_some_and(|it| it.contains(&0)), "view", "must be at least 1 pixel")?;
-        ensure(0.0 < least && least <= most && most <= 1.0, "side", "is two parts of 1, rising")?;
-        ensure((0.0..1.0).contains(&self.radius), "radius", "must lie in 0..1")?;
-        ensure(divides, "heads", &format!("must divide {width}"))?;
-        ensure((0.0..1.0).contains(&self.dropout), "dropout", "must lie in 0..1")?;
-        ensure((0.0..=1.0).contains(&self.momentum), "momentum", "must lie in 0..=1")?;
-        ensure(shape.window() == 1, "name", "seq-jepa needs an encoder of single frames")?;
-        let needed = self.observed + 1;
-        let message = format!("these actions need pipeline.clip.frames of at least {needed}");
-        let free = matches!(self.actions, Actions::Fixation | Actions::Augment);
-        let enough = free || input.frames >= needed;
-        ensure(enough, "actions", &message)?;
-        let message = "camera needs pipeline.clip.camera_motion = true";
-        ensure(self.actions != Actions::Camera || input.motion, "actions", message)?;
-        let message = "telemetry needs a stream with a telemetry file";
-        ensure(self.actions != Actions::Telemetry || input.telemetry > 0, "actions", message)
-    }
-
-    pub(super) fn eye(&self, input: &Input, seed: u64) -> Eye {
-        Eye {
+    /// The sampler of views.
+    pub(super) fn sampler(&self, input: &Input, seed: u64) -> ViewSampler {
+        ViewSampler {
             actions: self.actions,
             views: self.observed + 1,
-            size: self.view(input.image),
+            size: self.view_size(input.image),
             side: self.side,
             saliency: self.saliency,
             shape: self.inhibition,
@@ -124,39 +95,74 @@ impl Config {
         }
     }
 
-    /// The aggregator's dimensions behind an encoder of width `dim`.
+    /// The aggregator's dimensions after an encoder of width `dim`.
     pub(super) fn aggregator(&self, dim: usize) -> AggregatorShape {
-        let dim = dim + self.told();
+        let dim = dim + self.action_width();
         AggregatorShape { dim, depth: self.depth, heads: self.heads, hidden: 4 * dim }
     }
 
-    /// Networks behind an encoder of width `dim`, for actions of `width` numbers.
-    pub(super) fn behind(
+    /// Networks after an encoder of width `dim`, for actions of `width` numbers.
+    pub(super) fn init_heads(
         &self,
         [dim, width]: [usize; 2],
         shape: AggregatorShape,
         init: &mut Init,
-    ) -> Behind {
-        let told = self.told();
+    ) -> Heads {
+        let embedded = self.action_width();
         let widths = Widths::from([self.predictor, dim]);
-        Behind {
-            action_proj: self.conditioned.then(|| ActionEmbedding::new(width, told, init)),
+        Heads {
+            action_proj: self.conditioned.then(|| ActionEmbedding::new(width, embedded, init)),
             aggregator: shape.init(init),
-            predictor: NormedMlp::new(dim + 2 * told, &widths, LastLayer::Bias, init),
+            predictor: NormedMlp::new(dim + 2 * embedded, &widths, LastLayer::Bias, init),
         }
     }
+}
 
-    /// Fresh networks; the teacher starts as a copy of the encoder.
-    pub(crate) fn init(&self, setting: &Setting) -> (SeqJepa, Student) {
-        let Setting { shape, input, seed, device, .. } = setting;
-        let eye = self.eye(input, *seed);
-        let mut init = setting.init();
+impl Recipe for Config {
+    type Method = SeqJepa;
+
+    fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
+        let sizes = [self.observed, self.action_dim, self.depth, self.heads, self.predictor];
+        let [least, most] = self.side;
+        let width = shape.dim() + self.action_width();
+        let divides = self.heads > 0 && width.is_multiple_of(self.heads);
+        self.augment.validate()?;
+        ensure(!sizes.contains(&0), "observed", "observed and every size must be at least 1")?;
+        ensure(!self.view.is_some_and(|it| it.contains(&0)), "view", "must be at least 1 pixel")?;
+        ensure(
+            0.0 < least && least <= most && most <= 1.0,
+            "side",
+            "must be two rising fractions, from above 0 to 1",
+        )?;
+        ensure((0.0..1.0).contains(&self.radius), "radius", "must lie in 0..1")?;
+        ensure(divides, "heads", &format!("must divide {width}"))?;
+        ensure((0.0..1.0).contains(&self.dropout), "dropout", "must lie in 0..1")?;
+        ensure((0.0..=1.0).contains(&self.momentum), "momentum", "must lie in 0..=1")?;
+        ensure(shape.window() == 1, "name", "seq-jepa needs an encoder of single frames")?;
+        let needed = self.observed + 1;
+        let message = format!("these actions need pipeline.clip.frames of at least {needed}");
+        let any_frames = matches!(self.actions, Actions::Fixation | Actions::Augment);
+        let enough = any_frames || input.frames >= needed;
+        ensure(enough, "actions", &message)?;
+        let message = "camera needs pipeline.clip.camera_motion = true";
+        ensure(self.actions != Actions::Camera || input.motion, "actions", message)?;
+        let message = "telemetry needs a stream with a telemetry file";
+        ensure(self.actions != Actions::Telemetry || input.telemetry > 0, "actions", message)
+    }
+
+    fn view_size(&self, image: [usize; 2]) -> [usize; 2] {
+        self.view.unwrap_or(image)
+    }
+
+    fn init(&self, context: &InitContext) -> Initialised<SeqJepa> {
+        let InitContext { shape, input, seed, device, .. } = context;
+        let sampler = self.sampler(input, *seed);
+        let mut init = context.init();
         let encoder = shape.init(&mut init);
         let aggregator = self.aggregator(shape.dim());
-        let behind = self.behind([shape.dim(), eye.width()], aggregator, &mut init);
+        let heads = self.init_heads([shape.dim(), sampler.width()], aggregator, &mut init);
         let teacher = ema::update(shape.init(&mut Init::new(0, device)), &encoder, 0.0);
-        let (action, path) = (LinearProbe::default(), LinearProbe::default());
-        let method = SeqJepa { config: self.clone(), eye, teacher, action, path };
-        (method, Student { encoder, behind })
+        let method = SeqJepa { config: self.clone(), sampler, probes: Probes::default() };
+        Initialised { method, student: Student { encoder, heads }, teacher }
     }
 }

@@ -1,18 +1,20 @@
-//! seq-JEPA behind its encoder against numbers that the authors' program produced, and against a
-//! small forward pass whose every step is written down.
+//! seq-JEPA after its encoder against numbers that the authors' program produced, and against a
+//! small forward pass with all its intermediate values.
 
-use ::safetensors::Dtype;
-use ::safetensors::tensor::TensorView;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::optim::GradientsParams;
 use burn::store::SafetensorsStore;
 use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use serde_json::Value;
 
 use super::aggregator::AggregatorShape;
-use super::*;
+use super::heads::{Heads, without_last};
+use super::{Config, loss};
 use crate::Init;
+use crate::nn::batch_norm::NormMode;
 use crate::reference_cases::{Case, cases, device, json_files, load};
 use crate::views::actions::differences;
 
@@ -20,32 +22,32 @@ use crate::views::actions::differences;
 #[derive(Module, Debug)]
 struct Linears {
     encoder: Linear,
-    behind: Behind,
+    heads: Heads,
 }
 
 const NAMES: [(&str, &str); 10] = [
     (r"^encoder\.1\.", "encoder."),
-    (r"^action_proj\.0\.", "behind.action_proj.linear."),
-    (r"^agg_token", "behind.aggregator.agg_token"),
-    (r"^transformer_encoder\.transformer_encoder\.layers\.", "behind.aggregator.layers."),
-    (r"^transformer_encoder\.norm\.", "behind.aggregator.norm."),
+    (r"^action_proj\.0\.", "heads.action_proj.linear."),
+    (r"^agg_token", "heads.aggregator.agg_token"),
+    (r"^transformer_encoder\.transformer_encoder\.layers\.", "heads.aggregator.layers."),
+    (r"^transformer_encoder\.norm\.", "heads.aggregator.norm."),
     (r"in_proj_weight", "in_proj.weight"),
     (r"in_proj_bias", "in_proj.bias"),
-    (r"^predictor\.0\.", "behind.predictor.linears.0."),
-    (r"^predictor\.1\.", "behind.predictor.norms.0."),
-    (r"^predictor\.3\.", "behind.predictor.linears.1."),
+    (r"^predictor\.0\.", "heads.predictor.linears.0."),
+    (r"^predictor\.1\.", "heads.predictor.norms.0."),
+    (r"^predictor\.3\.", "heads.predictor.linears.1."),
 ];
 
 fn torch_path(path: &str) -> String {
     let layers = "transformer_encoder.transformer_encoder.layers.";
     [
-        ("behind.aggregator.layers.", layers),
-        ("behind.aggregator.norm.", "transformer_encoder.norm."),
-        ("behind.aggregator.agg_token", "agg_token"),
-        ("behind.action_proj.linear.", "action_proj.0."),
-        ("behind.predictor.linears.0.", "predictor.0."),
-        ("behind.predictor.norms.0.", "predictor.1."),
-        ("behind.predictor.linears.1.", "predictor.3."),
+        ("heads.aggregator.layers.", layers),
+        ("heads.aggregator.norm.", "transformer_encoder.norm."),
+        ("heads.aggregator.agg_token", "agg_token"),
+        ("heads.action_proj.linear.", "action_proj.0."),
+        ("heads.predictor.linears.0.", "predictor.0."),
+        ("heads.predictor.norms.0.", "predictor.1."),
+        ("heads.predictor.linears.1.", "predictor.3."),
         ("in_proj.weight", "in_proj_weight"),
         ("in_proj.bias", "in_proj_bias"),
     ]
@@ -73,8 +75,8 @@ fn networks(case: &Case, device: &Device) -> Linears {
     let init = &mut Init::new(0, device);
     let (side, dim) = (size(case, "view_size"), size(case, "encoder_dim"));
     let encoder = init.default_linear(3 * side * side, dim);
-    let behind = config.behind([dim, size(case, "action_dim")], config.aggregator(dim), init);
-    case.load(Linears { encoder, behind }, &NAMES)
+    let heads = config.init_heads([dim, size(case, "action_dim")], config.aggregator(dim), init);
+    case.load(Linears { encoder, heads }, &NAMES)
 }
 
 fn is_seq_jepa(json: &Value) -> bool {
@@ -104,13 +106,19 @@ fn the_aggregate_loss_and_gradients_are_the_authors() {
         let actions = differences(case.input("positions", &tracked));
         let observed = encodings.reshape([n, m, dim]);
         let counted = without_last(actions.clone());
-        let thought = networks.behind.think(observed, actions, counted, NormMode::Train, &mut None);
-        case.assert_close("aggregate", thought.aggregate.clone().inner(), 1e-5);
-        let loss = loss(&thought, Tensor::from_inner(target));
+        let prediction =
+            networks.heads.forward(observed, actions, counted, NormMode::Train, &mut None);
+        case.assert_close("aggregate", prediction.aggregate.clone().inner(), 1e-5);
+        let loss = loss(&prediction, Tensor::from_inner(target));
         case.assert_number("/loss", loss.clone().into_scalar::<f32>().into(), 1e-5);
         let grads = GradientsParams::from_grads(loss.backward(), &networks);
         let compared = case.compare_gradients(&networks, &grads, "grad.", torch_path);
-        assert_eq!(compared.len(), case.expects("grad."), "{}: some are left", case.name);
+        assert_eq!(
+            compared.len(),
+            case.expects("grad."),
+            "{}: not every gradient was compared",
+            case.name
+        );
     }
 }
 
@@ -174,7 +182,7 @@ fn tiny_weights(weights: &Value) -> Vec<u8> {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
         (name.clone(), view)
     });
-    ::safetensors::serialize(views, None).unwrap()
+    safetensors::serialize(views, None).unwrap()
 }
 
 /// In this one the last action itself counts in the statistics, as in the authors' 3DIEBench.
@@ -193,11 +201,11 @@ fn the_small_forward_pass_agrees_at_every_step() {
             ..Config::default()
         };
         let shape = AggregatorShape { hidden: size("ff"), ..config.aggregator(d) };
-        let behind = config.behind([d, a], shape, &mut Init::new(0, &tracked));
+        let heads = config.init_heads([d, a], shape, &mut Init::new(0, &tracked));
         let names: Vec<_> =
-            NAMES.map(|(torch, burn)| (torch, burn.trim_start_matches("behind."))).into();
+            NAMES.map(|(torch, burn)| (torch, burn.trim_start_matches("heads."))).into();
         let store = SafetensorsStore::from_bytes(Some(tiny_weights(&case["weights"])));
-        let behind = load(behind, store, &names);
+        let heads = load(heads, store, &names);
         let observed = tensor(&case["z_obs"], [n, m, d], &tracked).require_grad();
         let actions = tensor(&case["actions"], [n, m, a], &tracked);
         let target = tensor(&case["z_target"], [n, d], &device());
@@ -208,16 +216,20 @@ fn the_small_forward_pass_agrees_at_every_step() {
             assert!(off < 1e-5, "{what} is off by {off}");
         };
         let wanted = &case["intermediate"];
-        let embedding = behind.action_proj.as_ref().unwrap();
-        let beside = embedding.observed(actions.clone(), NormMode::Train);
-        let thought =
-            behind.think(observed.clone(), actions.clone(), actions, NormMode::Train, &mut None);
-        close(beside.inner().flatten(0, 2), &wanted["action_embedding_obs"], "beside");
-        let last = thought.last_action.clone().unwrap();
+        let embedding = heads.action_proj.as_ref().unwrap();
+        let embedded = embedding.observed(actions.clone(), NormMode::Train);
+        let prediction =
+            heads.forward(observed.clone(), actions.clone(), actions, NormMode::Train, &mut None);
+        close(embedded.inner().flatten(0, 2), &wanted["action_embedding_obs"], "observed");
+        let last = prediction.last_action.clone().unwrap();
         close(last.inner().flatten(0, 1), &wanted["action_embedding_next"], "next");
-        close(thought.aggregate.clone().inner().flatten(0, 1), &wanted["z_agg"], "aggregate");
-        close(thought.predicted.clone().inner().flatten(0, 1), &wanted["prediction"], "predicted");
-        let loss = loss(&thought, Tensor::from_inner(target));
+        close(prediction.aggregate.clone().inner().flatten(0, 1), &wanted["z_agg"], "aggregate");
+        close(
+            prediction.predicted.clone().inner().flatten(0, 1),
+            &wanted["prediction"],
+            "predicted",
+        );
+        let loss = loss(&prediction, Tensor::from_inner(target));
         close(loss.clone().inner(), &case["loss"], "loss");
         let grad = observed.grad(&loss.backward()).unwrap();
         close(grad.flatten(0, 2), &case["grad_z_obs"], "gradient");
@@ -229,7 +241,7 @@ fn the_order_of_the_observed_pairs_does_not_matter() {
     let device = device();
     let mut init = Init::new(3, &device);
     let config = Config { action_dim: 4, heads: 2, predictor: 8, ..Config::default() };
-    let behind = config.behind([6, 2], config.aggregator(6), &mut init);
+    let heads = config.init_heads([6, 2], config.aggregator(6), &mut init);
     let random = |shape: [usize; 3]| {
         Tensor::<3>::random(shape, burn::tensor::Distribution::Normal(0.0, 1.0), &device)
     };
@@ -240,7 +252,7 @@ fn the_order_of_the_observed_pairs_does_not_matter() {
     };
     let aggregate = |observed: Tensor<3>, actions: Tensor<3>| {
         let counted = without_last(actions.clone());
-        behind.think(observed, actions, counted, NormMode::Train, &mut None).aggregate
+        heads.forward(observed, actions, counted, NormMode::Train, &mut None).aggregate
     };
     let one = aggregate(observed.clone(), actions.clone());
     let other = aggregate(swap(&observed), swap(&actions));

@@ -9,7 +9,7 @@ use crate::encoder::blocks::{CrossBlock, PatchEmbed, embed_patches};
 use crate::train::nan_trace::watched;
 use crate::{Init, VitShape};
 
-/// Frame differences, seen from a frame, to motion tokens.
+/// Frame differences, with cross-attention to a frame, to motion tokens.
 #[derive(Module, Debug)]
 pub struct MotionEncoder {
     cls_token: Param<Tensor<3>>,

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{ModuleVisitor, Param};
+use burn::module::{Module as _, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 
-use super::*;
+use super::{Config, Motion, Student, Tdv, Teacher};
+use crate::Clips;
+use crate::DinoHeadConfig;
+use crate::method::{InitContext, Initialised, Recipe as _};
 use crate::reference_cases::{Case, cases, device};
 use crate::train::MethodTrainer;
 use crate::train::gradients;
@@ -19,14 +22,14 @@ fn is_tdv(json: &Value) -> bool {
     json.pointer("/config/motion_depth").is_some() && json.get("optimizer").is_some()
 }
 
-/// PyTorch numbers GELUs, too.
+/// PyTorch counts GELUs as layers.
 const NAMES: [(&str, &str); 3] =
     [(r"^init\.", ""), (r"head\.mlp\.2\.", "head.mlp.1."), (r"head\.mlp\.4\.", "head.mlp.2.")];
 
-/// What of a case is TDV's.
-struct Tdvs<'a>(&'a Case);
+/// A case of TDV.
+struct TdvCase<'a>(&'a Case);
 
-impl Tdvs<'_> {
+impl TdvCase<'_> {
     fn size(&self, key: &str) -> usize {
         self.0.number(&format!("/config/{key}")) as usize
     }
@@ -51,14 +54,14 @@ impl Tdvs<'_> {
             centre_momentum: self.0.number("/optimizer/center_momentum"),
         };
         assert_eq!(self.0.number("/optimizer/eps"), 1e-8);
-        let rate = self.0.number("/optimizer/lr");
+        let learning_rate = self.0.number("/optimizer/lr");
         let train = TrainConfig {
             steps: 3,
-            learning_rate: rate,
+            learning_rate,
             betas: [self.0.number("/optimizer/betas/0"), self.0.number("/optimizer/betas/1")],
             warmup: Some(0),
             decay_steps: u64::MAX,
-            floor: rate,
+            floor: learning_rate,
             weight_decay: self.0.number("/optimizer/weight_decay"),
             decay_vectors: true,
             grad_clip: self.0.number("/optimizer/grad_clip_norm"),
@@ -76,17 +79,17 @@ impl Tdvs<'_> {
         crate::Config { encoder, method: MethodConfig::Tdv(method), train, embed, precision }
     }
 
-    /// The method and its student with the case's weights.
-    fn init(&self, device: &Device) -> (Tdv, Student) {
+    /// The method with the case's weights.
+    fn init(&self, device: &Device) -> Initialised<Tdv> {
         let config = self.config();
         let input = Input::frames([self.size("image"); 2], self.size("frames"));
         let shape = config.shape(input).unwrap();
         let MethodConfig::Tdv(method) = &config.method else { unreachable!("was made so") };
-        let setting = Setting { shape, input, seed: 0, device: device.clone(), encoder: None };
-        let (mut tdv, student) = method.init(&setting);
-        let student = self.0.load(student, &NAMES);
-        tdv.teacher = self.0.load(tdv.teacher, &NAMES);
-        (tdv, student)
+        let context = InitContext { shape, input, seed: 0, device: device.clone(), encoder: None };
+        let Initialised { method, student, teacher } = method.init(&context);
+        let student: Student = self.0.load(student, &NAMES);
+        let teacher: Teacher = self.0.load(teacher, &NAMES);
+        Initialised { method, student, teacher }
     }
 
     fn clips(&self, step: usize, device: &Device) -> Clips {
@@ -98,23 +101,23 @@ impl Tdvs<'_> {
 fn the_forward_pass_is_the_authors() {
     let device = device();
     for case in cases(is_tdv) {
-        let tdvs = Tdvs(&case);
-        let (tdv, student) = tdvs.init(&device);
+        let tdvs = TdvCase(&case);
+        let Initialised { method: tdv, student, teacher } = tdvs.init(&device);
         let clips = tdvs.clips(0, &device);
-        let seen = tdv.see(&student, &clips);
-        let [next, _] = tdv.look_ahead(&clips);
-        let predicted = seen.predicted();
+        let prediction = tdv.predict(&student, &clips);
+        let [next, _] = teacher.forward(&clips);
+        let predicted = prediction.next();
         let student_logits = student.head.forward(predicted.flatten(0, 1));
-        let teacher_logits = tdv.teacher.teacher_head.forward(next.clone().flatten(0, 1));
-        case.assert_close("z", seen.frame.inner(), 1e-5);
-        case.assert_close("dz", seen.motion.unwrap().inner(), 1e-5);
+        let teacher_logits = teacher.teacher_head.forward(next.clone().flatten(0, 1));
+        case.assert_close("z", prediction.frame.inner(), 1e-5);
+        case.assert_close("dz", prediction.motion.unwrap().inner(), 1e-5);
         case.assert_close("z_next_teacher", next, 1e-5);
         case.assert_close("student_logits", student_logits.inner(), 1e-5);
         case.assert_close("teacher_logits", teacher_logits, 1e-5);
     }
 }
 
-/// Burn's path of a parameter as PyTorch writes it; GELUs have a number of their own there.
+/// Burn's path of a parameter as PyTorch's, which counts GELUs as layers.
 fn torch_path(path: &str) -> String {
     (1..=2).rev().fold(path.to_owned(), |path, idx| {
         path.replace(&format!("head.mlp.{idx}."), &format!("head.mlp.{}.", 2 * idx))
@@ -125,11 +128,12 @@ fn torch_path(path: &str) -> String {
 fn the_losses_and_clipped_gradients_are_the_authors() {
     let device = device();
     for case in cases(is_tdv) {
-        let tdvs = Tdvs(&case);
-        let (mut tdv, student) = tdvs.init(&device);
+        let tdvs = TdvCase(&case);
+        let Initialised { method: mut tdv, student, teacher } = tdvs.init(&device);
         let clips = tdvs.clips(0, &device);
-        let targets = tdv.targets(std::slice::from_ref(&clips)).remove(0);
-        let losses = tdv.measure(&student, tdv.see(&student, &clips), clips.len(), targets);
+        let targets = tdv.targets(&teacher, std::slice::from_ref(&clips)).remove(0);
+        let prediction = tdv.predict(&student, &clips);
+        let losses = tdv.loss(&student, prediction, targets, clips.len());
         let mut grads = GradientsParams::from_grads(losses.total.backward(), &student);
         let max_norm = case.number("/optimizer/grad_clip_norm");
         let norm: f32 = gradients::clip(&student, &mut grads, max_norm, &device).into_scalar();
@@ -148,7 +152,12 @@ fn the_losses_and_clipped_gradients_are_the_authors() {
             case.assert_number(&format!("/steps/0/{key}"), monitors[monitor].into(), 1e-5);
         }
         let compared = case.compare_gradients(&student, &grads, "grad_clipped.", torch_path);
-        assert_eq!(compared.len(), case.expects("grad_clipped."), "{}: some are left", case.name);
+        assert_eq!(
+            compared.len(),
+            case.expects("grad_clipped."),
+            "{}: not every gradient was compared",
+            case.name
+        );
     }
 }
 
@@ -156,9 +165,8 @@ fn the_losses_and_clipped_gradients_are_the_authors() {
 fn three_optimizer_steps_are_the_authors() {
     let device = device();
     for case in cases(is_tdv) {
-        let tdvs = Tdvs(&case);
-        let (tdv, student) = tdvs.init(&device);
-        let mut trainer = MethodTrainer::new(tdv, student, &tdvs.config(), &device);
+        let tdvs = TdvCase(&case);
+        let mut trainer = MethodTrainer::new(tdvs.init(&device), &tdvs.config(), &device);
         let steps = case.json["steps"].as_array().unwrap().len();
         for step in 0..steps {
             let report = trainer.step(&tdvs.clips(step, &device), true).unwrap().unwrap();
@@ -176,11 +184,11 @@ fn three_optimizer_steps_are_the_authors() {
                 case.assert_number(&format!("/steps/{step}/{key}"), value(name), 1e-4);
             }
         }
-        let (tdv, student) = trainer.parts();
+        let (tdv, student, teacher) = trainer.networks();
         case.assert_close("center_after_steps", tdv.centre.clone(), 1e-4);
         let mut last = Last { case: &case, path: vec![], compared: 0 };
         student.visit(&mut last);
-        tdv.teacher.visit(&mut last);
+        teacher.visit(&mut last);
         assert_eq!(
             last.compared,
             case.expects("final."),

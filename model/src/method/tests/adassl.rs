@@ -6,13 +6,13 @@ use serde_json::json;
 use super::cases::{CASES, Case, case};
 use crate::MethodConfig;
 use crate::method::adassl::{AdaSsl, Latent};
-use crate::method::{Method as _, Setting};
+use crate::method::{InitContext, Method as _, Recipe as _};
 
 fn method(case: &Case) -> AdaSsl {
     let (config, input, device) = (case.config(), case.input(), Device::flex());
     let shape = config.shape(input).unwrap();
-    let MethodConfig::Adassl(it) = &config.method else { panic!("{} is another", case.name) };
-    it.init(&Setting { shape, input, seed: 0, device, encoder: None }).0
+    let MethodConfig::Adassl(it) = &config.method else { panic!("{} is not AdaSSL", case.name) };
+    it.init(&InitContext { shape, input, seed: 0, device, encoder: None }).method
 }
 
 /// The kinds of warnings for a divergence in nats and −cos, at the end of a run.
@@ -48,33 +48,33 @@ fn no_warning_comes_while_beta_still_rises() {
     assert_eq!(gaussian.warnings(&values, 0.05).len(), 1);
 }
 
-/// So heavy a cost leaves nothing of r.
+/// With such a cost r collapses.
 #[test]
-fn a_collapse_is_said_once_a_run() {
+fn a_collapse_is_reported_once_per_run() {
     let case = case("adassl, gaussian");
     let mut config = case.config_with(&json!({"beta": 1e3}));
     config.train.learning_rate = 0.05;
     let mut trainer = case.trainer_of(&config, 0);
-    let (mut collapsed, mut said) = (0, Vec::new());
+    let (mut collapsed, mut reported) = (0, Vec::new());
     for _ in 0..60 {
         let report = trainer.step(&case.clips(6, 0), true).unwrap().unwrap();
         let kl = report.values.iter().find(|it| it.0 == "kl").unwrap().1;
         collapsed += usize::from(kl < 0.1);
-        said.extend(report.warnings.iter().map(|it| it.kind));
+        reported.extend(report.warnings.iter().map(|it| it.kind));
     }
     assert!(collapsed > 1, "it collapsed at {collapsed} steps");
-    assert_eq!(said, ["posterior collapse"]);
+    assert_eq!(reported, ["posterior collapse"]);
 }
 
 #[test]
-fn a_batch_of_one_video_has_no_negatives_and_says_so() {
+fn a_batch_of_one_video_warns_that_it_has_no_negatives() {
     let name = "adassl, gaussian, contrastive";
     let case = CASES.iter().find(|it| it.name == name).unwrap();
     for (videos, warned) in [(vec![3; 4], true), (vec![0, 1, 1, 1], false)] {
         let clips = case.clips(4, 0).with_videos(videos);
         let report = case.trainer(0).step(&clips, true).unwrap().unwrap();
-        let said = report.warnings.iter().any(|it| it.kind == "no negatives");
-        assert_eq!(said, warned, "{:?}", report.warnings);
+        let reported = report.warnings.iter().any(|it| it.kind == "no negatives");
+        assert_eq!(reported, warned, "{:?}", report.warnings);
     }
 }
 
@@ -89,21 +89,22 @@ fn futures_are_unit_vectors_that_repeat() {
             continue;
         };
         assert!(case.name.contains("adassl"), "{} has futures", case.name);
-        let (drawn, expected) = (&futures.drawn, &futures.expected);
-        let lengths = [drawn.len(), expected.len(), futures.came.len()];
+        let (samples, expected) = (&futures.samples, &futures.expected);
+        let lengths = [samples.len(), expected.len(), futures.actual.len()];
         assert_eq!(lengths, [4 * SAMPLES, 4, 4].map(|it| it * futures.dim), "{}", case.name);
-        for row in [drawn, expected, &futures.came].iter().flat_map(|it| it.chunks(futures.dim)) {
+        for row in [samples, expected, &futures.actual].iter().flat_map(|it| it.chunks(futures.dim))
+        {
             let norm = row.iter().map(|it| it * it).sum::<f32>().sqrt();
             assert!((norm - 1.0).abs() < 1e-5, "{}: a norm of {norm}", case.name);
         }
         let again = trainer.futures(&clips, SAMPLES).unwrap();
-        assert_eq!(drawn, &again.drawn, "{}", case.name);
-        assert_chance(case, drawn, expected, futures.dim);
+        assert_eq!(samples, &again.samples, "{}", case.name);
+        assert_random(case, samples, expected, futures.dim);
     }
 }
 
-/// Only a Gaussian r is left to chance before y is known; every draw of it differs.
-fn assert_chance(case: &Case, drawn: &[f32], expected: &[f32], dim: usize) {
+/// Only a Gaussian r is random before y is known; then all samples differ.
+fn assert_random(case: &Case, drawn: &[f32], expected: &[f32], dim: usize) {
     let is_gaussian = match case.config().method {
         MethodConfig::Adassl(it) => it.latent == Latent::Gaussian,
         MethodConfig::TdvAdassl(_) => true,

@@ -30,7 +30,7 @@ const fn with(encoder: &'static str, frames: usize, case: Case) -> Case {
     Case { encoder, frames, ..case }
 }
 
-/// Every method, and what can be chosen of it.
+/// Every method, and the values of its keys.
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
     vit("simclr", r#"{"name": "simclr", "projector": "16-8"}"#),
@@ -98,7 +98,7 @@ const TELEMETRY: usize = 2;
 /// Height and width of a frame.
 const SIDE: usize = 16;
 
-/// Steps of a run, so that whatever rises has risen a little after the first.
+/// Steps of a run: few, so that schedules have moved after the first.
 pub(super) const STEPS: u64 = 10;
 
 /// A case by its name.
@@ -128,7 +128,7 @@ impl Case {
         serde_json::from_value(table).unwrap_or_else(|err| panic!("{}: {err}", self.name))
     }
 
-    /// Clips that have everything beside their frames.
+    /// Clips with camera motion and telemetry.
     pub(super) fn input(&self) -> Input {
         let image = [SIDE, SIDE];
         Input { image, frames: self.frames, clips: 4, motion: true, telemetry: TELEMETRY }
@@ -143,18 +143,18 @@ impl Case {
         made.unwrap_or_else(|err| panic!("{}: {err}", self.name))
     }
 
-    /// `n` clips of noise, two of a stream each, where every second camera stands still.
+    /// `n` clips of noise, two of each video; every second camera is static.
     pub(super) fn clips(&self, n: usize, seed: u64) -> Clips {
         let mut draws = Draws::at(seed, 0, Stage::Augment, &Device::flex());
         let shape = [n, self.frames, SIDE, SIDE, 3];
         let bytes = draws.each([n, shape[1..].iter().product()], |rng| {
             uniform(rng, [0.0, 256.0]).min(255.0) as u8
         });
-        self.beside(Clips::upload(bytes, shape, &Device::flex()), &mut draws)
+        self.with_metadata(Clips::upload(bytes, shape, &Device::flex()), &mut draws)
     }
 
-    /// What is known beside the frames of `clips`.
-    pub(super) fn beside(&self, clips: Clips, draws: &mut Draws) -> Clips {
+    /// `clips` with times, motion, telemetry and videos.
+    pub(super) fn with_metadata(&self, clips: Clips, draws: &mut Draws) -> Clips {
         let (n, t) = (clips.len(), self.frames);
         let steps = t.saturating_sub(1);
         let mut motion = draws.each([n, steps * 5], |rng| uniform(rng, [-0.2, 0.2]));

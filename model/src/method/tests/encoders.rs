@@ -1,5 +1,5 @@
-//! A frame encoder leaves a method under names of its own, comes back the same, and stays as it
-//! is where it should.
+//! A frame encoder is saved under its own names, starts from a file, and does not change when it
+//! is frozen.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,8 +52,8 @@ fn from_another(case: &Case, folder: &Path) -> (Config, Weights) {
     (config, weights)
 }
 
-/// Those of a student's weights that are the encoder's, and the others.
-fn parted(case: &Case, trainer: &dyn Trainer) -> (Weights, Weights) {
+/// A student's weights of the encoder, and all others.
+fn partition(case: &Case, trainer: &dyn Trainer) -> (Weights, Weights) {
     let student = StateDict(saved(trainer, "student.safetensors"));
     let wanted = StateDict(saved(&*case.trainer(0), "encoder.safetensors"));
     let place = student.encoder_prefix(&wanted);
@@ -68,27 +68,27 @@ fn an_encoder_and_its_teacher_start_from_a_file_and_learn() {
         let folder = tempdir().unwrap();
         let (config, weights) = from_another(case, folder.path());
         let mut trainer = case.trainer_of(&config, 0);
-        // What is behind the encoder is drawn as it is without a file.
-        let [given, drawn] = [&*trainer, &*case.trainer(0)].map(|it| parted(case, it));
+        // The networks after the encoder are drawn as without a file.
+        let [given, drawn] = [&*trainer, &*case.trainer(0)].map(|it| partition(case, it));
         assert!(given.0 == weights && drawn.0 != weights, "{}", case.name);
         assert!(given.1 == drawn.1, "{}", case.name);
         // A teacher's batch norms begin with statistics of their own.
         if config.encoder.arch == Arch::Vit {
             assert!(saved(&*trainer, "encoder.safetensors") == weights, "{}", case.name);
         }
-        // Two: what is behind a scale of zero has no gradient at first.
+        // Two steps, because layers before a scale of zero have no gradient at first.
         for step in 0..2 {
             trainer.step(&case.clips(4, step), false).unwrap();
         }
-        let after = parted(case, &*trainer).0;
+        let after = partition(case, &*trainer).0;
         for (name, after) in &after {
-            assert!(*after != weights[name], "{}: {name} stands still", case.name);
+            assert!(*after != weights[name], "{}: {name} did not change", case.name);
         }
     }
 }
 
 #[test]
-fn a_frozen_encoder_stands_still_to_the_last_bit_and_all_else_learns() {
+fn a_frozen_encoder_does_not_change_by_a_bit_and_all_else_learns() {
     for case in CASES {
         let folder = tempdir().unwrap();
         let (mut config, weights) = from_another(case, folder.path());
@@ -100,15 +100,15 @@ fn a_frozen_encoder_stands_still_to_the_last_bit_and_all_else_learns() {
             continue;
         }
         let mut trainer = case.trainer_of(&config, 0);
-        let before = parted(case, &*trainer).1;
+        let before = partition(case, &*trainer).1;
         for step in 0..3 {
             trainer.step(&case.clips(4, step), false).unwrap();
         }
-        let (encoder, after) = parted(case, &*trainer);
+        let (encoder, after) = partition(case, &*trainer);
         assert!(encoder == weights, "{}: the encoder moved", case.name);
         assert!(!before.is_empty() && before.len() == after.len(), "{}", case.name);
         for (name, before) in before {
-            assert!(after[&name] != before, "{}: {name} stands still", case.name);
+            assert!(after[&name] != before, "{}: {name} did not change", case.name);
         }
         let teacher = saved(&*trainer, "encoder.safetensors");
         assert!(teacher == weights, "{}: the teacher moved", case.name);

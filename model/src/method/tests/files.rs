@@ -1,4 +1,4 @@
-//! Weights are saved under the names that DINOv2 and torchvision read, and come back the same.
+//! Weights are saved under the names of DINOv2 and torchvision, and load back unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,23 +1,23 @@
-//! What must hold for every method, whichever it is. Each claim is a test over the one list of
-//! configurations in `cases`, and fails by the configuration's name.
+//! What must hold for every method. Each claim is a test over the one list of configurations in
+//! `cases`, and a failure names the configuration.
 //!
 //! ```text
-//! gradients   reach all that learns, whatever the parts a batch is worked in
+//! gradients   reach every trained parameter, and do not depend on the parts of a batch
 //! teachers    are the moving average of their students and nothing else
 //! reports     repeat, are finite and complete
-//! tables      refuse what they do not know, and name what is wrong
-//! adassl      warns at its thresholds, and draws futures
+//! tables      refuse unknown keys, and name the key of a wrong value
+//! adassl      warns at its thresholds, and samples futures
 //! files       hold weights under the names that others read
-//! resumes     goes on bit for bit from what was saved
-//! encoders    start from files, stay when frozen, and leave alone what is behind them
+//! resumes     are bit-identical to uninterrupted runs
+//! encoders    start from files, and do not change when frozen
 //! ```
 
 mod adassl;
-mod bare;
 mod cases;
 mod encoders;
 mod files;
 mod gradients;
+mod harness;
 mod reports;
 mod resumes;
 mod tables;

@@ -22,8 +22,7 @@ fn value(report: &Report, name: &str) -> Option<f32> {
     report.values.iter().find(|it| it.0 == name).map(|it| it.1)
 }
 
-/// What every report must be: the loss first, no name twice, everything finite, and a number for
-/// each of `n` clips.
+/// Requires the loss first, no name twice, finite numbers, and a number for each of `n` clips.
 fn assert_sound(report: &Report, n: usize, what: &str) {
     assert_eq!(report.values[0].0, "loss", "{what}");
     let distinct: HashSet<_> = names(report).into_iter().collect();
@@ -31,7 +30,7 @@ fn assert_sound(report: &Report, n: usize, what: &str) {
     for (name, it) in &report.values {
         assert!(it.is_finite(), "{what}: {name} is {it}");
     }
-    assert!(!report.per_clip.is_empty(), "{what}: nothing a clip");
+    assert!(!report.per_clip.is_empty(), "{what}: no metric per clip");
     for (name, all) in &report.per_clip {
         assert_eq!(all.len(), n, "{what}: {name}");
         assert!(all.iter().all(|it| it.is_finite()), "{what}: {name} is {all:?}");
@@ -39,7 +38,7 @@ fn assert_sound(report: &Report, n: usize, what: &str) {
 }
 
 #[test]
-fn a_seed_repeats_bit_for_bit_and_another_does_not() {
+fn a_run_repeats_bit_for_bit_with_the_same_seed_only() {
     for case in CASES {
         let clips: Vec<_> = (0..3).map(|it| case.clips(4, it)).collect();
         let run = |seed| {
@@ -85,7 +84,7 @@ fn reports_are_complete_at_the_first_step_and_later() {
 }
 
 #[test]
-fn a_batch_can_be_worked_through_in_micro_batches() {
+fn a_batch_can_be_split_into_micro_batches() {
     for case in CASES {
         let mut config = case.config();
         let whole = step(&mut *case.trainer(0), &case.clips(5, 0), case.name);
@@ -102,7 +101,7 @@ fn a_batch_can_be_worked_through_in_micro_batches() {
     }
 }
 
-/// Clips `[n, t, 3, h, w]` that a camera could send, or hardly.
+/// Extreme clips, most of which a camera could send.
 fn extremes(case: &Case) -> Vec<(&'static str, Clips)> {
     let usual = |n| case.clips(n, 7);
     let all = |clips: &Clips| clips.all();
@@ -118,13 +117,13 @@ fn extremes(case: &Case) -> Vec<(&'static str, Clips)> {
         ("two clips", two.clone()),
         ("equal clips", one.repeat_dim(0, 4)),
         ("every clip twice", Tensor::cat(vec![two.clone(), two], 0)),
-        ("clips that stand still", still),
+        ("static clips", still),
         ("black frames", all(&black)),
         ("frames of 1e3", four.ones_like() * 1e3),
         ("noise of 1e3", four * 1e3),
     ];
     let mut draws = Draws::at(7, 1, Stage::Augment, &Device::flex());
-    clips.map(|(name, it)| (name, case.beside(Clips::normalised(it), &mut draws))).into()
+    clips.map(|(name, it)| (name, case.with_metadata(Clips::normalised(it), &mut draws))).into()
 }
 
 /// The norm of the gradients is among the values: where it is finite, all of them are.

@@ -1,4 +1,4 @@
-//! A trainer that was saved and read back goes on as if nothing had been.
+//! A trainer that was saved and loaded continues bit for bit like one that was not.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +40,7 @@ fn tensors(trainer: &dyn Trainer) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
-/// Another trainer that goes on where the files say, of other weights before.
+/// A trainer with other weights that loads the files.
 fn resumed(case: &Case, folder: &Path) -> Box<dyn Trainer> {
     let mut trainer = case.trainer(0);
     step(trainer.as_mut(), case, 77);
@@ -49,7 +49,7 @@ fn resumed(case: &Case, folder: &Path) -> Box<dyn Trainer> {
 }
 
 #[test]
-fn every_method_goes_on_bit_for_bit() {
+fn every_method_resumes_bit_for_bit() {
     for case in CASES {
         let (mut whole, folder) = (case.trainer(0), tempdir().unwrap());
         for number in 1..=2 {

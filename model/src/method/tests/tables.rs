@@ -1,4 +1,4 @@
-//! Tables refuse what they do not know, and name what is wrong by its dotted key.
+//! Tables refuse unknown keys, and name a wrong value by its dotted key.
 
 use burn::tensor::Device;
 use serde_json::{Value, json};
@@ -16,8 +16,7 @@ fn tables(value: &Value, at: String, all: &mut Vec<String>) {
     }
 }
 
-/// What is written after reading is what a user could have written: every table has all of its
-/// keys, nested ones among them.
+/// A table that was read and written again has all of its keys, nested ones too.
 #[test]
 fn every_table_refuses_a_key_that_it_does_not_know() {
     for case in CASES {
@@ -31,13 +30,13 @@ fn every_table_refuses_a_key_that_it_does_not_know() {
         for table in all {
             let mut wrong = whole.clone();
             wrong.pointer_mut(&table).unwrap()["learning_rat"] = json!(1);
-            let Err(err) = read(wrong) else { panic!("{}: {table} takes it", case.name) };
+            let Err(err) = read(wrong) else { panic!("{}: {table} accepts it", case.name) };
             assert!(err.to_string().contains("learning_rat"), "{}{table}: {err}", case.name);
         }
     }
 }
 
-/// A case, what to write into its method's table, and the key that is named.
+/// A case, values for its method's table, and the key that the error names.
 #[rustfmt::skip]
 const WRONG: &[(&str, &str, &str)] = &[
     ("simclr", r#"{"loss": {"temperature": 0.0}}"#, "loss.temperature"),
@@ -92,12 +91,12 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("seq-jepa, telemetry", r#"{"observed": 5}"#, "actions"),
 ];
 
-/// The key that `config` is wrong at.
-fn named(config: &Config, input: Input, what: &str) -> String {
+/// The key of the wrong value in `config`.
+fn wrong_key(config: &Config, input: Input, what: &str) -> String {
     match config.validate(input, &Device::flex()) {
         Err(Error::Config { key, .. }) => key,
         Err(other) => panic!("{what}: {other}"),
-        Ok(()) => panic!("{what} was taken"),
+        Ok(()) => panic!("{what} was accepted"),
     }
 }
 
@@ -107,7 +106,11 @@ fn a_wrong_value_is_named_by_its_dotted_key() {
         let case = case(name);
         let config = case.config_with(&serde_json::from_str(wrong).unwrap());
         let what = format!("{name} with {wrong}");
-        assert_eq!(named(&config, case.input(), &what), format!("model.method.{key}"), "{what}");
+        assert_eq!(
+            wrong_key(&config, case.input(), &what),
+            format!("model.method.{key}"),
+            "{what}"
+        );
     }
 }
 
@@ -118,7 +121,7 @@ fn with_encoder(case: &Case, encoder: &Value) -> Config {
 }
 
 #[test]
-fn an_encoder_that_a_method_cannot_use_is_named() {
+fn an_encoder_that_a_method_cannot_use_is_wrong_key() {
     let resnet = json!({"arch": "resnet18"});
     let conv3d = json!({"arch": "conv3d", "frames": 2});
     for (name, encoder, key) in [
@@ -132,7 +135,7 @@ fn an_encoder_that_a_method_cannot_use_is_named() {
     ] {
         let case = case(name);
         let what = format!("{name} on {encoder}");
-        assert_eq!(named(&with_encoder(&case, encoder), case.input(), &what), key, "{what}");
+        assert_eq!(wrong_key(&with_encoder(&case, encoder), case.input(), &what), key, "{what}");
     }
 }
 
@@ -154,11 +157,11 @@ fn clips_that_lack_what_a_method_needs_are_refused() {
     ] {
         let what = format!("{name} of {input:?}");
         let key = format!("model.method.{key}");
-        assert_eq!(named(&case(name).config(), input, &what), key, "{what}");
+        assert_eq!(wrong_key(&case(name).config(), input, &what), key, "{what}");
     }
 }
 
-/// The fewest frames of a clip are what is asked for, and are enough.
+/// A method needs exactly the fewest frames that it names.
 #[test]
 fn a_clip_of_the_fewest_frames_makes_a_step() {
     for case in CASES {
@@ -168,14 +171,14 @@ fn a_clip_of_the_fewest_frames_makes_a_step() {
         if least > 1 {
             let input = Input { frames: least - 1, ..case.input() };
             let result = case.config().validate(input, &Device::flex());
-            assert!(result.is_err(), "{} takes {} frames", case.name, least - 1);
+            assert!(result.is_err(), "{} accepts {} frames", case.name, least - 1);
         }
     }
 }
 
-/// What is stored is the teacher's, where there is one and nothing else is asked for.
+/// Embeddings are the teacher's by default, where there is a teacher.
 #[test]
-fn a_teacher_is_asked_for_only_where_there_is_one() {
+fn embeddings_are_of_the_teacher_only_where_there_is_one() {
     for case in CASES {
         let clips = case.clips(2, 0);
         let encoder = case.trainer(0).embed(&clips).encoder;
@@ -186,7 +189,7 @@ fn a_teacher_is_asked_for_only_where_there_is_one() {
         if encoder == "teacher" {
             assert_eq!(case.trainer_of(&config, 0).embed(&clips).encoder, encoder, "{}", case.name);
         } else {
-            assert_eq!(named(&config, case.input(), case.name), "model.embed.encoder");
+            assert_eq!(wrong_key(&config, case.input(), case.name), "model.embed.encoder");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Teachers are the moving average of their students and nothing else, and running statistics
+//! Teachers are the moving averages of their students and nothing else, and running statistics
 //! move with every batch.
 
 use std::collections::BTreeMap;
@@ -7,8 +7,8 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use tempfile::tempdir;
 
-use super::bare::{Bare, bare};
 use super::cases::{CASES, Case, STEPS};
+use super::harness::{Harness, harness};
 use crate::MethodConfig;
 use crate::nn::parameters::is_statistic;
 
@@ -28,15 +28,18 @@ fn is_running(name: &str) -> bool {
     name.rsplit('.').next().is_some_and(is_statistic)
 }
 
-/// The student's weight that a teacher's follows.
+/// The student's weight that a teacher's weight follows.
 fn followed<'a>(name: &str, student: &'a Weights) -> &'a [f32] {
     let tdv = name.replace("teacher_encoder.", "frame_encoder.").replace("teacher_head.", "head.");
     let bridge = format!("tdv.{tdv}");
     let names = [name.into(), format!("branch.{name}"), format!("encoder.{name}"), tdv, bridge];
-    names.iter().find_map(|it| student.get(it)).unwrap_or_else(|| panic!("nobody has {name}"))
+    names
+        .iter()
+        .find_map(|it| student.get(it))
+        .unwrap_or_else(|| panic!("the student has no {name}"))
 }
 
-/// The momentum after `step` steps, as the papers have it.
+/// The momentum after `step` steps, as in the papers.
 fn momentum(case: &Case, step: u64) -> Option<f64> {
     let rising = |base: f64| {
         let angle = std::f64::consts::PI * step as f64 / STEPS as f64;
@@ -83,24 +86,24 @@ fn a_teacher_is_the_moving_average_with_the_momentum_of_its_step() {
                     moved = moved.max((after - before).abs());
                 }
             }
-            assert!(moved > 1e-4, "{}: the teacher stands still: {moved}", case.name);
+            assert!(moved > 1e-4, "{}: the teacher did not move: {moved}", case.name);
         }
     }
 }
 
-/// Losses and gradients alone move no weight of a teacher; its batch norms follow what it sees.
+/// Computing losses and gradients moves no weight of a teacher, only its running statistics.
 #[test]
-fn a_look_leaves_the_teacher_alone_but_for_its_statistics() {
+fn gradients_change_only_the_statistics_of_a_teacher() {
     for case in CASES.iter().filter(|it| momentum(it, 1).is_some()) {
-        let (mut method, folder) = (bare(case), tempdir().unwrap());
-        let saved = |method: &dyn Bare| {
+        let (mut method, folder) = (harness(case), tempdir().unwrap());
+        let saved = |method: &dyn Harness| {
             method.save(folder.path());
             weights(&folder.path().join("teacher.safetensors"))
         };
         // At first a teacher equals its student, and any average of the two is the same.
-        method.learn(&case.clips(4, 0));
+        method.optimizer_step(&case.clips(4, 0));
         let before = saved(&*method);
-        method.look(&case.clips(4, 1), 2);
+        method.gradients(&case.clips(4, 1), 2);
         for (name, after) in saved(&*method) {
             let same = after == before[&name];
             assert_eq!(same, !is_running(&name), "{}: {name}", case.name);
@@ -118,7 +121,7 @@ fn the_running_statistics_of_a_student_follow_its_batches() {
         trainer.step(&case.clips(4, 1), false).unwrap();
         trainer.save(folder.path()).unwrap();
         for (name, after) in weights(&path).iter().filter(|it| is_running(it.0)) {
-            assert_ne!(after, &before[name], "{}: {name} stands still", case.name);
+            assert_ne!(after, &before[name], "{}: {name} did not change", case.name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Looks for the first numbers of a step that are not finite.
+//! Finds the first numbers of a step that are not finite.
 
 mod step;
 pub(crate) mod watched;
@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 
 use crate::nn::parameters::named;
 
-/// Something of a step that holds numbers that are not finite.
+/// A tensor of a step with numbers that are not finite.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NotFinite {
     /// What it is, as in `the gradient of frame_encoder.norm.gamma`.
@@ -21,7 +21,7 @@ pub struct NotFinite {
 }
 
 impl NotFinite {
-    /// A tensor, if any of its numbers is not finite.
+    /// Of a tensor; none if all its numbers are finite.
     pub(crate) fn of<const D: usize>(what: String, tensor: Tensor<D>) -> Option<Self> {
         let tensor = if tensor.is_autodiff() { tensor.inner() } else { tensor };
         let numbers = tensor.into_data();
@@ -31,7 +31,7 @@ impl NotFinite {
     }
 }
 
-/// The weights of a network that are not finite, `when` it was.
+/// The weights of a network that are not finite; `when` is part of their names.
 pub(crate) fn weights<M: Module>(network: &M, when: &str) -> Vec<NotFinite> {
     let mut search = Search { path: Vec::new(), found: Vec::new(), when, gradients: None };
     network.visit(&mut search);
@@ -56,7 +56,7 @@ struct Search<'a> {
     path: Vec<String>,
     found: Vec<NotFinite>,
     when: &'a str,
-    /// Looked at in the place of the weights.
+    /// Checked in the place of the weights.
     gradients: Option<&'a GradientsParams>,
 }
 

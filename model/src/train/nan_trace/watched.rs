@@ -1,7 +1,7 @@
-//! Layers whose outputs can be looked at, so that `Trainer::trace` can say in which of them the
-//! first number arose that is not finite.
+//! Layers with watched outputs, so that `Trainer::trace` can name the layer of the first number
+//! that is not finite.
 //!
-//! Watching is of the calling thread alone; off, it costs a look at a flag a layer.
+//! Only the calling thread is watched. While it is not, a layer costs one check of a flag.
 
 use std::cell::RefCell;
 
@@ -27,7 +27,7 @@ thread_local! {
     static WATCH: RefCell<Watch> = const { RefCell::new(Watch::Off) };
 }
 
-/// Does some work, and gives the first output of its layers that is not finite.
+/// Runs `work`, and gives the first output of its layers that is not finite.
 pub(crate) fn first(work: impl FnOnce()) -> Option<First> {
     WATCH.replace(Watch::On(None));
     work();
@@ -37,7 +37,7 @@ pub(crate) fn first(work: impl FnOnce()) -> Option<First> {
     }
 }
 
-/// Hands the output of a layer through.
+/// Checks the output of a layer, and returns it.
 pub(crate) fn output<const W: usize, const D: usize>(
     weight: &Param<Tensor<W>>,
     output: Tensor<D>,
@@ -79,7 +79,7 @@ mod tests {
     use crate::Init;
 
     #[test]
-    fn the_first_of_several_layers_is_told_and_only_while_somebody_watches() {
+    fn the_first_of_several_layers_is_found_and_only_while_watched() {
         let device = Device::flex();
         let mut init = Init::new(0, &device);
         let layers = [init.linear(2, 3), init.linear(3, 3), init.linear(3, 2)];
@@ -89,12 +89,12 @@ mod tests {
             drop(linear(&layers[2], linear(&layers[1], large * 1e38)));
         };
         run([f32::NAN, 1.0]);
-        assert!(first(|| ()).is_none(), "nobody watched");
-        let seen = first(|| run([1.0, 1.0])).unwrap();
-        assert_eq!(seen.weight, layers[1].weight.id, "the layer before it gives finite numbers");
-        assert!(seen.found.wrong > 0 && seen.found.of == 6);
-        let seen = first(|| run([f32::NAN, 1.0])).unwrap();
-        assert_eq!((seen.weight, seen.found.wrong), (layers[0].weight.id, 3));
+        assert!(first(|| ()).is_none(), "was not watched");
+        let output = first(|| run([1.0, 1.0])).unwrap();
+        assert_eq!(output.weight, layers[1].weight.id, "the layer before it gives finite numbers");
+        assert!(output.found.wrong > 0 && output.found.of == 6);
+        let output = first(|| run([f32::NAN, 1.0])).unwrap();
+        assert_eq!((output.weight, output.found.wrong), (layers[0].weight.id, 3));
         assert!(first(|| drop(linear(&layers[0], Tensor::<2>::zeros([1, 2], &device)))).is_none());
     }
 }

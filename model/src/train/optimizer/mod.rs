@@ -24,20 +24,20 @@ pub struct TrainConfig {
     /// whichever is less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<u64>,
-    /// Steps after which the cosine reaches its floor. The authors' 3,000,000 keeps the rate
-    /// practically constant; write the same number as `steps` for a full cosine.
+    /// Steps after which the cosine reaches its floor. With the authors' 3,000,000 the learning rate
+    /// is nearly constant; set it to `steps` for a full cosine.
     pub decay_steps: u64,
-    /// Where the cosine ends.
+    /// The learning rate at the end of the cosine.
     pub floor: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Whether biases and the scales of norms decay, too. TDV's do; AdaSSL's and seq-JEPA's
-    /// do not.
+    /// Whether weight decay includes biases and the scales of norms. TDV's does; AdaSSL's and
+    /// seq-JEPA's do not.
     pub decay_vectors: bool,
-    /// Joint norm that gradients are clipped to.
+    /// The joint norm to which gradients are clipped.
     pub grad_clip: f64,
-    /// Micro-batches that a batch is worked through in, to save memory. A running mean, as TDV's
-    /// centre is, moves with each of them.
+    /// Micro-batches per batch, to save memory. A running mean such as TDV's centre moves with each
+    /// of them.
     pub accumulate: usize,
 }
 
@@ -59,8 +59,10 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// Checks the table.
+    ///
     /// # Errors
-    /// A number that cannot be trained with.
+    /// A value that cannot be used, with its key.
     pub fn validate(&self) -> Result<()> {
         let wrong = |key: &str, message: &str| {
             Err(Error::Config { key: format!("model.train.{key}"), message: message.into() })
@@ -90,7 +92,7 @@ impl TrainConfig {
         self.floor + (self.learning_rate - self.floor).max(0.0) * height
     }
 
-    /// AdamW as in PyTorch; the parameters of each group learn at a multiple of the rate.
+    /// AdamW as in PyTorch; each group of parameters has a multiple of the learning rate.
     pub(crate) fn optimizer(&self, groups: Vec<(ParamGroup, f64)>) -> ModuleOptimizer {
         let adamw = |decay: f64| {
             AdamWConfig::new()
@@ -112,7 +114,7 @@ impl TrainConfig {
     }
 }
 
-/// AdamW at a multiple of the learning rate, with a weight decay of their own for vectors.
+/// AdamW at a multiple of the learning rate, with a weight decay of its own for vectors.
 #[derive(Clone)]
 struct Scaled {
     matrices: AdamW,
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_rises_falls_and_stays_at_the_floor() {
+    fn the_learning_rate_rises_falls_and_stays_at_the_floor() {
         let config = config(Some(10));
         let rate = |step| config.learning_rate_at(step);
         assert!((rate(1) - 0.1).abs() < 1e-12 && (rate(10) - 1.0).abs() < 1e-12);
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_decay_only_where_they_shall() {
+    fn vectors_decay_only_with_decay_vectors() {
         let device = Device::flex().autodiff();
         for decay_vectors in [true, false] {
             let config = TrainConfig { weight_decay: 0.5, decay_vectors, ..config(Some(0)) };

@@ -1,4 +1,4 @@
-//! Tensors by name in a file: what a method remembers beside its networks' weights.
+//! Tensors by name, and a text, in a safetensors file.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -11,26 +11,28 @@ use safetensors::{Dtype, SafeTensors};
 use crate::export::safetensors::{error, write_error};
 use crate::{Error, Result};
 
-/// Named tensors, and a text of whoever wrote them.
+/// Tensors by name, and a text.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct SavedState {
     tensors: BTreeMap<String, TensorData>,
-    pub(crate) note: String,
+    pub(crate) text: String,
 }
 
-/// The key of the file's metadata that holds the note.
-const NOTE: &str = "onward";
+/// The key of the text in the file's metadata.
+const TEXT: &str = "onward";
 
-impl Kept {
-    /// No tensors, with a note.
-    pub(crate) fn noted(note: String) -> Self {
-        Self { tensors: BTreeMap::new(), note }
+impl SavedState {
+    /// A text without tensors.
+    pub(crate) fn new(text: String) -> Self {
+        Self { tensors: BTreeMap::new(), text }
     }
 
+    /// Adds a tensor.
     pub(crate) fn put<const D: usize>(&mut self, name: &str, tensor: Tensor<D>) {
         self.put_data(name.to_owned(), tensor.into_data());
     }
 
+    /// Adds a tensor that is on the host.
     pub(crate) fn put_data(&mut self, name: String, data: TensorData) {
         self.tensors.insert(name, data);
     }
@@ -40,7 +42,7 @@ impl Kept {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// The tensor of that name, on `device`.
+    /// Removes the tensor of that name, and gives it on `device`.
     ///
     /// # Errors
     /// There is none, or it has another rank.
@@ -56,15 +58,15 @@ impl Kept {
         Ok(Tensor::from_data(data, device))
     }
 
-    /// All of them.
+    /// All tensors with their names.
     pub(crate) fn into_tensors(self) -> impl Iterator<Item = (String, TensorData)> {
         self.tensors.into_iter()
     }
 
-    /// Writes them to `path`.
+    /// Writes the file `path`.
     ///
     /// # Errors
-    /// The file cannot be written, or a tensor is of a kind that no network here has.
+    /// The file cannot be written, or a tensor has a number format that is not a float.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let wrong = |message: String| error(path, message);
         let views = self.tensors.iter().map(|(name, data)| {
@@ -75,12 +77,12 @@ impl Kept {
             Ok((name.as_str(), view.map_err(|err| err.to_string())?))
         });
         let views = views.collect::<std::result::Result<Vec<_>, String>>().map_err(wrong)?;
-        let note = HashMap::from([(NOTE.to_owned(), self.note.clone())]);
-        safetensors::serialize_to_file(views, Some(note), path)
+        let text = HashMap::from([(TEXT.to_owned(), self.text.clone())]);
+        safetensors::serialize_to_file(views, Some(text), path)
             .map_err(|err| write_error(path, err))
     }
 
-    /// Reads what [`Kept::write`] wrote.
+    /// Reads what [`SavedState::write`] wrote.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -90,10 +92,10 @@ impl Kept {
     }
 
     fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let text = |err: safetensors::SafeTensorError| err.to_string();
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(text)?;
-        let note = header.metadata().as_ref().and_then(|it| it.get(NOTE)).cloned();
-        let file = SafeTensors::deserialize(bytes).map_err(text)?;
+        let message = |err: safetensors::SafeTensorError| err.to_string();
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(message)?;
+        let text = header.metadata().as_ref().and_then(|it| it.get(TEXT)).cloned();
+        let file = SafeTensors::deserialize(bytes).map_err(message)?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.iter() {
             let dtype =
@@ -101,12 +103,12 @@ impl Kept {
             let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape(), dtype);
             tensors.insert(name.to_owned(), data);
         }
-        Ok(Self { tensors, note: note.unwrap_or_default() })
+        Ok(Self { tensors, text: text.unwrap_or_default() })
     }
 }
 
-/// Turns a message about what a file lacks into an error that names it.
-pub(crate) fn within<T>(path: &Path, found: std::result::Result<T, String>) -> Result<T> {
+/// Makes an error of the file `path` of a message.
+pub(crate) fn in_file<T>(path: &Path, found: std::result::Result<T, String>) -> Result<T> {
     found.map_err(|message| Error::Weights { path: path.into(), message })
 }
 
@@ -137,14 +139,14 @@ mod tests {
     #[test]
     fn tensors_come_back_bit_for_bit() {
         let device = Device::flex();
-        let path = tempfile::tempdir().unwrap().keep().join("kept.safetensors");
-        let mut kept = Kept::noted("step 3".into());
-        kept.put("a", Tensor::<2>::from_floats([[0.1, f32::MIN_POSITIVE], [-0.0, 3e38]], &device));
-        kept.put("b/c", Tensor::<1>::from_floats([1.0 / 3.0], &device));
-        kept.write(&path).unwrap();
-        let mut read = Kept::read(&path).unwrap();
+        let path = tempfile::tempdir().unwrap().keep().join("state.safetensors");
+        let mut state = SavedState::new("step 3".into());
+        state.put("a", Tensor::<2>::from_floats([[0.1, f32::MIN_POSITIVE], [-0.0, 3e38]], &device));
+        state.put("b/c", Tensor::<1>::from_floats([1.0 / 3.0], &device));
+        state.write(&path).unwrap();
+        let mut read = SavedState::read(&path).unwrap();
         assert_eq!(
-            (read.note.as_str(), read.names().collect::<Vec<_>>()),
+            (read.text.as_str(), read.names().collect::<Vec<_>>()),
             ("step 3", vec!["a", "b/c"])
         );
         let bits = |it: Tensor<2>| -> Vec<u32> {

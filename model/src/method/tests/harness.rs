@@ -1,4 +1,4 @@
-//! A method without the trainer around it, whose gradients and parts can be seen.
+//! A method without its trainer, for tests of its gradients and its parts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,14 +8,15 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 
 use super::cases::{Case, STEPS};
-use crate::method::registry::each;
-use crate::method::{LearningRate, Method, MethodConfig, Setting};
+use crate::method::{InitContext, Initialised, LearningRate, Method, Recipe as _, with_recipe};
 use crate::nn::parameters::is_statistic;
-use crate::train::data_parallel::Work;
+use crate::train::data_parallel::StepContext;
+use crate::train::ema;
+use crate::train::state::save_networks;
 use crate::{Clips, TrainConfig};
 
-/// What came of a batch.
-pub(super) struct Shown {
+/// Losses and gradients of a batch.
+pub(super) struct Outcome {
     /// The loss and its terms.
     pub(super) terms: Vec<(String, f32)>,
     pub(super) per_clip: Vec<(String, Vec<f32>)>,
@@ -26,60 +27,59 @@ pub(super) struct Shown {
 }
 
 /// Any method with its networks.
-pub(super) trait Bare {
-    /// Losses and gradients of a batch worked in `parts`; nothing is learned from it, but a
-    /// method's running means move.
-    fn look(&mut self, clips: &Clips, parts: usize) -> Shown;
+pub(super) trait Harness {
+    /// Losses and gradients of a batch in `parts`. Weights do not change, but a method's running
+    /// means do.
+    fn gradients(&mut self, clips: &Clips, parts: usize) -> Outcome;
 
     /// The same, and one step of the optimizer.
-    fn learn(&mut self, clips: &Clips) -> Shown;
+    fn optimizer_step(&mut self, clips: &Clips) -> Outcome;
 
     /// Writes all weights.
     fn save(&self, folder: &Path);
 }
 
 /// The method of a case with fresh networks.
-pub(super) fn bare(case: &Case) -> Box<dyn Bare> {
+pub(super) fn harness(case: &Case) -> Box<dyn Harness> {
     let (config, input, device) = (case.config(), case.input(), Device::flex());
     config.validate(input, &device).unwrap_or_else(|err| panic!("{}: {err}", case.name));
     let shape = config.shape(input).unwrap();
-    let setting = Setting { shape, input, seed: 0, device, encoder: None };
-    each!(&config.method, it => alone(it.init(&setting), config.train.clone()))
+    let context = InitContext { shape, input, seed: 0, device, encoder: None };
+    with_recipe!(&config.method, recipe => boxed(recipe.init(&context), config.train.clone()))
 }
 
-fn alone<M: Method + 'static>(
-    (method, student): (M, M::Student),
-    train: TrainConfig,
-) -> Box<dyn Bare> {
+fn boxed<M: Method + 'static>(fresh: Initialised<M>, train: TrainConfig) -> Box<dyn Harness> {
+    let Initialised { method, student, teacher } = fresh;
     let groups = method.learning_rates(&student).into_iter();
     let groups = groups.map(|LearningRate { group, multiplier, .. }| (group, multiplier));
     let optimizer = train.optimizer(groups.collect());
-    Box::new(Alone { method, student: Some(student), optimizer, train, step: 0 })
+    Box::new(MethodHarness { method, student: Some(student), teacher, optimizer, train, step: 0 })
 }
 
-struct Alone<M: Method> {
+struct MethodHarness<M: Method> {
     method: M,
     student: Option<M::Student>,
+    teacher: M::Teacher,
     optimizer: ModuleOptimizer,
     train: TrainConfig,
     step: u64,
 }
 
-impl<M: Method> Alone<M> {
-    fn work(&mut self, clips: &Clips, parts: usize) -> (Shown, GradientsParams) {
+impl<M: Method> MethodHarness<M> {
+    fn run(&mut self, clips: &Clips, parts: usize) -> (Outcome, GradientsParams) {
         let student = self.student.as_ref().unwrap();
-        let work = Work {
-            tracked: Device::flex().autodiff(),
+        let context = StepContext {
+            autodiff: Device::flex().autodiff(),
             parts,
             share: 1.0,
-            number: self.step,
+            micro_batch: self.step,
             step: self.step + 1,
             progress: (self.step + 1) as f64 / STEPS as f64,
             read: true,
         };
-        let done = self.method.step(student, clips, &work);
+        let output = self.method.step(student, &self.teacher, clips, &context);
         let mut sum = GradientsAccumulator::new();
-        done.grads.into_iter().for_each(|grads| sum.accumulate(student, grads));
+        output.grads.into_iter().for_each(|grads| sum.accumulate(student, grads));
         let grads = sum.grads();
         let mut collect = Collect { grads: &grads, path: Vec::new(), all: BTreeMap::new() };
         student.visit(&mut collect);
@@ -87,50 +87,53 @@ impl<M: Method> Alone<M> {
         let (statistics, learned): (BTreeMap<_, _>, BTreeMap<_, _>) =
             collect.all.into_iter().partition(|it| is_running(&it.0));
         let trained = statistics.into_iter().filter(|it| it.1.is_some()).map(|it| it.0);
-        let mut shown = Shown {
+        let mut outcome = Outcome {
             terms: Vec::new(),
             per_clip: Vec::new(),
             grads: learned,
             trained_statistics: trained.collect(),
         };
-        for (losses, share) in done.losses {
+        for (losses, share) in output.losses {
             let terms = [("loss", losses.total)].into_iter().chain(losses.terms);
             for (idx, (name, it)) in terms.enumerate() {
                 let value = it.into_scalar::<f32>() * share as f32;
-                match shown.terms.get_mut(idx) {
+                match outcome.terms.get_mut(idx) {
                     Some(sum) => sum.1 += value,
-                    None => shown.terms.push((name.into(), value)),
+                    None => outcome.terms.push((name.into(), value)),
                 }
             }
             for (idx, (name, it)) in losses.per_clip.into_iter().enumerate() {
-                match shown.per_clip.get_mut(idx) {
+                match outcome.per_clip.get_mut(idx) {
                     Some(all) => all.1.extend(floats(it)),
-                    None => shown.per_clip.push((name.into(), floats(it))),
+                    None => outcome.per_clip.push((name.into(), floats(it))),
                 }
             }
         }
-        (shown, grads)
+        (outcome, grads)
     }
 }
 
-impl<M: Method> Bare for Alone<M> {
-    fn look(&mut self, clips: &Clips, parts: usize) -> Shown {
-        self.work(clips, parts).0
+impl<M: Method> Harness for MethodHarness<M> {
+    fn gradients(&mut self, clips: &Clips, parts: usize) -> Outcome {
+        self.run(clips, parts).0
     }
 
-    fn learn(&mut self, clips: &Clips) -> Shown {
-        let (shown, grads) = self.work(clips, 1);
+    fn optimizer_step(&mut self, clips: &Clips) -> Outcome {
+        let (outcome, grads) = self.run(clips, 1);
         self.step += 1;
         let student = self.student.take().unwrap();
-        let rate = self.train.learning_rate_at(self.step);
-        let student = self.optimizer.step(rate, student, grads);
-        self.method.after_step(&student, self.step as f64 / STEPS as f64);
+        let learning_rate = self.train.learning_rate_at(self.step);
+        let student = self.optimizer.step(learning_rate, student, grads);
+        let progress = self.step as f64 / STEPS as f64;
+        if let Some((followed, momentum)) = self.method.followed(&student, progress) {
+            self.teacher = ema::update(self.teacher.clone(), &followed, momentum);
+        }
         self.student = Some(student);
-        shown
+        outcome
     }
 
     fn save(&self, folder: &Path) {
-        self.method.save(self.student.as_ref().unwrap(), folder).unwrap();
+        save_networks::<M>(self.student.as_ref().unwrap(), &self.teacher, folder).unwrap();
     }
 }
 

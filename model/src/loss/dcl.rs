@@ -5,13 +5,12 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use serde::{Deserialize, Serialize};
 
-use super::contrastive::Similarity;
+use super::Criterion;
 use super::pairs::{diagonal, log_sum_exp_except, paired, unit_rows};
 use super::validate::positive;
 use crate::Result;
 
-/// Of [`dcl`], [`dcl_sq`] and
-/// [`dcl_abs`].
+/// The `[model.method.loss]` table of `dcl`.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dcl {
@@ -25,15 +24,19 @@ impl Default for Dcl {
     }
 }
 
-impl Dcl {
-    /// # Errors
-    /// A temperature that nothing can be divided by.
-    pub fn validate(&self) -> Result<()> {
+impl Criterion for Dcl {
+    const PROJECTOR: &'static str = "2048-2048-128";
+
+    fn validate(&self) -> Result<()> {
         positive("temperature", self.temperature)
+    }
+
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
+        dcl(z1, z2, self.temperature)
     }
 }
 
-/// Of [`dclw`].
+/// The `[model.method.loss]` table of `dclw`.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dclw {
@@ -49,66 +52,42 @@ impl Default for Dclw {
     }
 }
 
-impl Dclw {
-    /// # Errors
-    /// A temperature or sigma that nothing can be divided by.
-    pub fn validate(&self) -> Result<()> {
+impl Criterion for Dclw {
+    const PROJECTOR: &'static str = "2048-2048-128";
+
+    fn validate(&self) -> Result<()> {
         positive("temperature", self.temperature)?;
         positive("sigma", self.sigma)
+    }
+
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
+        dclw(z1, z2, self.temperature, self.sigma)
     }
 }
 
 /// DCL: the mean of [`dcl_one_way`] in both directions.
 pub fn dcl(z1: Tensor<2>, z2: Tensor<2>, temperature: f64) -> Tensor<1> {
-    both_ways(z1, z2, |a, b| dcl_one_way(a, b, temperature))
-}
-
-/// DCL-sq: [`dcl`] with the squared cosines of negatives (Garrido et al., 2023). Positives keep
-/// their cosine; the paper leaves that open.
-pub fn dcl_sq(z1: Tensor<2>, z2: Tensor<2>, temperature: f64) -> Tensor<1> {
-    both_ways(z1, z2, |a, b| Terms::of(a, b, temperature, Similarity::Square).loss())
-}
-
-/// DCL-abs: [`dcl_sq`] with absolute values in the place of squares.
-pub fn dcl_abs(z1: Tensor<2>, z2: Tensor<2>, temperature: f64) -> Tensor<1> {
-    both_ways(z1, z2, |a, b| Terms::of(a, b, temperature, Similarity::Absolute).loss())
+    symmetrised(z1, z2, |a, b| dcl_one_way(a, b, temperature))
 }
 
 /// DCL with anchors from `z1` only:
 /// `mean −s(a_i, b_i)/τ + ln Σ_{j≠i} (exp(s(a_i, a_j)/τ) + exp(s(a_i, b_j)/τ))`.
 pub fn dcl_one_way(z1: Tensor<2>, z2: Tensor<2>, temperature: f64) -> Tensor<1> {
-    Terms::of(z1, z2, temperature, Similarity::Cosine).loss()
+    Terms::of(z1, z2, temperature).loss()
 }
 
-/// DCL with anchors and negatives from `z1` only, the form that Garrido et al. (2023) reason
-/// with. It is not symmetrised.
-pub fn dcl_same_view(
-    z1: Tensor<2>,
-    z2: Tensor<2>,
-    temperature: f64,
-    similarity: Similarity,
-) -> Tensor<1> {
-    let (a, b) = (unit_rows(z1), unit_rows(z2));
-    let n = at_least_two(&a);
-    let own = diagonal([n, n], 0, &a.device());
-    let positives = paired(a.clone(), b) / temperature;
-    let cosines = a.clone().matmul(a.transpose());
-    let negatives = log_sum_exp_except(similarity.of(cosines) / temperature, own);
-    Terms { positives, negatives }.loss()
-}
-
-/// DCLW: [`dcl`] whose positives weigh `2 − n · softmax_i(s(a_i, b_i)/σ)`, so that far ones count
-/// more. The weights are constants, and their mean is one.
+/// DCLW: [`dcl`] whose positives weigh `2 − n · softmax_i(s(a_i, b_i)/σ)`, so that distant ones
+/// count more. The weights are constants, and their mean is one.
 pub fn dclw(z1: Tensor<2>, z2: Tensor<2>, temperature: f64, sigma: f64) -> Tensor<1> {
-    both_ways(z1, z2, |a, b| {
-        let Terms { positives, negatives } = Terms::of(a, b, temperature, Similarity::Cosine);
+    symmetrised(z1, z2, |a, b| {
+        let Terms { positives, negatives } = Terms::of(a, b, temperature);
         let [n, _] = positives.dims();
         let closeness = softmax(positives.clone().inner() * (temperature / sigma), 0);
         Terms { positives: positives * (closeness * -(n as f64) + 2.0), negatives }.loss()
     })
 }
 
-fn both_ways(
+fn symmetrised(
     z1: Tensor<2>,
     z2: Tensor<2>,
     one_way: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1>,
@@ -125,13 +104,14 @@ struct Terms {
 }
 
 impl Terms {
-    fn of(z1: Tensor<2>, z2: Tensor<2>, temperature: f64, similarity: Similarity) -> Self {
+    fn of(z1: Tensor<2>, z2: Tensor<2>, temperature: f64) -> Self {
         let (a, b) = (unit_rows(z1), unit_rows(z2));
-        let n = at_least_two(&a);
+        let [n, _] = a.dims();
+        assert!(n > 1, "a batch of one has no negatives");
         let [itself, positive] = [0, n as i64].map(|it| diagonal([n, 2 * n], it, &a.device()));
         let positives = paired(a.clone(), b.clone()) / temperature;
         let all = Tensor::cat(vec![a.clone(), b], 0);
-        let logits = similarity.of(a.matmul(all.transpose())) / temperature;
+        let logits = a.matmul(all.transpose()) / temperature;
         let negatives = log_sum_exp_except(logits, itself.bool_or(positive));
         Self { positives, negatives }
     }
@@ -141,17 +121,11 @@ impl Terms {
     }
 }
 
-fn at_least_two(z: &Tensor<2>) -> usize {
-    let [n, _] = z.dims();
-    assert!(n > 1, "a batch of one has no negatives");
-    n
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, Distribution};
 
-    use super::super::contrastive::nt_xent;
+    use super::super::simclr::nt_xent;
     use super::*;
 
     fn value(loss: Tensor<1>) -> f64 {
@@ -166,10 +140,10 @@ mod tests {
     fn nt_xent_is_dcl_with_the_positive_back_in() {
         let [z1, z2] = views();
         let one_way = |a: Tensor<2>, b: Tensor<2>| {
-            let Terms { positives, negatives } = Terms::of(a, b, 0.4, Similarity::Cosine);
+            let Terms { positives, negatives } = Terms::of(a, b, 0.4);
             ((negatives - positives).exp() + 1.0).log().mean()
         };
-        let got = value(both_ways(z1.clone(), z2.clone(), one_way));
+        let got = value(symmetrised(z1.clone(), z2.clone(), one_way));
         let wanted = value(nt_xent(z1, z2, 0.4));
         assert!((got - wanted).abs() < 1e-5, "{got} is not {wanted}");
     }

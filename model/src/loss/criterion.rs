@@ -1,0 +1,32 @@
+//! What a joint-embedding method minimises.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// A loss over the projections of two views. The type is the `[model.method.loss]` table.
+///
+/// A new criterion is a file in this folder, a line in the list of methods
+/// (`method/registry.rs`), a config in `configs/` and a line in `method/tests/cases.rs`.
+pub trait Criterion:
+    Clone + std::fmt::Debug + Default + Serialize + for<'de> Deserialize<'de> + Send + Sync + 'static
+{
+    /// The projector of the paper.
+    const PROJECTOR: &'static str;
+
+    /// Checks the constants.
+    ///
+    /// # Errors
+    /// A value that cannot be used, with its key.
+    fn validate(&self) -> Result<()>;
+
+    /// Number of random directions that the loss projects on; they are drawn at every step.
+    fn directions(&self) -> usize {
+        0
+    }
+
+    /// The loss of the projections `z1` and `z2`, `[n, d]` each. `directions` `[d, s]` are unit
+    /// columns, absent where [`Criterion::directions`] is 0.
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, directions: Option<Tensor<2>>) -> Tensor<1>;
+}

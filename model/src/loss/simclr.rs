@@ -1,0 +1,207 @@
+//! SimCLR: a projection finds its positive among all other projections of the batch.
+//!
+//! Rows are normalised here, so that only their directions count. `s` is a cosine and `τ` the
+//! temperature.
+
+use burn::tensor::{Bool, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::Criterion;
+use super::pairs::{diagonal, log_sum_exp_except, other_view, paired, unit_rows};
+use super::validate::positive;
+use crate::Result;
+
+/// The `[model.method.loss]` table of `simclr`.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimClr {
+    /// Divides the cosines. 0.1 on ImageNet and 0.5 on CIFAR-10 (Chen et al., 2020); Garrido et
+    /// al. (2023) tuned it to 0.15.
+    pub temperature: f64,
+}
+
+impl Default for SimClr {
+    fn default() -> Self {
+        Self { temperature: 0.1 }
+    }
+}
+
+impl Criterion for SimClr {
+    const PROJECTOR: &'static str = "2048-2048-128";
+
+    fn validate(&self) -> Result<()> {
+        positive("temperature", self.temperature)
+    }
+
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
+        nt_xent(z1, z2, self.temperature)
+    }
+}
+
+/// The `[model.method.loss]` table of `simclr-sq`.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimClrSq {
+    /// Divides the squared cosines.
+    pub temperature: f64,
+    /// Whether the cosine of the positive pair is squared.
+    pub positives: Positives,
+}
+
+impl Default for SimClrSq {
+    fn default() -> Self {
+        Self { temperature: 0.15, positives: Positives::Plain }
+    }
+}
+
+impl Criterion for SimClrSq {
+    const PROJECTOR: &'static str = "8192-8192-512";
+
+    fn validate(&self) -> Result<()> {
+        positive("temperature", self.temperature)
+    }
+
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
+        simclr_sq(z1, z2, self.temperature, self.positives)
+    }
+}
+
+/// The `[model.method.loss]` table of `simclr-abs`.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimClrAbs {
+    /// Divides the absolute cosines.
+    pub temperature: f64,
+    /// Whether the absolute value of the positive pair's cosine is taken.
+    pub positives: Positives,
+}
+
+impl Default for SimClrAbs {
+    fn default() -> Self {
+        Self { temperature: 0.15, positives: Positives::Plain }
+    }
+}
+
+impl Criterion for SimClrAbs {
+    const PROJECTOR: &'static str = "8192-8192-512";
+
+    fn validate(&self) -> Result<()> {
+        positive("temperature", self.temperature)
+    }
+
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
+        simclr_abs(z1, z2, self.temperature, self.positives)
+    }
+}
+
+/// Whether the positive pair's cosine is transformed as the negatives' are.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Positives {
+    /// It is not.
+    #[default]
+    Plain,
+    /// It is, which rewards opposite embeddings as much as equal ones.
+    Transformed,
+}
+
+/// NT-Xent, the loss of SimCLR (Chen et al., 2020, eq. 1): over the `2n` views,
+/// `mean −s_pos/τ + ln Σ exp(s/τ)`. The sum is over the `2n − 1` other views, the positive among
+/// them.
+pub fn nt_xent(z1: Tensor<2>, z2: Tensor<2>, temperature: f64) -> Tensor<1> {
+    let Similarities { cosines, positives, itself, .. } = Similarities::of(z1, z2);
+    let rest = log_sum_exp_except(cosines / temperature, itself);
+    (rest - positives / temperature).mean()
+}
+
+/// SimCLR-sq: [`nt_xent`] with squared cosines, which push negatives towards orthogonality (Garrido
+/// et al., 2023, prop. 3.2). The paper leaves open whether the positive's is squared too;
+/// [`Positives::Plain`] does not.
+pub fn simclr_sq(
+    z1: Tensor<2>,
+    z2: Tensor<2>,
+    temperature: f64,
+    positives: Positives,
+) -> Tensor<1> {
+    transformed(Similarities::of(z1, z2), temperature, positives, Tensor::<2>::square)
+}
+
+/// SimCLR-abs: [`simclr_sq`] with absolute values in the place of squares.
+pub fn simclr_abs(
+    z1: Tensor<2>,
+    z2: Tensor<2>,
+    temperature: f64,
+    positives: Positives,
+) -> Tensor<1> {
+    transformed(Similarities::of(z1, z2), temperature, positives, Tensor::<2>::abs)
+}
+
+fn transformed(
+    similarities: Similarities,
+    temperature: f64,
+    positives: Positives,
+    transform: fn(Tensor<2>) -> Tensor<2>,
+) -> Tensor<1> {
+    let Similarities { cosines, positives: plain, itself, pairs } = similarities;
+    let logits = transform(cosines.clone());
+    let (logits, positive) = match positives {
+        Positives::Plain => (logits.mask_where(pairs, cosines), plain),
+        Positives::Transformed => (logits, transform(plain)),
+    };
+    let rest = log_sum_exp_except(logits / temperature, itself);
+    (rest - positive / temperature).mean()
+}
+
+/// Cosines of the `2n` views of a batch, those of the first view before those of the second.
+struct Similarities {
+    /// `[2n, 2n]`.
+    cosines: Tensor<2>,
+    /// Every row's cosine with its other view, `[2n, 1]`.
+    positives: Tensor<2>,
+    /// The diagonal.
+    itself: Tensor<2, Bool>,
+    /// Where `cosines` holds the positives.
+    pairs: Tensor<2, Bool>,
+}
+
+impl Similarities {
+    fn of(z1: Tensor<2>, z2: Tensor<2>) -> Self {
+        let (a, b) = (unit_rows(z1), unit_rows(z2));
+        let ([n, _], device) = (a.dims(), a.device());
+        let positives = paired(a.clone(), b.clone()).repeat_dim(0, 2);
+        let all = Tensor::cat(vec![a, b], 0);
+        let cosines = all.clone().matmul(all.transpose());
+        let itself = diagonal([2 * n, 2 * n], 0, &device);
+        Self { cosines, positives, itself, pairs: other_view(n, &device) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    fn random(rows: usize) -> Tensor<2> {
+        Tensor::random([rows, 6], Distribution::Normal(0.0, 1.0), &Device::flex())
+    }
+
+    fn assert_close(got: Tensor<1>, wanted: f64) {
+        let got = f64::from(got.into_scalar::<f32>());
+        assert!((got - wanted).abs() < 1e-5 * (1.0 + wanted.abs()), "{got} is not {wanted}");
+    }
+
+    #[test]
+    fn the_length_of_a_row_does_not_count() {
+        let (z1, z2) = (random(5), random(5));
+        let lengths = random(5).narrow(1, 0, 1).abs() + 0.1;
+        let wanted = f64::from(nt_xent(z1.clone(), z2.clone(), 0.2).into_scalar::<f32>());
+        assert_close(nt_xent(z1 * lengths.clone(), z2 / lengths, 0.2), wanted);
+    }
+
+    #[test]
+    fn a_collapsed_batch_guesses() {
+        let z = random(1).repeat_dim(0, 4);
+        assert_close(nt_xent(z.clone(), z, 0.1), 7f64.ln());
+    }
+}
