@@ -1,11 +1,12 @@
 use burn::tensor::Device;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::export::import;
 use crate::{EncoderConfig, EncoderShape, Error, MethodConfig, Precision, Result, TrainConfig};
 
 /// The `[model]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The frame encoder.
@@ -24,7 +25,7 @@ pub struct Config {
 }
 
 /// The `[model.embed]` table.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbedConfig {
     /// `"teacher"` or `"student"`: the frame encoder that embeds. Default: the teacher, or the
@@ -38,7 +39,7 @@ pub struct EmbedConfig {
 }
 
 /// Which of a method's frame encoders.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EncoderChoice {
     /// The moving average (EMA) of the trained encoder.
@@ -58,7 +59,7 @@ impl EncoderChoice {
 }
 
 /// How the tokens of a frame become one embedding.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pool {
     /// The `[CLS]` token; for a convolutional encoder, the mean of its last feature map.

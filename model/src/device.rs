@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::Command;
 
 use burn::tensor::Device;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
 /// The device that computes: `"auto"` (default), `"cpu"`, `"cuda"`, `"cuda:N"` for GPU N counted
 /// from 0, or `"vulkan"`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
     /// The first CUDA GPU if this binary can use it, else the CPU.

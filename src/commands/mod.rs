@@ -8,6 +8,7 @@ pub(crate) mod embed;
 pub(crate) mod export;
 pub(crate) mod init;
 pub(crate) mod replay;
+pub(crate) mod schema;
 pub(crate) mod train;
 
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Replay(replay::Arguments),
     /// Print a script that completes the arguments of this program in a shell.
     Completions(completions::Arguments),
+    /// Print the JSON Schema of a config, for editors that read a `#:schema` line.
+    Schema,
     /// Decode for a run with `pipeline.isolate`, which starts this command itself.
     #[command(hide = true)]
     DecodeWorker,
@@ -76,6 +79,7 @@ impl Command {
             Self::Compact(arguments) => compact::run(arguments),
             Self::Replay(arguments) => replay::run(arguments),
             Self::Completions(arguments) => completions::run(arguments),
+            Self::Schema => schema::run(),
             Self::DecodeWorker => Ok(()),
         }
     }

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Conv3dShape, EncoderShape, Precision, ResNetShape, VitShape};
 use crate::{Error, Result};
 
 /// The architecture of an encoder.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
     /// A ViT. Keys: `size`, or `dim`, `depth` and `heads`; `patch`.
@@ -21,7 +22,7 @@ pub enum Arch {
 }
 
 /// The papers' named sizes of a ViT. Each attention head is 64 wide.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VitSize {
     /// 192 wide, 12 deep, 3 heads.
@@ -36,7 +37,7 @@ pub enum VitSize {
 
 /// The `[model.encoder]` table: an architecture and its dimensions. A ViT needs a named `size`, or
 /// all of `dim`, `depth` and `heads`; each of these overrides that dimension of a named size.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EncoderConfig {
     /// The architecture: `"vit"` (default), `"resnet18"` or `"conv3d"`.

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::export::safetensors;
 use crate::{Clips, Config, Error, FrameEncoder, Init, Input, NormMode, Result};
 
 /// Which tokens of a frame are stored, and how.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tokens {
     /// The `[CLS]` token, `[d]`; for a convolutional encoder, the mean of its last feature map.

@@ -1,6 +1,7 @@
 //! Barlow Twins: the cross-correlation of two views is the identity.
 
 use burn::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Criterion;
@@ -9,7 +10,7 @@ use super::validate::weight;
 use crate::Result;
 
 /// The `[model.method.loss]` table of `barlow-twins`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BarlowTwins {
     /// Weight of the correlations off the diagonal.

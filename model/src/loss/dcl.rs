@@ -3,6 +3,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Criterion;
@@ -11,7 +12,7 @@ use super::validate::positive;
 use crate::Result;
 
 /// The `[model.method.loss]` table of `dcl`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dcl {
     /// Divides the cosines.
@@ -37,7 +38,7 @@ impl Criterion for Dcl {
 }
 
 /// The `[model.method.loss]` table of `dclw`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dclw {
     /// Divides the cosines.

@@ -1,6 +1,7 @@
 //! LeJEPA: views agree, and embeddings are normally distributed.
 
 use burn::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sigreg::{SigReg, sigreg};
@@ -9,7 +10,7 @@ use super::{Criterion, mean_squared};
 use crate::Result;
 
 /// The `[model.method.loss]` table of `lejepa`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LeJepa {
     /// Share of SIGReg; the invariance has the rest. 0.02 in the authors' small example.

@@ -2,6 +2,7 @@
 //! and LeCun, 2025).
 
 use burn::tensor::{Tensor, TensorData};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::validate::require;
@@ -9,7 +10,7 @@ use crate::Result;
 
 /// The knots at which a characteristic function is compared with the normal one, and their
 /// weights, by the trapezoidal rule.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SigReg {
     /// Number of knots, evenly spaced with both ends; at least 2.

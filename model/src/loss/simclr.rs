@@ -4,6 +4,7 @@
 //! temperature.
 
 use burn::tensor::{Bool, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Criterion;
@@ -12,7 +13,7 @@ use super::validate::positive;
 use crate::Result;
 
 /// The `[model.method.loss]` table of `simclr`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimClr {
     /// Divides the cosines. 0.1 on ImageNet and 0.5 on CIFAR-10 (Chen et al., 2020); Garrido et
@@ -39,7 +40,7 @@ impl Criterion for SimClr {
 }
 
 /// The `[model.method.loss]` table of `simclr-sq`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimClrSq {
     /// Divides the squared cosines.
@@ -67,7 +68,7 @@ impl Criterion for SimClrSq {
 }
 
 /// The `[model.method.loss]` table of `simclr-abs`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimClrAbs {
     /// Divides the absolute cosines.
@@ -95,7 +96,7 @@ impl Criterion for SimClrAbs {
 }
 
 /// Whether the positive pair's cosine is transformed as the negatives' are.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Positives {
     /// It is not.

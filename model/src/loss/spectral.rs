@@ -1,6 +1,7 @@
 //! The spectral contrastive loss.
 
 use burn::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Criterion;
@@ -9,7 +10,7 @@ use super::validate::positive;
 use crate::Result;
 
 /// The `[model.method.loss]` table of `spectral`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spectral {
     /// Squared radius of the ball that embeddings are kept in. The authors' 10 is for ImageNet;

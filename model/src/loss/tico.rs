@@ -1,6 +1,7 @@
 //! TiCo: a running covariance of the projections keeps them apart.
 
 use burn::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{paired, unit_rows};
@@ -8,7 +9,7 @@ use super::validate::{share, weight};
 use crate::Result;
 
 /// The `[model.method.loss]` table of `tico`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TiCo {
     /// Share of the running covariance that is kept at every step.

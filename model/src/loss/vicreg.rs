@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duality::dimension_contrastive;
@@ -10,7 +11,7 @@ use super::{Criterion, mean_squared};
 use crate::Result;
 
 /// The `[model.method.loss]` table of `vicreg`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VicReg {
     /// Weight of the mean squared distance of the views.

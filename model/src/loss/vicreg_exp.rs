@@ -1,6 +1,7 @@
 //! VICReg-exp and VICReg-ctr, the variants that lead from VICReg to SimCLR (Garrido et al., 2023).
 
 use burn::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{diagonal, log_sum_exp_except};
@@ -11,7 +12,7 @@ use crate::Result;
 
 /// The `[model.method.loss]` table of `vicreg-exp`. The paper does not print its coefficients: the
 /// defaults are VICReg's, and the temperature is not tuned.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VicRegExp {
     /// Weight of the mean squared distance of the views.
@@ -47,7 +48,7 @@ impl Criterion for VicRegExp {
 /// defaults are VICReg's, and the temperature is not tuned. SimCLR's balance of attraction and
 /// repulsion is at `sim_coeff = d · cov_coeff / temperature` in the unit-norm reading, and without
 /// `d` in the literal one.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VicRegCtr {
     /// Weight of the mean squared distance of the views.
@@ -88,7 +89,7 @@ impl Criterion for VicRegCtr {
 }
 
 /// Eq. 13 and table 1 of Garrido et al. (2023) define VICReg-ctr differently.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CtrReading {
     /// Eq. 13 to the letter: every sample is centred over its dimensions, and the hinge drives

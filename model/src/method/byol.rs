@@ -8,6 +8,7 @@
 //! ```
 
 use burn::module::Module;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::encoder_projector::EncoderProjector;
@@ -23,7 +24,7 @@ use crate::validate::ensure;
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "byol"`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the two views come from.

@@ -12,6 +12,7 @@
 //! `tico`.
 
 use burn::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::encoder_projector::EncoderProjector;
@@ -25,8 +26,9 @@ use crate::train::random::{Draws, Stage};
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of every method over one network.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default, bound = "C: Criterion")]
+#[schemars(bound = "C: Criterion + JsonSchema")]
 pub struct Config<C> {
     /// Where the two views come from.
     pub views: Views,

@@ -1,5 +1,6 @@
 //! The list of methods. A line makes the method known to configs, the trainer and the tests.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::Config as JointEmbedding;
@@ -15,7 +16,7 @@ use crate::{EncoderShape, Input, Result};
 macro_rules! methods {
     ($dollar:tt $($(#[$doc:meta])* $name:ident($config:ty),)*) => {
         /// The `[model.method]` table.
-        #[derive(Clone, Debug, Deserialize, Serialize)]
+        #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
         #[serde(tag = "name", rename_all = "kebab-case")]
         pub enum MethodConfig {
             $($(#[$doc])* $name($config),)*

@@ -6,6 +6,7 @@
 //! ```
 
 use burn::module::Module;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::encoder_projector::EncoderProjector;
@@ -19,7 +20,7 @@ use crate::train::data_parallel::{StepContext, StepOutput, gathered};
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of `name = "simsiam"`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the two views come from.

@@ -14,6 +14,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::adassl::{self, Gaussian};
@@ -29,7 +30,7 @@ use crate::validate::ensure;
 use crate::{Clips, EncoderShape, FrameEncoder, Init, Input, Result};
 
 /// The `[model.method]` table of `name = "tdv-adassl"`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The table of TDV.

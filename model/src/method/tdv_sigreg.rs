@@ -12,6 +12,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Int, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::joint_embedding::directions;
@@ -29,7 +30,7 @@ use crate::validate::{ensure, is_positive};
 use crate::{Clips, EncoderShape, FrameEncoder, Input, MotionEncoder, Result, Vit};
 
 /// The `[model.method]` table of `name = "tdv-sigreg"`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The multiple of the learning rate for the motion encoder and its projection.

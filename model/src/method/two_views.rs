@@ -1,6 +1,7 @@
 //! The two views of methods over pairs of views, and their metrics.
 
 use burn::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::InitContext;
@@ -12,7 +13,7 @@ use crate::validate::ensure;
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// Where the two views of a pair come from.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Views {
     /// The first and the last frame of a clip, unchanged: time is the augmentation.

@@ -5,13 +5,14 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Init;
 use crate::train::nan_trace::watched;
 
 /// The `[model.method.head]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DinoHeadConfig {
     /// Width of the two hidden layers of the MLP. Default: 2048.

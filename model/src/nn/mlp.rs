@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::batch_norm::{BatchNorm, NormMode};
@@ -13,7 +14,7 @@ use crate::train::nan_trace::watched;
 use crate::{Error, Init, Result};
 
 /// Widths of an MLP's layers after its input, as in `"8192-8192-2048"`.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Widths(Vec<usize>);
 

@@ -2,6 +2,7 @@
 //! to video).
 
 use burn::tensor::{Int, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::train::random::Draws;
@@ -14,7 +15,7 @@ const INHIBITED: f64 = 1e-16;
 const NEGLIGIBLE: f64 = 1e-9;
 
 /// The shape of the inhibited area around a fixation.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IorShape {
     /// A square, as in the authors' code.

@@ -5,6 +5,7 @@ mod stream;
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -14,7 +15,7 @@ pub(crate) use address::Revealed;
 pub use stream::{Decoder, Protocol, Region, Retry, Sample, SourceConfig, StreamConfig, WhenFull};
 
 /// The `[pipeline]` table: which streams are read, and how they become batches.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Height and width that every frame is scaled to, in pixels, 1 to 16384 each.
@@ -38,7 +39,7 @@ pub struct Config {
 }
 
 /// Settings of the processes that decode, if [`Config::isolate`] is set.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Isolation {
     /// Live streams per process. Each archive has a process of its own, so that a file that crashes
@@ -55,7 +56,7 @@ impl Default for Isolation {
 }
 
 /// How a frame of another aspect is fitted to the training size.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
     /// Keep the displayed aspect and cut off what is too large, equally on both sides.
@@ -66,7 +67,7 @@ pub enum Fit {
 }
 
 /// How a stream is cut into clips, by presentation time.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipConfig {
     /// Frames per clip, at least 2.
@@ -100,7 +101,7 @@ pub struct ClipConfig {
 }
 
 /// How clips are mixed and stacked.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchConfig {
     /// Clips per batch, at least 1.

@@ -1,12 +1,13 @@
 //! One stream: where it comes from, and how it is read.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ensure, positive, refuse};
 use crate::{Address, MovingDigits, Result, Synthetic};
 
 /// One entry of the list `[[pipeline.stream]]`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamConfig {
     /// Name of the stream in logs and tables. No two streams may share a name.
@@ -64,7 +65,7 @@ pub struct StreamConfig {
 
 /// A part of the displayed frame, in fractions of its width and height: `[left, top, width,
 /// height]`. For example, `[0.5, 0.0, 0.5, 0.25]` is the right half of the uppermost quarter.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(from = "[f64; 4]", into = "[f64; 4]")]
 pub struct Region {
     /// Distance from the left edge.
@@ -78,7 +79,7 @@ pub struct Region {
 }
 
 /// What a stream does when its channel of clips is full.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
     /// Wait, so that no clip is lost. A camera that waits for long is disconnected by its server.
@@ -88,7 +89,7 @@ pub enum WhenFull {
 }
 
 /// Transport of an RTSP camera's packets.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// TCP: packets arrive in order, and none is lost.
@@ -99,7 +100,7 @@ pub enum Protocol {
 }
 
 /// Which kind of decoder is used.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decoder {
     /// A hardware decoder where there is one, otherwise software.
@@ -112,7 +113,7 @@ pub enum Decoder {
 }
 
 /// Which frames are decoded.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sample {
     /// All frames.
@@ -125,7 +126,7 @@ pub enum Sample {
 }
 
 /// When a live stream is reconnected, and when it is given up.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {
     /// Seconds without a frame after which a stream that played counts as stalled and is
@@ -169,7 +170,7 @@ impl From<Region> for [f64; 4] {
 }
 
 /// Where frames come from, written for example as `{ files = "clips/*.mp4" }`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SourceConfig {
     /// A file, a folder (its files, sorted by name), or a glob pattern.

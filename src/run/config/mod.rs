@@ -10,6 +10,7 @@ mod tests;
 use std::path::Path;
 
 use anyhow::Context as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -19,7 +20,7 @@ pub(crate) use error::ConfigError;
 use place::Document;
 
 /// One run, as a file under `configs/` describes it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// Fixes the initial weights and the order of the clips.

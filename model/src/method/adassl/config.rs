@@ -1,5 +1,6 @@
 //! What a user can set of AdaSSL, and its fresh networks.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::latent::{EditorKind, Shape};
@@ -11,7 +12,7 @@ use crate::validate::{ensure, is_positive};
 use crate::{AugmentConfig, EncoderShape, Input, Result};
 
 /// The `[model.method]` table of `name = "adassl"`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The latent variable: `"gaussian"` is AdaSSL-V, `"sparse"` AdaSSL-S.
@@ -57,7 +58,7 @@ pub struct Config {
 }
 
 /// The loss of a prediction.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
     /// NT-Xent among the embeddings of all clips.
@@ -68,7 +69,7 @@ pub enum Objective {
 }
 
 /// The predicted directions.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Directions {
     /// From x to y and back.
@@ -79,7 +80,7 @@ pub enum Directions {
 }
 
 /// What r is inferred from besides the first view.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ThirdView {
     /// The target itself.

@@ -4,6 +4,7 @@
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AdaSsl;
@@ -16,7 +17,7 @@ use crate::validate::ensure;
 use crate::{EncoderShape, Init, Result, VitShape};
 
 /// The `[model.method.dense]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DenseConfig {
     /// Blocks of self- and cross-attention.

@@ -5,6 +5,7 @@ use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{sigmoid, softplus};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Init;
@@ -12,7 +13,7 @@ use crate::nn::batch_norm::NormMode;
 use crate::nn::mlp::{LastLayer, NormedMlp, Widths};
 
 /// The latent variable.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Latent {
     /// AdaSSL-V: Gaussian, with a prior given the first view alone; its cost is the divergence.

@@ -1,5 +1,6 @@
 //! What a user can set of seq-JEPA, and its fresh networks.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::aggregator::{ActionEmbedding, AggregatorShape};
@@ -15,7 +16,7 @@ use crate::views::fixation::IorShape;
 use crate::{AugmentConfig, EncoderShape, Init, Input, Result};
 
 /// The `[model.method]` table of `name = "seq-jepa"`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// What leads from a view to the next.

@@ -10,6 +10,7 @@
 //! ```
 
 use burn::tensor::{Tensor, TensorData};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::frames::FrameChoice;
@@ -23,7 +24,7 @@ use crate::views::saliency::saliency;
 use crate::views::view::{View, apply};
 
 /// What leads from a view to the next.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Actions {
     /// Saccades: from fixation to fixation, within and across frames.

@@ -1,6 +1,7 @@
 //! What a user can set of TDV, and its fresh networks.
 
 use burn::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Student, Tdv, Teacher};
@@ -10,7 +11,7 @@ use crate::validate::{ensure, is_positive};
 use crate::{DinoHeadConfig, EncoderShape, Init, Input, MotionEncoder, Result, VitShape};
 
 /// The `[model.method]` table of `name = "tdv"`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The input of the motion encoder. The paper's ablations are values of this key.
@@ -40,7 +41,7 @@ pub struct Config {
 }
 
 /// The input of the motion encoder.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Motion {
     /// The difference of the two frames: the method.

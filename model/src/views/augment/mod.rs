@@ -7,6 +7,7 @@
 use burn::tensor::Tensor;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::view::{View, apply};
@@ -15,7 +16,7 @@ use crate::validate::is_positive;
 use crate::{Error, Result};
 
 /// The `[model.method.augment]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentConfig {
     /// Smallest and largest area of a crop, as a fraction of the frame. Default: 0.2 to 1.

@@ -12,6 +12,7 @@ mod tests;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Problem;
@@ -33,7 +34,7 @@ const HIDDEN: &str = "***";
 ///
 /// `Display` and `Debug` omit user and password, and show `token=***` for the value of a key like
 /// `token`. `Serialize` does the same, but keeps secrets that consist of `${NAME}` alone.
-#[derive(Clone, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(transparent)]
 pub struct Address(String);
 

@@ -5,6 +5,7 @@ use std::{array, path::PathBuf, sync::Arc};
 
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{glyph::Glyph, scans::Scan};
@@ -40,7 +41,7 @@ const CHANGE: f64 = 2.0 / 3.0;
 /// Frame `i` of sequence `k` is shown at `(9 k + i) / fps` seconds. Each sequence begins with a
 /// discontinuity, so that no clip spans two, and every epoch gives the same clips: with `clip = {
 /// frames = 9, interval = 1 / fps }`, one per sequence.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MovingDigits {
     /// Number of sequences. Default: 1000.

@@ -4,6 +4,7 @@ use std::{f64::consts::TAU, sync::Arc, time::Duration};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,7 +23,7 @@ const RADIUS: f64 = 0.15;
 /// its own that moves with it at a constant velocity and re-enters on the other side;
 /// [`Synthetic::position`] gives its position. The radius is 0.15 of the shorter side. Later discs
 /// cover earlier ones.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Synthetic {
     /// Number of frames. Default: 250.
