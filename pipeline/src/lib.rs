@@ -47,7 +47,7 @@ mod error;
 mod random;
 mod stop;
 
-pub use clip::{CaptureTime, ClipInfo, Clock, Counts, FrameOutcome, StreamCounter};
+pub use clip::{CaptureTime, ClipInfo, Clock, Counts, FrameOutcome, NamedCount, StreamCounter};
 pub use config::{
     Address, BatchConfig, ClipConfig, Config, Decoder, Fit, Isolation, Protocol, Region, Retry,
     Sample, SourceConfig, StreamConfig, WhenFull,

@@ -38,14 +38,15 @@ mod remote;
 
 pub mod telemetry;
 
-pub use catalog::dataset::column_names;
 pub use compact::{CompactedRun, CompactedTable, compact};
 pub use config::Config;
 pub use disk::free_space::free_space;
 pub use disk::lock::{Lock, lock};
 pub use error::{Error, Result};
 pub use identity::{RunIdentity, SCHEMA_VERSION};
-pub use record::{Embeddings, EventRow, Events, Metrics, Record, StreamRow, Streams, VectorColumn};
+pub use record::{
+    Embeddings, EventRow, Events, Metrics, Record, StreamCount, StreamRow, Streams, VectorColumn,
+};
 pub use remote::{Mirror, Reason, Remote};
 pub use resume::recover::{Recovered, recover};
 pub use resume::watermark::Watermark;

@@ -94,13 +94,23 @@ pub struct StreamRow {
     pub stream: String,
     /// `connecting`, `playing`, `stalled`, `waiting`, `given_up`, `ended`, `stopped` or `failed`.
     pub state: String,
-    /// Name and value of each count, one column each. The names and their order are the same in
-    /// all rows of a run.
-    pub counts: Vec<(&'static str, u64)>,
+    /// One column each. The names and their order are the same in all rows of a run.
+    pub counts: Vec<StreamCount>,
     /// The stream's part of the clips that were trained on since the previous row, 0..1.
     pub share: f64,
     /// The newest error in words.
     pub message: Option<String>,
+}
+
+/// Something that is counted of a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StreamCount {
+    /// Name of the column.
+    pub name: &'static str,
+    /// What it counts, as a sentence; it is stored with the column.
+    pub description: &'static str,
+    /// The value.
+    pub value: u64,
 }
 
 /// Events of streams and of the run, one row each.

@@ -105,16 +105,40 @@ impl Counts {
     }
 
     /// Every number with its name: `decoded`, then the outcomes, then the counters.
-    pub fn named(&self) -> Vec<(&'static str, u64)> {
-        let outcomes = FrameOutcome::ALL.iter().map(|it| (it.name(), self.frames(*it)));
-        let counters = StreamCounter::ALL.iter().map(|it| (it.name(), self.counter(*it)));
-        [("decoded", self.decoded)].into_iter().chain(outcomes).chain(counters).collect()
+    pub fn named(&self) -> Vec<NamedCount> {
+        let decoded = NamedCount {
+            name: "decoded",
+            description: "decoded, the sum of all outcomes",
+            value: self.decoded,
+        };
+        let outcomes = FrameOutcome::ALL.iter().map(|it| NamedCount {
+            name: it.name(),
+            description: it.description(),
+            value: self.frames(*it),
+        });
+        let counters = StreamCounter::ALL.iter().map(|it| NamedCount {
+            name: it.name(),
+            description: it.description(),
+            value: self.counter(*it),
+        });
+        [decoded].into_iter().chain(outcomes).chain(counters).collect()
     }
 
     /// The totals as the thread that decodes the stream knows them.
     pub(crate) fn before_training(self) -> Self {
         Self { trained: 0, untrained: 0, ..self }
     }
+}
+
+/// One of the numbers of [`Counts`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NamedCount {
+    /// The name in tables and metrics.
+    pub name: &'static str,
+    /// What it counts: of frames, what became of them.
+    pub description: &'static str,
+    /// The number.
+    pub value: u64,
 }
 
 lists! {
@@ -164,8 +188,8 @@ mod tests {
         let written = serde_json::to_value(counts).unwrap();
         let named = counts.named();
         assert_eq!(written.as_object().unwrap().len(), named.len());
-        for (name, count) in named {
-            assert_eq!(written[name], count, "{name}");
+        for NamedCount { name, value, .. } in named {
+            assert_eq!(written[name], value, "{name}");
         }
     }
 }

@@ -26,7 +26,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use counts::{Counts, FrameOutcome, StreamCounter};
+pub use counts::{Counts, FrameOutcome, NamedCount, StreamCounter};
 
 pub(crate) use sampler::{FrameTime, Origin, Render, Sampler};
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::SCHEMA_VERSION;
 use crate::catalog::features::dtype;
-use crate::table::columns::{TableSchema, width};
+use crate::table::columns::{DESCRIPTION, TableSchema, width};
 
 /// The descriptions of the tables.
 const ABOUT: [(&str, &str); 4] = [
@@ -16,7 +16,8 @@ const ABOUT: [(&str, &str); 4] = [
 ];
 
 /// The columns of each table: name, unit (empty if there is none) and description. `*` stands for
-/// the columns that every table has.
+/// the columns that every table has. The counts of `streams` are not here: their fields have their
+/// descriptions.
 const COLUMNS: [(&str, &[[&str; 3]]); 5] = [
     (
         "*",
@@ -52,37 +53,6 @@ const COLUMNS: [(&str, &[[&str; 3]]); 5] = [
             ["time", "UTC", "When the ledger was read."],
             ["stream", "", "The stream."],
             ["state", "", "The stream's state."],
-            ["decoded", "frames", "Frames that the decoder gave: the sum of the next ten columns."],
-            ["trained", "frames", "Trained on."],
-            ["untrained", "frames", "Cut into clips but not trained on."],
-            ["off_grid", "frames", "Between the times that clips need."],
-            ["scene_cut", "frames", "In clips with a scene cut."],
-            [
-                "discontinuity",
-                "frames",
-                "In clips across a jump in time, lost data or a change of format.",
-            ],
-            ["irregular", "frames", "In clips with missing or irregularly spaced frames."],
-            ["light_change", "frames", "In clips in which the light changed."],
-            ["static", "frames", "In clips in which nothing moves."],
-            ["dropped", "frames", "In clips that were dropped for newer ones."],
-            [
-                "unfinished",
-                "frames",
-                "In clips that the end of a file, of a GOP prefix or of the run left incomplete.",
-            ],
-            ["epochs", "", "Epochs in which the source was read to its end."],
-            ["errors", "", "Files that failed or ended early, and lost or failed connections."],
-            ["reconnects", "", "Reconnects of a live stream that was lost."],
-            ["stalls", "", "Stalls of a live stream, without a frame for too long."],
-            [
-                "dropped_backlog",
-                "frames",
-                "Dropped before decoding, because decoding was too slow.",
-            ],
-            ["skipped_gop", "frames", "Not decoded, because no clip needs them."],
-            ["abandoned_pipelines", "", "GStreamer pipelines that did not stop in time."],
-            ["clips", "clips", "Clips cut from the stream."],
             ["share", "0..1", "The stream's part of the clips trained on since the previous row."],
             ["message", "", "The newest error in words."],
         ],
@@ -101,7 +71,7 @@ const COLUMNS: [(&str, &[[&str; 3]]); 5] = [
 ];
 
 /// The names of a table's columns, without the loss terms and vectors that a method adds.
-pub fn column_names(table: &str) -> impl Iterator<Item = &'static str> {
+pub(crate) fn column_names(table: &str) -> impl Iterator<Item = &'static str> {
     described(table).map(|[name, ..]| name)
 }
 
@@ -126,7 +96,10 @@ fn table(table: &TableSchema) -> Value {
 }
 
 fn column(table: &str, field: &Field) -> Value {
-    let [unit, about] = unit_and_description(table, field.name());
+    let [unit, about] = match field.metadata().get(DESCRIPTION) {
+        Some(about) => ["", about],
+        None => unit_and_description(table, field.name()),
+    };
     let mut column = json!({
         "name": field.name(),
         "type": match field.data_type() {
@@ -160,14 +133,13 @@ mod tests {
 
     use super::*;
     use crate::table::columns::batch;
-    use crate::{Embeddings, Events, Metrics, Record, StreamRow, Streams, VectorColumn};
+    use crate::{
+        Embeddings, Events, Metrics, Record, StreamCount, StreamRow, Streams, VectorColumn,
+    };
 
     fn records() -> [Record; 4] {
         let (step, time) = (1, UNIX_EPOCH);
-        // A test of the program compares these with the counts of the pipeline.
-        let own = ["run", "step", "time", "stream", "state", "share", "message"];
-        let counts = column_names("streams").filter(|name| !own.contains(name));
-        let counts = counts.map(|name| (name, 0)).collect();
+        let count = StreamCount { name: "clips", description: "Clips cut.", value: 3 };
         let vectors =
             vec![VectorColumn { name: "aggregate".to_owned(), dim: 2, values: Vec::new() }];
         [
@@ -189,7 +161,7 @@ mod tests {
             Record::Streams(Streams {
                 step,
                 time,
-                rows: vec![StreamRow { counts, ..Default::default() }],
+                rows: vec![StreamRow { counts: vec![count], ..Default::default() }],
             }),
             Record::Events(Events { step, rows: Vec::new() }),
         ]
@@ -201,12 +173,23 @@ mod tests {
             let schema = batch("", record).unwrap().schema();
             let mut found: Vec<&str> =
                 schema.fields().iter().map(|field| field.name().as_str()).collect();
-            found.retain(|name| !["loss_total", "aggregate"].contains(name));
+            found.retain(|name| !["loss_total", "aggregate", "clips"].contains(name));
             found.sort_unstable();
             let mut described: Vec<&str> = column_names(table).collect();
             described.sort_unstable();
             assert_eq!(found, described, "{table}");
         }
+    }
+
+    #[test]
+    fn a_count_has_the_description_that_came_with_it() {
+        let [_, _, streams, _] = records();
+        let schema = batch("", streams).unwrap().schema();
+        let text = json(&[TableSchema { table: "streams", schema }]);
+        let json: Value = serde_json::from_str(&text).unwrap();
+        let columns = json["tables"]["streams"]["columns"].as_array().unwrap();
+        let clips = columns.iter().find(|column| column["name"] == "clips").unwrap();
+        assert_eq!(clips["description"], "Clips cut.");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Turns records into Arrow columns, with types that DuckDB, Polars, pandas, ClickHouse, Spark and
 //! Hugging Face datasets all read.
 
+use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,6 +18,9 @@ use crate::{Error, Result};
 
 /// The tables of a run, each a folder; [`Record::table`] is an index into them.
 pub(crate) const TABLES: [&str; 4] = ["metrics", "embeddings", "streams", "events"];
+
+/// The key of a column's description in the metadata of its field.
+pub(crate) const DESCRIPTION: &str = "description";
 
 /// A table and its columns.
 pub(crate) struct TableSchema {
@@ -92,6 +96,15 @@ impl Columns {
         self.required(name, Arc::new(Int64Array::from_iter_values(values)))
     }
 
+    /// Stores the description of the newest column in its field.
+    fn described(mut self, description: &str) -> Self {
+        if let Some(newest) = self.fields.last_mut() {
+            let description = (DESCRIPTION.to_owned(), description.to_owned());
+            newest.set_metadata(HashMap::from([description]));
+        }
+        self
+    }
+
     fn time(self, value: SystemTime) -> Self {
         let rows = self.rows;
         self.required("time", Arc::new(utc(iter::repeat_n(Some(value), rows))))
@@ -132,8 +145,10 @@ fn streams(run: &str, record: Streams) -> Columns {
         .time(record.time)
         .text("stream", rows.iter().map(|row| row.stream.as_str()))
         .text("state", rows.iter().map(|row| row.state.as_str()));
-    for (idx, (name, _)) in rows.first().iter().flat_map(|row| &row.counts).enumerate() {
-        columns = columns.counts(name, rows.iter().map(|row| row.counts[idx].1));
+    for (idx, count) in rows.first().iter().flat_map(|row| &row.counts).enumerate() {
+        columns = columns
+            .counts(count.name, rows.iter().map(|row| row.counts[idx].value))
+            .described(count.description);
     }
     columns
         .required(

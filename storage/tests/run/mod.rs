@@ -18,7 +18,9 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use storage::{Config, Embeddings, Metrics, Record, RunIdentity, StreamRow, VectorColumn};
+use storage::{
+    Config, Embeddings, Metrics, Record, RunIdentity, StreamCount, StreamRow, VectorColumn,
+};
 
 /// A configuration whose parts are never closed by age within a test.
 pub(crate) fn config(dir: &Path) -> Config {
@@ -102,7 +104,9 @@ pub(crate) fn row(stream: &str, message: Option<&str>) -> StreamRow {
     StreamRow {
         stream: stream.to_owned(),
         state: "running".to_owned(),
-        counts: COUNTS.into(),
+        counts: COUNTS
+            .map(|(name, value)| StreamCount { name, description: "A count.", value })
+            .into(),
         share: 0.25,
         message: message.map(str::to_owned),
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -29,6 +30,11 @@ fn matrix(rows: &Value, device: &Device) -> Tensor<2> {
 fn cases() -> Vec<Value> {
     let losses = |it: &Value| it["losses"].is_array() && it["inputs"].is_object();
     json_files(losses).into_iter().map(|it| it.1).collect()
+}
+
+/// Whether the cases are from another folder.
+fn foreign() -> bool {
+    std::env::var_os("ONWARD_REFERENCE_DIR").is_some()
 }
 
 fn entries<'a>(case: &'a Value, key: &str) -> &'a [Value] {
@@ -59,13 +65,19 @@ fn assert_matrix(got: Tensor<2>, wanted: &Value, what: &str) {
 fn every_loss_and_its_gradients_are_the_reference() {
     let device = device();
     let tracked = device.clone().autodiff();
+    let (mut compared, mut skipped) = (0, BTreeSet::new());
     for case in cases() {
         for entry in entries(&case, "losses") {
             let (name, inputs) = (text(entry, "name"), &case["inputs"][text(entry, "case")]);
             let what = format!("{name} of {}", text(entry, "case"));
             let directions = matrix(&inputs["slice_dirs_unit_columns_DxS"], &device);
-            let loss = loss(name, &entry["hyper"], &directions)
-                .unwrap_or_else(|| panic!("{name} is not in the table of losses"));
+            let Some(loss) = loss(name, &entry["hyper"], &directions) else {
+                // Another folder may have losses that no config reaches here.
+                assert!(foreign(), "{name} is not in the table of losses");
+                skipped.insert(name.to_owned());
+                continue;
+            };
+            compared += 1;
             let [z1, z2] = ["Z1", "Z2"].map(|it| matrix(&inputs[it], &tracked).require_grad());
             let value = loss(z1.clone(), z2.clone());
             let grads = value.backward();
@@ -79,6 +91,12 @@ fn every_loss_and_its_gradients_are_the_reference() {
                 }
             }
         }
+    }
+    assert!(compared > 0, "none of {skipped:?} is a loss that is known here");
+    if !skipped.is_empty() {
+        let names: Vec<_> = skipped.into_iter().collect();
+        writeln!(std::io::stderr(), "skipped losses that no method has: {}", names.join(", "))
+            .unwrap();
     }
 }
 
