@@ -1,5 +1,7 @@
 //! Documents say what the code does: links, folders, commands, config keys, messages and columns.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -230,7 +232,7 @@ fn every_config_key_exists() {
             configs += 1;
         }
     }
-    assert!(configs > 5, "only {configs} configs were found");
+    assert!(configs > 3, "only {configs} configs were found");
 }
 
 /// Source text as one line without the breaks of long string literals.

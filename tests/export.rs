@@ -178,7 +178,10 @@ fn weights_that_do_not_fit_are_a_bad_config() {
     for (sets, parts) in [
         (&[missing][..], &["model.encoder.weights", "none.safetensors", "cannot be read"]),
         (&[&given, "model.encoder.dim=36"], &["encoder.safetensors", "of shape [24]", "not [36]"]),
-        (&["model.encoder.frozen=true"], &["model.encoder.frozen", "without weights", "test.toml"]),
+        (
+            &["model.encoder.frozen=true"],
+            &["model.encoder.frozen", "needs trained weights", "test.toml"],
+        ),
     ] {
         setup.train(sets).ended_with(78).complains(parts);
     }
@@ -195,15 +198,15 @@ fn the_card_describes_the_encoder_and_names_no_path_of_the_data() {
         "\nlibrary_name: timm\n",
         "\n- tdv\n",
         "\n# first\n",
-        "the teacher's weights after 10 steps",
+        "the weights of the teacher after 10 steps",
         "1 blocks, 24 wide, 3 heads, patches of 8 x 8",
         "32 x 32",
         "mean [0.485,0.456,0.406]",
         "17 tokens of 24 numbers",
         "import timm",
         "[model.method.head]",
-        "a run over 2 streams",
-        "To be decided by who trained these weights",
+        "The config of the run, over 2 streams",
+        "To be decided by the owner of these weights",
     ] {
         assert!(card.contains(part), "{part:?} is not in\n{card}");
     }

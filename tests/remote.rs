@@ -274,9 +274,9 @@ fn the_run_trains_on_while_the_store_is_unreachable_and_the_copy_is_completed_la
     run.until("something is copied", || there.join("first/metrics").exists());
     // With a file in the place of the folder, nothing can be read or written there.
     turn("file");
-    run.wait_for("the run goes on without it");
+    run.wait_for("the run continues without the copy");
     turn("there");
-    run.wait_for("is back, and has all");
+    run.wait_for("is back, and has everything");
     run.signal("TERM");
     run.finish().ended_with(0);
     let (seen, wanted) = (files(&there.join("first")), files(&setup.run()));

@@ -258,7 +258,7 @@ fn a_checkpoint_of_another_format_is_refused() {
     train(&setup, 4, None, &[]).ended_with(0);
     let folder = newest(&setup.run());
     let path = folder.join("state.json");
-    let text = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 7");
+    let text = fs::read_to_string(&path).unwrap().replace("\"format\": 2", "\"format\": 7");
     fs::write(&path, text.replace(env!("CARGO_PKG_VERSION"), "9.8.7")).unwrap();
     let mut sum = std::process::Command::new("bash");
     sum.args(["-c", "sha256sum * > /tmp/$$; grep -v SHA256SUMS /tmp/$$ > SHA256SUMS; rm /tmp/$$"]);

@@ -25,7 +25,7 @@ fn a_check_describes_the_telemetry() {
     let (path, done) = check(Some("time,yaw,pitch\n0,1,2\n4.5,,2\n8,1,2\n"));
     done.ended_with(0).prints(&[
         &format!("    telemetry: {path}"),
-        "3 rows from 0.00 s to 8.00 s, 1 of them not whole; yaw, pitch",
+        "3 rows from 0.00 s to 8.00 s, 1 of them incomplete; yaw, pitch",
     ]);
 }
 

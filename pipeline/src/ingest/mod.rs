@@ -173,7 +173,11 @@ impl Ingest {
         let (stopper, stop): (Stopper, Stop) = stop();
         let worker = self.workers.as_mut().map_or(Ok(None), |it| it.handle_for(stream))?;
         let trained = totals.counts.trained;
-        let totals = totals.counts.before_training();
+        let mut totals = totals.counts.before_training();
+        if live && counts.decoded > totals.decoded {
+            // The pool may hold clips that are newer than the totals, which come once per second.
+            totals = counts.before_training();
+        }
         let (sender, clips) = bounded(CLIPS_WAITING);
         let latest_counts = LatestCounts::new();
         let running = RunningStream {

@@ -163,7 +163,7 @@ impl StreamTask {
             StreamEnd::Failed(_) => (StreamState::Failed, ""),
         };
         let reason = if let StreamEnd::Failed(why) = &end { why } else { reason };
-        let counts = reader.counts();
+        let counts = reader.last_counts();
         if live {
             reader.reporter.publish_counts(counts);
         }
@@ -211,6 +211,13 @@ impl StreamReader {
         self.sampler.counts =
             Counts { dropped_backlog, skipped_gop, abandoned_pipelines, ..counts };
         self.sampler.counts
+    }
+
+    /// The totals at the end. A resumed stream that was stopped before it had cut the clips of the
+    /// run before again ends with the totals that it resumed from.
+    fn last_counts(&mut self) -> Counts {
+        let counts = self.counts();
+        if counts.clips < self.drawn { self.fallback_counts } else { counts }
     }
 
     fn read_item(&mut self, item: &Item, origin: Origin) -> Result<ReadEnd, Problem> {

@@ -54,8 +54,8 @@ fn write_atomically(
 ) -> anyhow::Result<()> {
     let parent = folder.parent().context("a checkpoint has a folder around it")?;
     create_folder(parent)?;
+    remove_leftovers(parent)?;
     let unfinished = unfinished(folder);
-    remove(&unfinished)?;
     create_folder(&unfinished)?;
     let filled = fill(&unfinished);
     if filled.is_err() {
@@ -78,6 +78,19 @@ pub(crate) fn write_file(
 ) -> anyhow::Result<()> {
     let written = File::create(path).and_then(|mut file| fill(&mut file));
     written.with_context(|| format!("could not write {}", path.display()))
+}
+
+/// Removes the hidden folders that a killed process left: checkpoints that it was writing, and
+/// those that it was removing. The run's lock keeps other processes away.
+fn remove_leftovers(parent: &Path) -> anyhow::Result<()> {
+    let entries = fs::read_dir(parent).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.with_context(|| format!("could not list {}", parent.display()))?;
+    for entry in entries.iter().filter(|it| it.file_name().to_string_lossy().starts_with('.')) {
+        let path = entry.path();
+        fs::remove_dir_all(&path)
+            .with_context(|| format!("could not remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// The temporary name of a folder.

@@ -19,15 +19,20 @@ pub(crate) struct ConfigError {
 }
 
 impl ConfigError {
-    /// An error about `key`, which is empty when there is none. Addresses are hidden, because
-    /// they may hold a password.
+    /// An error about `key`, which is empty when there is none. Addresses are hidden, because a
+    /// parser quotes what it read, and an address may hold a password.
     pub(super) fn new(path: &Path, key: &str, message: &str) -> Self {
+        Self::of_value(path, key, &hide_address(message))
+    }
+
+    /// An error of a check, whose message quotes no address of the config.
+    pub(super) fn of_value(path: &Path, key: &str, message: &str) -> Self {
         Self {
             path: path.into(),
             line: None,
             sets: String::new(),
             key: hide_address(key).into(),
-            message: hide_address(message).into(),
+            message: message.into(),
         }
     }
 

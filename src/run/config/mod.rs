@@ -93,9 +93,9 @@ impl Config {
         };
         renamed::refuse(&root).map_err(at_fault)?;
         let config: Self = place::deserialize(&root).map_err(at_fault)?;
-        config
-            .check()
-            .map_err(|(key, message)| error(&key, &message).at_line(document.line_of(&key)))?;
+        config.check().map_err(|(key, message)| {
+            ConfigError::of_value(path, &key, &message).at_line(document.line_of(&key))
+        })?;
         Ok(config)
     }
 

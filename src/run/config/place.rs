@@ -8,6 +8,9 @@ use toml::{Spanned, Value};
 /// A key that no table has. It sorts last, so that all other keys are read before it.
 const NO_KEY: &str = "\u{10ffff}";
 
+/// The key by whose value serde picks the type of a table.
+const TAG: &str = "name";
+
 /// Deserialises a config.
 ///
 /// # Errors
@@ -43,8 +46,9 @@ fn existing(root: &Value, path: &Path) -> Vec<String> {
 ///
 /// serde reads a table that is picked by a tag, as `[model.method]` is by its `name`, into memory
 /// before it knows the type, and its path ends there. Exactly one key is at fault then, and
-/// without it the error is another one. A missing key is told apart by [`NO_KEY`]: it would be
-/// refused before anything is found missing.
+/// without it the error is another one. So it is without the tag, which is at fault only when no
+/// other key is. A missing key is told apart by [`NO_KEY`]: it would be refused before anything is
+/// found missing.
 fn inside_table<T: DeserializeOwned>(
     root: &Value,
     path: Vec<String>,
@@ -61,9 +65,13 @@ fn inside_table<T: DeserializeOwned>(
     if !is_same_error(&|table| drop(table.insert(NO_KEY.into(), true.into()))) {
         return path;
     }
-    let mut at_fault = table.keys().filter(|key| !is_same_error(&|table| drop(table.remove(*key))));
-    match (at_fault.next(), at_fault.next()) {
-        (Some(key), None) => {
+    let is_at_fault = |key: &&String| !is_same_error(&|table| drop(table.remove(*key)));
+    let mut at_fault: Vec<&String> = table.keys().filter(is_at_fault).collect();
+    if at_fault.len() > 1 {
+        at_fault.retain(|key| *key != TAG);
+    }
+    match at_fault[..] {
+        [key] => {
             let below = [&path[..], std::slice::from_ref(key)].concat();
             inside_table::<T>(root, below, message)
         }

@@ -139,7 +139,7 @@ impl Table {
         let rows = part.rows() as u64;
         let bytes = part.publish()?;
         wal.remove()?;
-        tracing::debug!(table = self.summary.table, part = self.next, rows, bytes);
+        tracing::debug!(table = self.summary.table, part = self.next, rows, bytes, "closed a part");
         self.next += 1;
         self.summary.rows += rows;
         self.summary.bytes += bytes;
