@@ -93,7 +93,7 @@ fn json_logs_are_one_object_per_line() {
             .any(|line| line["level"] == level && line["message"].as_str().unwrap().contains(part))
     };
     assert!(has("INFO", "step 10/10"), "{done}");
-    assert!(has("WARN", "/no/such.mp4"), "{done}");
+    assert!(has("ERROR", "/no/such.mp4"), "{done}");
     // Fields of a message are keys of their own.
     assert!(lines.iter().any(|line| line["table"] == "metrics"), "{done}");
 }

@@ -54,7 +54,7 @@ impl SigReg {
     }
 }
 
-/// SIGReg, a test statistic: `n ·` [`epps_pulley`].
+/// SIGReg, a test statistic: `n ·` `epps_pulley`.
 ///
 /// `directions` `[d, s]` are unit columns, drawn at every step and the same for all views.
 pub fn sigreg(z: Tensor<2>, directions: Tensor<2>, config: &SigReg) -> Tensor<1> {

@@ -1,6 +1,6 @@
 //! Self-supervised methods: a student path, a teacher path and a loss.
 //!
-//! A method is a file or a folder with its table ([`Recipe`]) and its step ([`Method`]), and a line
+//! A method is a file or a folder with its table (`Recipe`) and its step (`Method`), and a line
 //! in `registry`. What is the same for all methods is the trainer's: the optimizer, the moving
 //! average of the teacher, saving, loading, and which encoder is exported.
 
