@@ -61,7 +61,7 @@ const COLUMNS: [(&str, &[[&str; 3]]); 5] = [
         "events",
         &[
             ["time", "UTC", "When it happened."],
-            ["kind", "", "`state`, `streams`, `warning`, `checkpoint` or `resume`."],
+            ["kind", "", "`state`, `streams`, `warning`, `checkpoint`, `resume` or `storage`."],
             ["stream", "", "The stream that it happened to."],
             ["state", "", "The stream's state after the event."],
             ["epoch", "", "How often the stream had been connected, or read to its end, before."],
