@@ -30,13 +30,13 @@ pub(crate) struct Arguments {
     /// A checkpoint, as in runs/NAME/checkpoints/step-00000450.
     #[arg(long, value_name = "FOLDER")]
     checkpoint: PathBuf,
-    /// Folder of the tables. An interrupted command resumes in it.
+    /// Folder to write the tables into. Repeating an interrupted command continues there.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     /// Which of a frame's tokens to store: cls, mean, patches.
     #[arg(long, value_delimiter = ',', default_value = "cls", value_parser = parse_tokens)]
     tokens: Vec<Tokens>,
-    /// After which layers, counted from 1; by default the last.
+    /// Layers whose output is stored, counted from 1; by default the last.
     #[arg(long, value_delimiter = ',')]
     layers: Vec<usize>,
 }

@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// Train until the steps of the config are done, the streams end, or Ctrl-C. A run that
     /// exists already resumes from its last checkpoint.
     Train(train::Arguments),
-    /// Write the embeddings of a config's streams, each read once, by the encoder of a checkpoint.
+    /// Embed the streams of a config with the encoder of a checkpoint. Each stream is read once.
     Embed(embed::Arguments),
     /// Write the frame encoder of a checkpoint for timm or DINOv2, with a model card.
     Export(export::Arguments),

@@ -25,7 +25,7 @@ const NAMED: usize = 10;
 pub(crate) struct Arguments {
     /// A run's folder, or one of its checkpoints.
     folder: PathBuf,
-    /// The most steps to repeat.
+    /// Stop after this many steps.
     #[arg(long, default_value_t = 1000)]
     steps: u64,
 }

@@ -32,6 +32,10 @@ macro_rules! lists {
             pub fn description(self) -> &'static str {
                 match self { $(Self::$outcome => $outcome_text,)* }
             }
+
+            fn sentence(self) -> &'static str {
+                match self { $(Self::$outcome => concat!("Frames ", $outcome_text, "."),)* }
+            }
         }
 
         /// Something else that is counted of a stream.
@@ -52,6 +56,10 @@ macro_rules! lists {
             /// What it counts, to follow a number.
             pub fn description(self) -> &'static str {
                 match self { $(Self::$counter => $counter_text,)* }
+            }
+
+            fn sentence(self) -> &'static str {
+                match self { $(Self::$counter => concat!("Number of ", $counter_text, "."),)* }
             }
         }
 
@@ -108,17 +116,17 @@ impl Counts {
     pub fn named(&self) -> Vec<NamedCount> {
         let decoded = NamedCount {
             name: "decoded",
-            description: "decoded, the sum of all outcomes",
+            description: "Frames that came out of the decoder: the sum of all outcomes.",
             value: self.decoded,
         };
         let outcomes = FrameOutcome::ALL.iter().map(|it| NamedCount {
             name: it.name(),
-            description: it.description(),
+            description: it.sentence(),
             value: self.frames(*it),
         });
         let counters = StreamCounter::ALL.iter().map(|it| NamedCount {
             name: it.name(),
-            description: it.description(),
+            description: it.sentence(),
             value: self.counter(*it),
         });
         [decoded].into_iter().chain(outcomes).chain(counters).collect()
@@ -135,7 +143,7 @@ impl Counts {
 pub struct NamedCount {
     /// The name in tables and metrics.
     pub name: &'static str,
-    /// What it counts: of frames, what became of them.
+    /// What it counts, as a sentence.
     pub description: &'static str,
     /// The number.
     pub value: u64,

@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     /// Which encoder; by default the teacher's, or the student's if the method has no teacher.
     #[arg(long)]
     encoder: Option<Encoder>,
-    /// The names of the weights.
+    /// Whose names the weights get.
     #[arg(long, default_value = "timm")]
     layout: LayoutName,
 }
