@@ -8,6 +8,7 @@ use crate::{EncoderConfig, EncoderShape, Error, MethodConfig, Precision, Result,
 /// The `[model]` table.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ModelConfig")]
 pub struct Config {
     /// The frame encoder.
     pub encoder: EncoderConfig,

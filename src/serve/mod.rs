@@ -10,6 +10,7 @@ mod history;
 mod http;
 mod metrics;
 mod process;
+mod routes;
 mod server;
 mod snapshot;
 mod state;

@@ -1,14 +1,9 @@
-//! What the server knows, and its responses.
+//! What the server knows of the run.
 
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Serialize;
-
 use super::history::History;
-use super::http::Response;
-use super::metrics;
-use super::process::Process;
-use super::snapshot::{Snapshot, seconds};
+use super::snapshot::Snapshot;
 
 /// How long the trainer may be inactive while batches wait, before it counts as stuck.
 #[derive(Clone, Copy, Debug)]
@@ -42,41 +37,14 @@ pub(super) struct Activity {
 
 /// The newest state of the run.
 pub(super) struct ServerState {
-    snapshot: Snapshot,
-    published: SystemTime,
-    history: History,
+    pub(super) snapshot: Snapshot,
+    pub(super) published: SystemTime,
+    pub(super) history: History,
     activity: Activity,
     /// When the last step was done; none before the first.
-    last_step: Option<SystemTime>,
+    pub(super) last_step: Option<SystemTime>,
     stuck_after: StuckAfter,
-    queued_batches: Box<dyn Fn() -> usize + Send>,
-}
-
-/// `/state.json`.
-#[derive(Serialize)]
-struct StateJson<'a> {
-    now: f64,
-    published: f64,
-    last_step: Option<f64>,
-    health: Check,
-    ready: Check,
-    #[serde(flatten)]
-    snapshot: &'a Snapshot,
-    history: &'a History,
-    process: Process,
-}
-
-/// The result of a health check.
-#[derive(Serialize)]
-struct Check {
-    ok: bool,
-    reason: String,
-}
-
-impl From<Result<(), String>> for Check {
-    fn from(result: Result<(), String>) -> Self {
-        Self { ok: result.is_ok(), reason: result.err().unwrap_or_default() }
-    }
+    pub(super) queued_batches: Box<dyn Fn() -> usize + Send>,
 }
 
 impl ServerState {
@@ -145,38 +113,5 @@ impl ServerState {
         let ten_steps = 10.0 * self.snapshot.throughput.step_seconds;
         let ten_steps = Duration::try_from_secs_f64(ten_steps).unwrap_or_default();
         self.stuck_after.later.max(ten_steps)
-    }
-
-    /// The response to a GET of `path`.
-    pub(super) fn respond(&mut self, path: &str) -> Response {
-        self.snapshot.queue.batches = (self.queued_batches)();
-        match path {
-            "/" => Response::page(include_str!("page.html")),
-            "/state.json" => self.json(),
-            "/metrics" => Response::metrics(metrics::text(&self.snapshot, Process::read())),
-            "/healthz" => Response::check("ok", self.health(Instant::now())),
-            "/readyz" => Response::check("ready", self.snapshot.ready()),
-            _ => Response::text(
-                404,
-                "not found; there are /, /state.json, /metrics, /healthz and /readyz\n",
-            ),
-        }
-    }
-
-    fn json(&self) -> Response {
-        let state = StateJson {
-            now: seconds(SystemTime::now()),
-            published: seconds(self.published),
-            last_step: self.last_step.map(seconds),
-            health: self.health(Instant::now()).into(),
-            ready: self.snapshot.ready().into(),
-            snapshot: &self.snapshot,
-            history: &self.history,
-            process: Process::read(),
-        };
-        match serde_json::to_string(&state) {
-            Ok(text) => Response::json(text),
-            Err(err) => Response::text(500, &format!("the state could not be written: {err}\n")),
-        }
     }
 }

@@ -11,6 +11,7 @@ use crate::{Error, Result, remote};
 /// Where a run's tables go, and how often a reader sees more of them.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "StorageConfig")]
 pub struct Config {
     /// The run's folder, for example `runs/quickstart`.
     pub dir: PathBuf,

@@ -1,9 +1,8 @@
 //! Losses as plain functions of tensors.
 //!
 //! A batch of embeddings is `[n, d]`, two of them are views of the same `n` samples, and a loss is
-//! `[1]`. A function that is named as a paper is the form that its authors released; its comment
-//! names the forms of other libraries. Where an argument is a target, it is a constant
-//! inside. Values and gradients are finite for rows of zeros, features without variance, a batch
+//! `[1]`. A function named after a paper computes what the authors' released code computes; its
+//! comment names the forms of other libraries. An argument called `target` gets no gradient. Values and gradients are finite for rows of zeros, features without variance, a batch
 //! of two and values of 1e4.
 //!
 //! ```text
@@ -25,7 +24,6 @@ pub mod dcl;
 mod distillation;
 pub mod duality;
 pub mod lejepa;
-mod losses;
 pub mod pairs;
 #[cfg(test)]
 mod reference;
@@ -44,7 +42,6 @@ pub use criterion::Criterion;
 pub use dcl::{Dcl, Dclw};
 pub use distillation::{Distillation, PrototypeLogits, distillation};
 pub use lejepa::LeJepa;
-pub(crate) use losses::Losses;
 pub use sigreg::SigReg;
 pub use simclr::{Positives, SimClr, SimClrAbs, SimClrSq};
 pub use spectral::Spectral;

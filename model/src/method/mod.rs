@@ -9,6 +9,7 @@ pub mod byol;
 mod encoder_projector;
 mod futures;
 pub mod joint_embedding;
+mod losses;
 mod registry;
 pub mod seq_jepa;
 pub mod simsiam;
@@ -19,6 +20,7 @@ pub mod tico;
 mod two_views;
 
 pub use futures::Futures;
+pub(crate) use losses::Losses;
 pub use registry::MethodConfig;
 pub(crate) use registry::with_recipe;
 pub use tdv::MotionEncoder;

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::InitContext;
-use crate::loss::Losses;
 use crate::loss::pairs::{paired, unit_rows};
+use crate::method::Losses;
 use crate::train::data_parallel::StepContext;
 use crate::train::random::{Draws, Stage};
 use crate::validate::ensure;

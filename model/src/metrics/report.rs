@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::collapse::{TokenStatistics, token_statistics};
-use crate::loss::{Losses, duality::Duality, pairs::unit_rows};
+use crate::loss::{duality::Duality, pairs::unit_rows};
+use crate::method::Losses;
 
 /// Metrics of a step, merged over its parts.
 pub(crate) struct StepMetrics {

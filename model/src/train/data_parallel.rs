@@ -18,7 +18,7 @@ use burn::tensor::{Device, Tensor};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::device::cpu;
-use crate::loss::Losses;
+use crate::method::Losses;
 
 /// A micro-batch of a step, and how to run it.
 #[derive(Clone, Debug)]

@@ -11,10 +11,10 @@
 //! ```
 
 pub(crate) mod camera_motion;
-mod counts;
 mod gaps;
 mod grid;
 mod open_clips;
+mod outcomes;
 mod sampler;
 mod scene;
 pub(crate) mod shared;
@@ -26,7 +26,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use counts::{Counts, FrameOutcome, NamedCount, StreamCounter};
+pub use outcomes::{Counts, FrameOutcome, NamedCount, StreamCounter};
 
 pub(crate) use sampler::{FrameTime, Origin, Render, Sampler};
 

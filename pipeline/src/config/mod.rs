@@ -17,6 +17,7 @@ pub use stream::{Decoder, Protocol, Region, Retry, Sample, SourceConfig, StreamC
 /// The `[pipeline]` table: which streams are read, and how they become batches.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "PipelineConfig")]
 pub struct Config {
     /// Height and width that every frame is scaled to, in pixels, 1 to 16384 each.
     pub size: [usize; 2],

@@ -1,15 +1,15 @@
 //! Runs everything: one thread per stream, and one that batches.
 //!
 //! ```text
-//! mod     starts, resumes and stops the threads
-//! ledger  the report of a stream at its end: every decoded frame has an outcome
-//! resume  the state from which another run resumes, and its form in files
-//! memory  an upper bound of the memory that the pixels take
+//! mod            starts, resumes and stops the threads
+//! stream_report  how a stream ended: every decoded frame has an outcome
+//! resume         the state from which another run resumes, and its form in files
+//! memory         an upper bound of the memory that the pixels take
 //! ```
 
-mod ledger;
 mod memory;
 mod resume;
+mod stream_report;
 
 use std::{
     mem,
@@ -31,11 +31,11 @@ use crate::{
     stream::{ClipSender, LatestCounts, Reporter, StartPoint, StreamEnd, StreamTask, ThreadReport},
 };
 
-use ledger::{FrameFlow, report};
 use resume::StreamTotals;
+use stream_report::{FrameFlow, report};
 
-pub use ledger::StreamReport;
 pub use resume::{ResumeState, SavedState};
+pub use stream_report::StreamReport;
 
 /// Clips per stream that wait for the batcher: enough to keep decoding while a batch is stacked.
 pub(crate) const CLIPS_WAITING: usize = 4;

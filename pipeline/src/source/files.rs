@@ -1,27 +1,9 @@
-//! The files, URIs and drawings that one stream reads, in order.
+//! The items that one stream reads, in order.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::{self, Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs, io, path::PathBuf};
 
-use gstreamer::glib;
-
-use super::{MovingDigits, Synthetic, gstreamer::lacks_index};
-use crate::{Address, Problem, SourceConfig, config::Revealed};
-
-/// One thing to open.
-#[derive(Clone, Debug)]
-pub(crate) enum Item {
-    File(PathBuf),
-    Uri(Address),
-    /// A URI whose secrets another process has resolved.
-    Revealed(Revealed),
-    Synthetic(Synthetic),
-    MovingDigits(MovingDigits),
-}
+use super::Item;
+use crate::{Problem, SourceConfig};
 
 /// The items of one epoch of a source, at least one.
 pub(crate) fn list_items(source: &SourceConfig) -> Result<Vec<Item>, Problem> {
@@ -33,52 +15,6 @@ pub(crate) fn list_items(source: &SourceConfig) -> Result<Vec<Item>, Problem> {
         SourceConfig::Uri(address) => Ok(vec![Item::Uri(address.clone())]),
         SourceConfig::Synthetic(it) => Ok(vec![Item::Synthetic(it.clone())]),
         SourceConfig::MovingDigits(it) => Ok(vec![Item::MovingDigits(it.clone())]),
-    }
-}
-
-impl Item {
-    /// The URI to open, after a check if it is a file.
-    ///
-    /// # Errors
-    /// What [`check_file`] finds, and [`Problem::Address`] when a secret has no value.
-    pub(crate) fn resolve(&self) -> Result<Revealed, Problem> {
-        match self {
-            Self::File(path) => {
-                check_file(path)?;
-                let path = path::absolute(path).map_err(Problem::Unreadable)?;
-                let uri = glib::filename_to_uri(path, None);
-                let uri = uri.map_err(|it| Problem::Unreachable(it.to_string()))?;
-                Ok(Revealed::public(uri.into()))
-            }
-            Self::Uri(address) => address.reveal(),
-            Self::Revealed(revealed) => Ok(revealed.clone()),
-            Self::Synthetic(_) | Self::MovingDigits(_) => Err(Problem::NotFound),
-        }
-    }
-
-    /// How messages name it, without credentials.
-    pub(crate) fn label(&self) -> Arc<str> {
-        match self {
-            Self::File(path) => path.display().to_string().into(),
-            Self::Uri(address) => address.to_string().into(),
-            Self::Revealed(revealed) => revealed.redact(revealed.as_str()).into(),
-            Self::Synthetic(_) => "synthetic".into(),
-            Self::MovingDigits(_) => "moving-digits".into(),
-        }
-    }
-}
-
-/// Finds what is wrong with a file where GStreamer's own message would be less clear.
-fn check_file(path: &Path) -> Result<(), Problem> {
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Ok(());
-    }
-    let mut file = File::open(path).map_err(unreadable)?;
-    match metadata.len() {
-        0 => Err(Problem::Empty),
-        _ if lacks_index(&mut file).map_err(unreadable)? => Err(Problem::NoIndex),
-        _ => Ok(()),
     }
 }
 
@@ -115,7 +51,7 @@ fn not_empty(files: Vec<PathBuf>) -> Result<Vec<PathBuf>, Problem> {
     if files.is_empty() { Err(Problem::NoMatch) } else { Ok(files) }
 }
 
-fn unreadable(error: io::Error) -> Problem {
+pub(super) fn unreadable(error: io::Error) -> Problem {
     match error.kind() {
         io::ErrorKind::NotFound => Problem::NotFound,
         _ => Problem::Unreadable(error),

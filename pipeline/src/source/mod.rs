@@ -1,7 +1,8 @@
 //! Where frames come from.
 //!
 //! ```text
-//! files      which files and URIs a stream reads, and which paths that needs
+//! item       one file, URI or drawing that a stream reads
+//! files      the items of an epoch, in order
 //! frame      what a source gives: a frame with its time and an unscaled image
 //! gstreamer  decodes files, cameras and playlists
 //! gop        chooses the coded frames that a clip needs, for `sample = "gop-start"`
@@ -16,6 +17,7 @@ mod files;
 mod frame;
 mod gop;
 mod gstreamer;
+mod item;
 mod probe;
 mod readable;
 mod side_counts;
@@ -31,8 +33,9 @@ pub use probe::{MediaInfo, items, probe};
 pub use synthetic::{MovingDigits, Sequences, Synthetic, Trajectory};
 
 pub(crate) use self::gstreamer::init;
-pub(crate) use files::{Item, list_items};
+pub(crate) use files::list_items;
 pub(crate) use frame::{Image, RunStart, SourceFrame, SourceFrames};
+pub(crate) use item::Item;
 pub(crate) use readable::readable_paths;
 pub(crate) use side_counts::{SideCounters, SideCounts};
 

@@ -59,7 +59,7 @@ pub(super) fn find(
         }
         return Ok(Origin::Nothing);
     }
-    if !is_here && !remote.map_or(Ok(false), |remote| checkpoint::restore(run, remote))? {
+    if !is_here && !remote.map_or(Ok(false), |remote| checkpoint::fetch(run, remote))? {
         return Ok(Origin::Nothing);
     }
     let Some(checkpoint) = checkpoint::newest(run)? else {

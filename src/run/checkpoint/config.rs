@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// When a run writes checkpoints, and which of them are kept.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "CheckpointConfig")]
 pub(crate) struct Config {
     /// Seconds between two checkpoints; 0 turns this off. A crash costs the work since the last
     /// checkpoint.

@@ -12,10 +12,10 @@
 
 pub(crate) mod changes;
 mod config;
+mod fetch;
 mod folder;
 pub(crate) mod free_space;
 mod recent;
-mod restore;
 mod retention;
 
 use std::collections::BTreeMap;
@@ -36,9 +36,9 @@ use crate::run::config::ResolvedConfig;
 use crate::run::ledger::StreamTotals;
 
 pub(crate) use config::Config;
+pub(crate) use fetch::{fetch, refuse_behind};
 pub(crate) use folder::{supersede, verify};
 pub(crate) use recent::RecentEmbeddings;
-pub(crate) use restore::{refuse_behind, restore};
 pub(crate) use retention::{list, prune, step_of};
 
 /// Version of the files' form. It changes with every change that another version of the program

@@ -1,8 +1,8 @@
 //! A run's config: one TOML file, read, overridden by `--set`, and checked.
 
 mod error;
+mod locate;
 mod overrides;
-mod place;
 mod renamed;
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ use toml::{Table, Value};
 use crate::run::{checkpoint, clips};
 
 pub(crate) use error::ConfigError;
-use place::Document;
+use locate::Document;
 
 /// One run, as a file under `configs/` describes it.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
@@ -79,7 +79,7 @@ impl Config {
             .map_err(|err| error("", &format!("cannot be read: {err}; check the path")))?;
         let mut table: Table = toml::from_str(&text).map_err(|err| {
             let start = err.span().map_or(0, |span| span.start);
-            error("", err.message()).at_line(Some(place::line_at(&text, start)))
+            error("", err.message()).at_line(Some(locate::line_at(&text, start)))
         })?;
         for set in sets {
             overrides::apply(&mut table, set)
@@ -92,7 +92,7 @@ impl Config {
             sets => error(&key, &message).with_sets(sets),
         };
         renamed::refuse(&root).map_err(at_fault)?;
-        let config: Self = place::deserialize(&root).map_err(at_fault)?;
+        let config: Self = locate::deserialize(&root).map_err(at_fault)?;
         config.check().map_err(|(key, message)| {
             ConfigError::of_value(path, &key, &message).at_line(document.line_of(&key))
         })?;

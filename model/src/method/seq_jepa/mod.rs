@@ -28,9 +28,9 @@ use burn::tensor::{Device, Tensor};
 
 use super::Method;
 use super::two_views::split;
-use crate::loss::Losses;
 use crate::loss::cosine::cosine_distance;
 use crate::loss::pairs::{paired, unit_rows};
+use crate::method::Losses;
 use crate::nn::batch_norm::NormMode;
 use crate::nn::parameters;
 use crate::train::data_parallel::{self, StepContext, StepOutput, gathered};

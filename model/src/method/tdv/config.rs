@@ -13,6 +13,7 @@ use crate::{DinoHeadConfig, EncoderShape, Init, Input, MotionEncoder, Result, Vi
 /// The `[model.method]` table of `name = "tdv"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "TdvConfig")]
 pub struct Config {
     /// The input of the motion encoder. The paper's ablations are values of this key.
     pub motion: Motion,

@@ -25,8 +25,8 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 
 use super::{LearningRate, Method, Ratio};
-use crate::loss::Losses;
 use crate::loss::{Distillation, PrototypeLogits, distillation, mean_squared};
+use crate::method::Losses;
 use crate::train::data_parallel::{StepContext, StepOutput, independent};
 use crate::train::nan_trace::watched;
 use crate::train::state::SavedState;

@@ -1,4 +1,4 @@
-//! Restores a run from the object store when its folder is lost.
+//! Fetches a run from the object store when its folder is lost.
 
 use std::fs;
 use std::path::Path;
@@ -10,13 +10,13 @@ use tracing::{info, warn};
 use super::folder::{self, Damaged};
 use super::{Checkpoint, path, read, step_of};
 
-/// Restores a run's folder from the store: its intact checkpoints and its tables. Says whether
+/// Fetches a run's folder from the store: its intact checkpoints and its tables. Says whether
 /// the store had a run.
 ///
-/// `config.toml` comes last. A folder without it is restored again from the beginning, because
+/// `config.toml` comes last. A folder without it is fetched again from the beginning, because
 /// the store may have changed since. A checkpoint that is damaged in the store is moved to
 /// `superseded/` there.
-pub(crate) fn restore(run: &Path, remote: &Remote) -> anyhow::Result<bool> {
+pub(crate) fn fetch(run: &Path, remote: &Remote) -> anyhow::Result<bool> {
     let Some(owner) = remote.owner()? else { return Ok(false) };
     let (url, here) = (remote.url(), run.display());
     let steps = remote.steps()?;
@@ -31,7 +31,7 @@ pub(crate) fn restore(run: &Path, remote: &Remote) -> anyhow::Result<bool> {
     info!("restoring {here} from {url}; Ctrl-C twice leaves it to the next start");
     let mut newest = None;
     for step in steps.iter().rev() {
-        match fetch(run, remote, *step, newest.is_none()) {
+        match fetch_checkpoint(run, remote, *step, newest.is_none()) {
             Ok(()) => newest = newest.or(Some(*step)),
             Err(err) if err.is::<Damaged>() => {
                 warn!("the checkpoint of step {step} in {url} cannot be used: {err:#}");
@@ -57,7 +57,7 @@ pub(crate) fn restore(run: &Path, remote: &Remote) -> anyhow::Result<bool> {
 
 /// Fetches the checkpoint of a step. With the newest one come the tables, without which it counts
 /// as damaged.
-fn fetch(run: &Path, remote: &Remote, step: u64, is_newest: bool) -> anyhow::Result<()> {
+fn fetch_checkpoint(run: &Path, remote: &Remote, step: u64, is_newest: bool) -> anyhow::Result<()> {
     let folder = path(run, step);
     folder::receive(&folder, |to| Ok(remote.fetch_checkpoint(step, to)?))?;
     if !is_newest {
