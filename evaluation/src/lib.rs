@@ -1,0 +1,8 @@
+//! Says how good an encoder is: from vectors and what is known of them to numbers with intervals.
+//!
+//! Nothing here knows how a vector came about. Every function takes rows of numbers and gives the
+//! same result on every machine; what is random comes from a seed.
+
+mod vectors;
+
+pub use vectors::Vectors;
