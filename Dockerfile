@@ -26,7 +26,7 @@ WORKDIR /src
 COPY . .
 # The caches make the next build fast; what they hold is no part of an image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin onward && install -s target/release/onward /usr/local/bin
+    cargo build --profile dist --locked --bin onward && install -s target/dist/onward /usr/local/bin
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
