@@ -5,4 +5,13 @@
 
 mod vectors;
 
+pub mod interval;
+
+pub mod classify;
+
+pub mod factors;
+
+pub mod correspond;
+
+pub use interval::Estimate;
 pub use vectors::Vectors;
