@@ -3,6 +3,7 @@
 //! Nothing here knows how a vector came about. Every function takes rows of numbers and gives the
 //! same result on every machine; what is random comes from a seed.
 
+pub mod benchmark;
 mod vectors;
 
 pub mod interval;
