@@ -5,9 +5,9 @@
 //! labelled image, and says where it is, how it is turned and lit, and what its colour is.
 //!
 //! ```text
-//! Picture ───────────┬── Texture ──┐
-//!                 └── Object ───┴── SceneVideo ───────► SceneFrame
-//! LabelledImages ─────────── Item ──── MovingItemVideo ──► MovingItemFrame
+//! Picture ── bands ──┬── Texture ──┐
+//!                    └── Object ───┴── SceneVideo ───────► SceneFrame
+//! LabelledImages ── items ── Item ──── MovingItemVideo ──► MovingItemFrame
 //! ```
 //!
 //! A video is the same to the last bit on every machine: all that is random comes from a seed, and
@@ -24,8 +24,11 @@ mod scene;
 mod idx;
 mod moving_items;
 
+mod splits;
+
 pub use idx::{LabelledImages, ReadError};
 pub use image::{Picture, Region, Texture};
 pub use moving_items::{Item, ItemFactors, MovingItemConfig, MovingItemFrame, MovingItemVideo};
 pub use objects::Object;
 pub use scene::{Difficulty, ObjectState, SceneConfig, SceneFrame, SceneVideo};
+pub use splits::{Split, bands, items};
