@@ -138,6 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn placing_undoes_locating() {
+        let mut rng = generator(3, Purpose::Scene, 0);
+        let texture = noise(200.0, &mut rng);
+        let pan = Pan { speed: 1.0, zoom: 0.1, softness: 1.0 };
+        let background = Background::random(Cow::Owned(texture), [32, 24], pan, &mut rng);
+        let view = background.view(9);
+        let [x, y] = view.place(view.locate([30.0, 2.0]));
+        assert!((x - 30.0).abs() < 1e-12 && (y - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
     fn noise_is_colourful_and_no_brighter_than_asked() {
         let texture = noise(120.0, &mut generator(1, Purpose::Noise, 0));
         let sampler = texture.sampler(1.0);

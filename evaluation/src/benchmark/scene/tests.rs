@@ -65,7 +65,7 @@ fn flow_leads_to_the_same_surface_and_colour_unless_it_is_hidden() {
     let world = World::new();
     for difficulty in Difficulty::ALL {
         let frames: Vec<_> = world.video(difficulty, 12, 5).collect();
-        let (mut arrived, mut hidden) = (0, 0);
+        let (mut arrived, mut hidden, mut errors) = (0, 0, 0.0);
         for pair in frames.windows(2) {
             let (now, then) = (&pair[0], &pair[1]);
             let [now_picture, then_picture] =
@@ -92,9 +92,12 @@ fn flow_leads_to_the_same_surface_and_colour_unless_it_is_hidden() {
                 let from = now_picture.pixel(column, row).map(|it| f32::from(it) * light);
                 let to = then_picture.sample(f64::from(x), f64::from(y));
                 let error = (0..3).map(|c| (from[c] - to[c]).abs()).fold(0.0, f32::max);
+                errors += error;
                 assert!(error < 12.0, "{error} at {column}, {row} of {difficulty:?}");
             }
         }
+        let mean = errors / arrived as f32;
+        assert!(mean < 1.0, "mean error {mean} of {difficulty:?}");
         assert!(arrived > 10 * 96 * 80 / 4, "{arrived} arrived, {hidden} hidden");
     }
 }
