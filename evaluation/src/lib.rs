@@ -4,6 +4,8 @@
 //! same result on every machine; what is random comes from a seed.
 
 pub mod benchmark;
+pub mod dense;
+
 mod vectors;
 
 pub mod interval;
