@@ -1,11 +1,29 @@
-//! How well predicted masks of a video's objects agree with the true ones, with the scores of the
-//! DAVIS 2017 toolkit.
+//! How well patch tokens tell objects apart, without training: the labels of a video's first frame
+//! are propagated through the rest of it, and the masks are compared with the true ones.
+//!
+//! ```text
+//! first mask -> Labels::from_mask -> propagate over TokenGrids -> Labels::to_mask
+//!                                                 evaluate_video -> DatasetScore
+//! ```
+//!
+//! The steps follow two published programs, and [`Protocol`] holds all in which they differ:
+//! [`Protocol::dino`] and [`Protocol::crop_mae`]. The scores are those of the DAVIS 2017 toolkit.
 
+mod labels;
 mod mask;
+mod nearest;
+mod propagation;
+mod protocol;
+mod resize;
 mod segmentation;
+mod similarity;
 
+pub use labels::Labels;
 pub use mask::Mask;
+pub use propagation::{Propagation, propagate};
+pub use protocol::{InputSize, Neighbourhood, Protocol, Resampling};
 pub use segmentation::{
     DatasetScore, ObjectScore, Statistics, VideoScore, boundary_accuracy, evaluate_video,
     region_similarity,
 };
+pub use similarity::TokenGrid;
