@@ -2,8 +2,9 @@
 //! are propagated through the rest of it, and the masks are compared with the true ones.
 //!
 //! ```text
-//! first mask -> Labels::from_mask -> propagate over TokenGrids -> Labels::to_mask
-//!                                                 evaluate_video -> DatasetScore
+//! davis: a folder of videos -> masks, frames (decoded and encoded by the caller)
+//!     first mask -> Labels::from_mask -> propagate over TokenGrids -> Labels::to_mask
+//!                                                     evaluate_video -> DatasetScore
 //! ```
 //!
 //! The steps follow two published programs, and [`Protocol`] holds all in which they differ:
@@ -17,6 +18,8 @@ mod protocol;
 mod resize;
 mod segmentation;
 mod similarity;
+
+pub mod davis;
 
 pub use labels::Labels;
 pub use mask::Mask;
