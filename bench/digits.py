@@ -35,7 +35,7 @@ SHORT = [
     "model.encoder.channels=[8, 16, 16, 16, 32]", "model.method.hidden=256",
     'model.method.editor="256-256-64"', 'model.method.projector="256-256-64"',
     "model.method.momentum=0.99",
-    "model.train.steps=1000", "model.train.decay_steps=1000", "model.train.learning_rate=1e-3",
+    "model.train.steps=1000", "model.train.learning_rate=1e-3",
 ]
 TWIN = 'model.method.latent="none"'
 STRENGTHS = 10.0 ** np.arange(-6, 3)

@@ -60,7 +60,7 @@ impl TdvCase<'_> {
             learning_rate,
             betas: [self.0.number("/optimizer/betas/0"), self.0.number("/optimizer/betas/1")],
             warmup: Some(0),
-            decay_steps: u64::MAX,
+            decay_steps: Some(u64::MAX),
             floor: learning_rate,
             weight_decay: self.0.number("/optimizer/weight_decay"),
             decay_vectors: true,

@@ -25,9 +25,11 @@ pub struct TrainConfig {
     /// whichever is less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<u64>,
-    /// Steps after which the cosine reaches its floor. With the authors' 3,000,000 the learning rate
-    /// is nearly constant; set it to `steps` for a full cosine.
-    pub decay_steps: u64,
+    /// Steps after which the cosine reaches its floor; by default those of the run. TDV's
+    /// 3,000,000 leave the learning rate nearly constant. A run that will be given more steps
+    /// later should say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decay_steps: Option<u64>,
     /// The learning rate at the end of the cosine.
     pub floor: f64,
     /// Decoupled weight decay.
@@ -49,7 +51,7 @@ impl Default for TrainConfig {
             learning_rate: 1e-4,
             betas: [0.9, 0.999],
             warmup: None,
-            decay_steps: 3_000_000,
+            decay_steps: None,
             floor: 1e-9,
             weight_decay: 0.01,
             decay_vectors: true,
@@ -87,7 +89,8 @@ impl TrainConfig {
         if step < warmup {
             return self.learning_rate * step as f64 / warmup as f64;
         }
-        let span = self.decay_steps.saturating_sub(warmup).max(1);
+        let decay_steps = self.decay_steps.unwrap_or(self.steps);
+        let span = decay_steps.saturating_sub(warmup).max(1);
         let progress = ((step - warmup) as f64 / span as f64).min(1.0);
         let height = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
         self.floor + (self.learning_rate - self.floor).max(0.0) * height
@@ -149,7 +152,7 @@ mod tests {
     use super::*;
 
     fn config(warmup: Option<u64>) -> TrainConfig {
-        let (steps, learning_rate, decay_steps, floor) = (1000, 1.0, 110, 0.1);
+        let (steps, learning_rate, decay_steps, floor) = (1000, 1.0, Some(110), 0.1);
         TrainConfig { steps, learning_rate, decay_steps, floor, warmup, ..Default::default() }
     }
 
