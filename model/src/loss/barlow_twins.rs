@@ -4,9 +4,9 @@ use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Criterion;
 use super::pairs::diagonal;
 use super::validate::weight;
+use super::{Criterion, Given};
 use crate::Result;
 
 /// The `[model.method.loss]` table of `barlow-twins`.
@@ -30,7 +30,7 @@ impl Criterion for BarlowTwins {
         weight("lambda", self.lambda)
     }
 
-    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Given) -> Tensor<1> {
         barlow_twins(z1, z2, self.lambda)
     }
 }

@@ -1,6 +1,6 @@
 //! What a joint-embedding method minimises.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -15,6 +15,9 @@ pub trait Criterion:
     /// The projector of the paper.
     const PROJECTOR: &'static str;
 
+    /// Whether it pushes the projections of different clips apart, so that `other_videos` matters.
+    const HAS_NEGATIVES: bool = false;
+
     /// Checks the constants.
     ///
     /// # Errors
@@ -26,7 +29,16 @@ pub trait Criterion:
         0
     }
 
-    /// The loss of the projections `z1` and `z2`, `[n, d]` each. `directions` `[d, s]` are unit
-    /// columns, absent where [`Criterion::directions`] is 0.
-    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, directions: Option<Tensor<2>>) -> Tensor<1>;
+    /// The loss of the projections `z1` and `z2`, `[n, d]` each.
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, given: Given) -> Tensor<1>;
+}
+
+/// What a criterion may need beside the projections of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// Unit columns `[d, s]`, absent where [`Criterion::directions`] is 0.
+    pub directions: Option<Tensor<2>>,
+    /// Pairs of views `[2n, 2n]` that are no negatives, because both are of one video; those of
+    /// the first view come before those of the second. Absent where all are.
+    pub same_video: Option<Tensor<2, Bool>>,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sigreg::{SigReg, sigreg};
 use super::validate::{positive, share};
-use super::{Criterion, mean_squared};
+use super::{Criterion, Given, mean_squared};
 use crate::Result;
 
 /// The `[model.method.loss]` table of `lejepa`.
@@ -40,8 +40,9 @@ impl Criterion for LeJepa {
         self.directions
     }
 
-    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, directions: Option<Tensor<2>>) -> Tensor<1> {
-        lejepa(&[z1, z2], 2, &directions.expect("drawn for this criterion"), self)
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, given: Given) -> Tensor<1> {
+        let directions = given.directions.expect("drawn for this criterion");
+        lejepa(&[z1, z2], 2, &directions, self)
     }
 }
 

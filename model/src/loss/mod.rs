@@ -38,7 +38,7 @@ pub mod vicreg_exp;
 use burn::tensor::Tensor;
 
 pub use barlow_twins::BarlowTwins;
-pub use criterion::Criterion;
+pub use criterion::{Criterion, Given};
 pub use dcl::{Dcl, Dclw};
 pub use distillation::{Distillation, PrototypeLogits, distillation};
 pub use lejepa::LeJepa;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::duality::dimension_contrastive;
 use super::validate::weight;
-use super::{Criterion, mean_squared};
+use super::{Criterion, Given, mean_squared};
 use crate::Result;
 
 /// The `[model.method.loss]` table of `vicreg`.
@@ -35,7 +35,7 @@ impl Criterion for VicReg {
         weights(self.sim_coeff, self.std_coeff, self.cov_coeff)
     }
 
-    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Given) -> Tensor<1> {
         vicreg(z1, z2, self)
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::pairs::{diagonal, log_sum_exp_except};
 use super::validate::positive;
 use super::vicreg::{centred, norm_hinge, scaled, variance_hinge, weights};
-use super::{Criterion, mean_squared};
+use super::{Criterion, Given, mean_squared};
 use crate::Result;
 
 /// The `[model.method.loss]` table of `vicreg-exp`. The paper does not print its coefficients: the
@@ -39,7 +39,7 @@ impl Criterion for VicRegExp {
         positive("temperature", self.temperature)
     }
 
-    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Given) -> Tensor<1> {
         vicreg_exp(z1, z2, self)
     }
 }
@@ -83,7 +83,7 @@ impl Criterion for VicRegCtr {
         positive("temperature", self.temperature)
     }
 
-    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Option<Tensor<2>>) -> Tensor<1> {
+    fn loss(&self, z1: Tensor<2>, z2: Tensor<2>, _: Given) -> Tensor<1> {
         vicreg_ctr(z1, z2, self)
     }
 }

@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 use super::encoder_projector::EncoderProjector;
 use super::two_views::{self, PairSampler, Views};
 use super::{InitContext, Initialised, Method, NoTeacher, Recipe};
-use crate::loss::Criterion;
-use crate::loss::pairs::unit_rows;
+use crate::loss::pairs::{same_group, unit_rows};
+use crate::loss::{Criterion, Given};
 use crate::nn::mlp::{LastLayer, Widths};
 use crate::train::data_parallel::{StepContext, StepOutput, gathered};
 use crate::train::random::{Draws, Stage};
+use crate::validate::ensure;
 use crate::{AugmentConfig, Clips, EncoderShape, FrameEncoder, Input, Result};
 
 /// The `[model.method]` table of every method over one network.
@@ -36,6 +37,9 @@ pub struct Config<C> {
     pub augment: AugmentConfig,
     /// Widths of the projector's layers, as in `"2048-2048-128"`.
     pub projector: Widths,
+    /// Whether clips of the same video are no negatives of each other, for criteria that push
+    /// clips apart. Default: false.
+    pub other_videos: bool,
     /// The criterion's constants.
     pub loss: C,
 }
@@ -46,6 +50,7 @@ impl<C: Criterion> Default for Config<C> {
             views: Views::default(),
             augment: AugmentConfig::default(),
             projector: C::PROJECTOR.into(),
+            other_videos: false,
             loss: C::default(),
         }
     }
@@ -56,6 +61,8 @@ impl<C: Criterion> Recipe for Config<C> {
 
     fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         self.loss.validate()?;
+        let message = "this criterion has no negatives; remove the key";
+        ensure(!self.other_videos || C::HAS_NEGATIVES, "other_videos", message)?;
         two_views::validate(self.views, &self.augment, shape, input)
     }
 
@@ -64,7 +71,8 @@ impl<C: Criterion> Recipe for Config<C> {
         let (shape, widths) = (&context.shape, &self.projector);
         let student = EncoderProjector::new(shape, widths, LastLayer::NoBias, &mut init);
         let pairs = PairSampler::new(self.views, &self.augment, context);
-        let method = JointEmbedding { criterion: self.loss.clone(), pairs, seed: context.seed };
+        let (criterion, other_videos) = (self.loss.clone(), self.other_videos);
+        let method = JointEmbedding { criterion, pairs, other_videos, seed: context.seed };
         Initialised { method, student, teacher: NoTeacher {} }
     }
 }
@@ -73,6 +81,7 @@ impl<C: Criterion> Recipe for Config<C> {
 pub(crate) struct JointEmbedding<C> {
     criterion: C,
     pairs: PairSampler,
+    other_videos: bool,
     seed: u64,
 }
 
@@ -96,7 +105,9 @@ impl<C: Criterion> Method for JointEmbedding<C> {
             let count = self.criterion.directions();
             let width = z1.dims()[1];
             let directions = (count > 0).then(|| directions([width, count], self.seed, context));
-            let loss = self.criterion.loss(z1.clone(), z2.clone(), directions);
+            let same_video = self.other_videos.then(|| same_group(clips.videos(), &z1.device()));
+            let given = Given { directions, same_video };
+            let loss = self.criterion.loss(z1.clone(), z2.clone(), given);
             two_views::losses(loss, embeddings, [z1, z2])
         })
     }

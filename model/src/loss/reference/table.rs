@@ -32,23 +32,25 @@ pub(super) fn loss(name: &str, hyper: &Value, directions: &Tensor<2>) -> Option<
     let family =
         ["ntxent_tau", "spectral_mu", "tico_step"].into_iter().find(|it| name.starts_with(it));
     Some(match family.unwrap_or(name) {
-        "ntxent_tau" => with(number("tau"), nt_xent),
-        "simclr_sq_negonly" => with(number("tau"), |a, b, t| simclr_sq(a, b, t, Positives::Plain)),
+        "ntxent_tau" => with(number("tau"), |a, b, t| nt_xent(a, b, t, None)),
+        "simclr_sq_negonly" => {
+            with(number("tau"), |a, b, t| simclr_sq(a, b, t, Positives::Plain, None))
+        }
         "simclr_sq_all" => {
-            with(number("tau"), |a, b, t| simclr_sq(a, b, t, Positives::Transformed))
+            with(number("tau"), |a, b, t| simclr_sq(a, b, t, Positives::Transformed, None))
         }
         "simclr_abs_negonly" => {
-            with(number("tau"), |a, b, t| simclr_abs(a, b, t, Positives::Plain))
+            with(number("tau"), |a, b, t| simclr_abs(a, b, t, Positives::Plain, None))
         }
         "simclr_abs_all" => {
-            with(number("tau"), |a, b, t| simclr_abs(a, b, t, Positives::Transformed))
+            with(number("tau"), |a, b, t| simclr_abs(a, b, t, Positives::Transformed, None))
         }
-        "dcl" => with(number("tau"), dcl),
-        "dcl_oneway" => with(number("tau"), dcl_one_way),
-        "dclw" => {
-            with([number("tau"), number("sigma")], |a, b, [tau, sigma]| dclw(a, b, tau, sigma))
-        }
-        "spectral_mu" => with(number("mu"), spectral),
+        "dcl" => with(number("tau"), |a, b, t| dcl(a, b, t, None)),
+        "dcl_oneway" => with(number("tau"), |a, b, t| dcl_one_way(a, b, t, None)),
+        "dclw" => with([number("tau"), number("sigma")], |a, b, [tau, sigma]| {
+            dclw(a, b, tau, sigma, None)
+        }),
+        "spectral_mu" => with(number("mu"), |a, b, mu| spectral(a, b, mu, None)),
         "vicreg_official" => {
             let [sim_coeff, std_coeff, cov_coeff] = ["lambda", "mu", "nu"].map(number);
             with(VicReg { sim_coeff, std_coeff, cov_coeff }, |a, b, it| vicreg(a, b, &it))
