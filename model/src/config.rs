@@ -110,6 +110,12 @@ impl Config {
         self.encoder.shape(self.method.view_size(input.image), self.precision)
     }
 
+    /// How the tokens of a frame become one vector: as the table says, or as the method's loss has
+    /// it.
+    pub fn pool(&self) -> Pool {
+        self.embed.pool.unwrap_or_else(|| self.method.pool())
+    }
+
     /// Checks every value of the table against `input` and `device`.
     ///
     /// # Errors

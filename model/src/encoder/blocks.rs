@@ -32,6 +32,11 @@ impl PatchEmbed {
         Self { proj }
     }
 
+    /// Side of a patch in pixels.
+    pub(crate) fn side(&self) -> usize {
+        self.proj.weight.dims()[2]
+    }
+
     /// Images `[n, 3, h, w]` to tokens `[n, h/patch · w/patch, dim]` in row-major order, and the
     /// grid `[h/patch, w/patch]`.
     ///

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::export::safetensors;
-use crate::{Clips, Config, Error, FrameEncoder, Init, Input, NormMode, Result};
+use crate::{Clips, Config, Error, FrameEncoder, Init, Input, NormMode, Pool, Result};
 
 /// Which tokens of a frame are stored, and how.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -32,20 +32,61 @@ impl Tokens {
     }
 }
 
-/// A frame encoder with trained weights.
+/// A frame encoder by itself, which makes vectors of frames.
+#[derive(Clone, Debug)]
 pub struct Embedder {
     encoder: FrameEncoder,
+    pool: Pool,
 }
 
 impl Embedder {
+    pub(crate) fn new(encoder: FrameEncoder, pool: Pool) -> Self {
+        Self { encoder, pool }
+    }
+
     /// Builds the encoder of `config` with the weights in `path`, an `encoder.safetensors`.
     ///
     /// # Errors
     /// The config cannot be used, or the file cannot be read or is of another encoder.
     pub fn load(config: &Config, input: Input, path: &Path, device: &Device) -> Result<Self> {
-        let shape = config.shape(input)?;
-        let encoder = safetensors::load(shape.init(&mut Init::new(0, device)), path)?;
-        Ok(Self { encoder })
+        let Self { encoder, pool } = Self::untrained(config, input, 0, device)?;
+        Ok(Self { encoder: safetensors::load(encoder, path)?, pool })
+    }
+
+    /// Builds the encoder of `config` with the random weights that a run with `seed` begins with.
+    ///
+    /// # Errors
+    /// The config cannot be used.
+    pub fn untrained(config: &Config, input: Input, seed: u64, device: &Device) -> Result<Self> {
+        let encoder = config.shape(input)?.init(&mut Init::new(seed, device));
+        Ok(Self { encoder, pool: config.pool() })
+    }
+
+    /// Frames that become one set of tokens: 1, or the window of 3D convolutions.
+    pub fn window(&self) -> usize {
+        self.encoder.window()
+    }
+
+    /// Embeds the first frame of every clip (3D convolutions: the first window), pooled as in
+    /// training.
+    pub fn pooled(&self, clips: &Clips) -> VectorBatch {
+        let images = clips.window(0, self.encoder.window());
+        let tokens = self.encoder.forward(images, NormMode::Evaluate);
+        let kind = if self.pool == Pool::Cls { Tokens::Cls } else { Tokens::Mean };
+        VectorBatch::of(rows(&tokens, kind))
+    }
+
+    /// The patch tokens of the first frame of every clip, each a row, `[n * rows * columns, d]`,
+    /// and the grid `[rows, columns]`. None for an encoder without patches.
+    pub fn patches(&self, clips: &Clips) -> Option<(VectorBatch, [usize; 2])> {
+        let FrameEncoder::Vit(vit) = &self.encoder else { return None };
+        let images = clips.window(0, 1);
+        let [_, _, height, width] = images.dims();
+        let grid = [height, width].map(|it| it / vit.patch());
+        let tokens = vit.forward(images);
+        let [n, count, dim] = tokens.dims();
+        let patches = tokens.narrow(1, 1, count - 1).reshape([n * (count - 1), dim]);
+        Some((VectorBatch::of(patches), grid))
     }
 
     /// Number of layers whose tokens can be embedded; 1 for convolutional encoders.
@@ -149,6 +190,13 @@ mod tests {
         let all = embedder.embed(&clips, &[1, 3], &kinds).unwrap();
         assert_eq!(all.iter().map(|it| it.dim).collect::<Vec<_>>(), [16, 16, 64, 16, 16, 64]);
         assert_eq!(all[3].values, trainer.embed(&clips).frames.values);
+        assert_eq!(all[3].values, trainer.embedder().pooled(&clips).values);
+        let (patches, grid) = embedder.patches(&clips).unwrap();
+        assert_eq!((patches.values, grid), (all[5].values.clone(), [2, 2]));
+        let untrained = Embedder::untrained(&config(), input, 3, &device).unwrap();
+        assert_eq!(untrained.pooled(&clips).values, all[3].values, "no step was taken");
+        let another = Embedder::untrained(&config(), input, 4, &device).unwrap();
+        assert_ne!(another.pooled(&clips).values, all[3].values);
         assert_ne!(all[0].values, all[3].values);
         // `Mean` is the mean of the vectors in `Patches`.
         let mean = |row: usize, column: usize| {

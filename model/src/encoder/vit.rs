@@ -74,6 +74,11 @@ impl Vit {
         watched::norm(&self.norm, self.blocks.iter().fold(tokens, |x, block| block.forward(x)))
     }
 
+    /// Side of a patch in pixels.
+    pub(crate) fn patch(&self) -> usize {
+        self.patch_embed.side()
+    }
+
     pub(crate) fn depth(&self) -> usize {
         self.blocks.len()
     }

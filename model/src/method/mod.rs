@@ -44,6 +44,9 @@ pub(crate) trait Recipe {
     /// Whether the loss of a clip depends on the other clips of the batch.
     const CLIPS_INTERACT: bool = true;
 
+    /// The tokens of the frame encoder that the loss uses.
+    const POOL: Pool = Pool::Cls;
+
     /// Checks the table for an encoder and an input.
     ///
     /// # Errors
@@ -150,11 +153,6 @@ pub(crate) trait Method: Sync {
 
     /// The student's frame encoder.
     fn frame_encoder(student: &Self::Student) -> FrameEncoder;
-
-    /// The tokens of the frame encoder that the loss uses.
-    fn pool(&self) -> Pool {
-        Pool::Cls
-    }
 
     /// The fewest frames of a clip that a step needs.
     fn least_frames(&self) -> usize;

@@ -9,7 +9,7 @@ use crate::loss::{
     BarlowTwins, Dcl, Dclw, LeJepa, SimClr, SimClrAbs, SimClrSq, Spectral, VicReg, VicRegCtr,
     VicRegExp,
 };
-use crate::{EncoderShape, Input, Result};
+use crate::{EncoderShape, Input, Pool, Result};
 
 /// Makes [`MethodConfig`] and `with_recipe!` of the list. The first token is a dollar sign, which
 /// a macro cannot write into a macro otherwise.
@@ -97,5 +97,13 @@ impl MethodConfig {
             R::CLIPS_INTERACT
         }
         with_recipe!(self, recipe => interact(recipe))
+    }
+
+    /// The tokens of the frame encoder that the loss uses.
+    pub fn pool(&self) -> Pool {
+        fn pool<R: Recipe>(_: &R) -> Pool {
+            R::POOL
+        }
+        with_recipe!(self, recipe => pool(recipe))
     }
 }

@@ -11,9 +11,8 @@ use super::data_parallel::{self, StepContext};
 use super::{Embeddings, NotFinite, Report, TrainConfig, Trainer, ema, gradients};
 use crate::method::{Futures, Initialised, LearningRate, Method, Ratio, Teacher as _};
 use crate::metrics::report::StepMetrics;
-use crate::nn::batch_norm::NormMode;
 use crate::{
-    Clips, Config, EmbedConfig, EncoderChoice, Error, FrameEncoder, Pool, Result, VectorBatch,
+    Clips, Config, Embedder, EncoderChoice, Error, FrameEncoder, Pool, Result, VectorBatch,
 };
 
 pub(crate) struct MethodTrainer<M: Method> {
@@ -24,7 +23,9 @@ pub(crate) struct MethodTrainer<M: Method> {
     pub(super) optimizer: ModuleOptimizer,
     learning_rates: Vec<(&'static str, f64)>,
     train: TrainConfig,
-    embed: EmbedConfig,
+    /// Whose embeddings are stored, if the config says so.
+    choice: Option<EncoderChoice>,
+    pool: Pool,
     /// Parameters that do not change.
     frozen: Vec<ParamId>,
     pub(super) device: Device,
@@ -46,7 +47,8 @@ impl<M: Method> MethodTrainer<M> {
             optimizer: config.train.optimizer(groups.collect()),
             learning_rates,
             train: config.train.clone(),
-            embed: config.embed,
+            choice: config.embed.encoder,
+            pool: config.pool(),
             frozen: if config.encoder.frozen {
                 list_param_ids(&M::frame_encoder(&student))
             } else {
@@ -159,9 +161,9 @@ impl<M: Method> MethodTrainer<M> {
 
     /// The frame encoder whose embeddings are stored: the configured one, or else the teacher's
     /// where there is a teacher. It has no gradients.
-    fn embedder(&self) -> (EncoderChoice, FrameEncoder) {
+    fn chosen_encoder(&self) -> (EncoderChoice, FrameEncoder) {
         let teacher = self.teacher.frame_encoder();
-        match (self.embed.encoder, teacher) {
+        match (self.choice, teacher) {
             (None | Some(EncoderChoice::Teacher), Some(teacher)) => {
                 (EncoderChoice::Teacher, teacher)
             }
@@ -188,19 +190,18 @@ impl<M: Method> Trainer for MethodTrainer<M> {
     }
 
     fn embed(&self, clips: &Clips) -> Embeddings {
-        let (choice, encoder) = self.embedder();
-        let tokens = encoder.forward(clips.window(0, encoder.window()), NormMode::Evaluate);
-        let [n, count, dim] = tokens.dims();
-        let rows: Tensor<2> = match self.embed.pool.unwrap_or_else(|| self.method.pool()) {
-            Pool::Cls => tokens.narrow(1, 0, 1).reshape([n, dim]),
-            Pool::Mean => tokens.narrow(1, 1, count - 1).mean_dim(1).reshape([n, dim]),
-        };
+        let (choice, encoder) = self.chosen_encoder();
+        let embedder = Embedder::new(encoder, self.pool);
         let others = self.method.vectors(self.student(), clips).into_iter();
         Embeddings {
             encoder: choice.name(),
-            frames: VectorBatch::of(rows),
+            frames: embedder.pooled(clips),
             others: others.map(|(name, rows)| (name, VectorBatch::of(rows))).collect(),
         }
+    }
+
+    fn embedder(&self) -> Embedder {
+        Embedder::new(self.chosen_encoder().1, self.pool)
     }
 
     fn futures(&self, clips: &Clips, samples: usize) -> Option<Futures> {

@@ -28,7 +28,7 @@ use burn::tensor::Device;
 
 use crate::export::import;
 use crate::method::{Futures, InitContext, Recipe as _, with_recipe};
-use crate::{Clips, Config, Input, Result};
+use crate::{Clips, Config, Embedder, Input, Result};
 
 /// A method with its networks and its optimizer.
 pub trait Trainer {
@@ -46,6 +46,9 @@ pub trait Trainer {
 
     /// The embeddings of the first frame of every clip, and the method's other vectors of a clip.
     fn embed(&self, clips: &Clips) -> Embeddings;
+
+    /// The encoder of [`Trainer::embed`] by itself, with the weights that it has now.
+    fn embedder(&self) -> Embedder;
 
     /// Samples of the representation of each clip's future; none where the method predicts none.
     fn futures(&self, clips: &Clips, samples: usize) -> Option<Futures>;

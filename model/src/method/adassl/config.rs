@@ -9,7 +9,7 @@ use crate::method::encoder_projector::EncoderProjector;
 use crate::method::{InitContext, Initialised, Recipe};
 use crate::nn::mlp::{HiddenLayers, LastLayer, Widths};
 use crate::validate::{ensure, is_positive};
-use crate::{AugmentConfig, EncoderShape, Input, Result};
+use crate::{AugmentConfig, EncoderShape, Input, Pool, Result};
 
 /// The `[model.method]` table of `name = "adassl"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
@@ -170,6 +170,8 @@ impl Config {
 
 impl Recipe for Config {
     type Method = AdaSsl;
+
+    const POOL: Pool = Pool::Mean;
 
     fn validate(&self, shape: &EncoderShape, input: &Input) -> Result<()> {
         self.editor()?;

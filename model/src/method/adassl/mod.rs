@@ -42,7 +42,7 @@ use crate::nn::parameters;
 use crate::train::data_parallel::{self, StepContext, StepOutput, gathered};
 use crate::train::ema;
 use crate::train::random::{Draws, Stage};
-use crate::{Clips, FrameEncoder, Pool};
+use crate::{Clips, FrameEncoder};
 use dense::Dense;
 use direction::{Prediction, Projections, project};
 use latent::Networks;
@@ -262,10 +262,6 @@ impl Method for AdaSsl {
 
     fn warnings(&self, values: &[(String, f32)], progress: f64) -> Vec<Warning> {
         self.check(values, progress)
-    }
-
-    fn pool(&self) -> Pool {
-        Pool::Mean
     }
 
     fn parameters(&self, student: &Student) -> Vec<(&'static str, usize)> {
