@@ -26,6 +26,14 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         problem: Problem,
     },
+    /// A file that belongs to no stream cannot be read or written.
+    #[error("{path}: {problem}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and what to do.
+        problem: Problem,
+    },
     /// Every file of a folder or glob failed.
     #[error("stream {stream:?}: none of its {count} files could be read; the first: {first}")]
     AllFilesFailed {
@@ -195,6 +203,9 @@ pub enum Problem {
         /// Its message.
         message: String,
     },
+    /// A video could not be written.
+    #[error("could not be written: {0}")]
+    Encode(String),
     /// The process that decoded it died.
     #[error("decoding crashed: the decoder process died ({0})")]
     Crashed(String),
@@ -207,6 +218,11 @@ impl Problem {
     /// Adds the stream and the file or URI that the problem is about.
     pub(crate) fn of(self, stream: &str, item: &str) -> Error {
         Error::Item { stream: stream.into(), item: item.into(), problem: self }
+    }
+
+    /// Adds the file that the problem is about.
+    pub(crate) fn of_file(self, path: &str) -> Error {
+        Error::File { path: path.into(), problem: self }
     }
 }
 

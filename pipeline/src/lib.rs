@@ -46,6 +46,7 @@ mod ingest;
 mod error;
 mod random;
 mod stop;
+mod video_file;
 
 pub use clip::{CaptureTime, ClipInfo, Clock, Counts, FrameOutcome, NamedCount, StreamCounter};
 pub use config::{
@@ -56,5 +57,8 @@ pub use error::{Error, Problem, Result};
 pub use ingest::{Ingest, ResumeState, SavedState, StreamReport, resume, start};
 pub use isolate::decode_worker;
 pub use mix::{Batch, BatcherState};
-pub use source::{MediaInfo, MovingDigits, Sequences, Synthetic, Trajectory, items, probe};
+pub use source::{
+    FileFrame, FileFrames, MediaInfo, MovingDigits, Sequences, Synthetic, Trajectory, items, probe,
+};
 pub use stream::{StreamEnd, StreamEvent, StreamState};
+pub use video_file::VideoFile;

@@ -1,18 +1,20 @@
 //! Where frames come from.
 //!
 //! ```text
-//! item       one file, URI or drawing that a stream reads
-//! files      the items of an epoch, in order
-//! frame      what a source gives: a frame with its time and an unscaled image
-//! gstreamer  decodes files, cameras and playlists
-//! gop        chooses the coded frames that a clip needs, for `sample = "gop-start"`
-//! synthetic  draws discs and digits
-//! probe      looks at a source without training on it
+//! item         one file, URI or drawing that a stream reads
+//! files        the items of an epoch, in order
+//! frame        what a source gives: a frame with its time and an unscaled image
+//! gstreamer    decodes files, cameras and playlists
+//! gop          chooses the coded frames that a clip needs, for `sample = "gop-start"`
+//! synthetic    draws discs and digits
+//! file_frames  reads the frames of one file, scaled, for an evaluation
+//! probe        looks at a source without training on it
 //! ```
 //!
 //! A source is an iterator of frames. To add one, write such an iterator in a file of its own and
 //! list it in [`SourceConfig`] and [`open`]. Only `gstreamer`, `gop` and `probe` know GStreamer.
 
+mod file_frames;
 mod files;
 mod frame;
 mod gop;
@@ -29,6 +31,7 @@ use crate::{ClipConfig, Problem, SourceConfig, StreamConfig, stop::Stop};
 
 use self::gstreamer::FrameReader;
 
+pub use file_frames::{FileFrame, FileFrames};
 pub use probe::{MediaInfo, items, probe};
 pub use synthetic::{MovingDigits, Sequences, Synthetic, Trajectory};
 

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod config;
+mod file_frames;
 mod files;
 mod gop;
 mod media;
