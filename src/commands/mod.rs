@@ -5,6 +5,7 @@ pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod decode_worker;
 pub(crate) mod embed;
+pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod init;
 pub(crate) mod replay;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Train(train::Arguments),
     /// Embed the streams of a config with the encoder of a checkpoint. Each stream is read once.
     Embed(embed::Arguments),
+    /// Measure how good the encoders of checkpoints are, beside an untrained one and pixels.
+    Evaluate(evaluate::Arguments),
     /// Write the frame encoder of a checkpoint for timm or DINOv2, with a model card.
     Export(export::Arguments),
     /// Merge the small parts of a run's tables into large ones, while others may be reading.
@@ -75,6 +78,7 @@ impl Command {
             Self::Check(arguments) => check::run(&arguments.load()?),
             Self::Train(arguments) => train::run(arguments, terminal),
             Self::Embed(arguments) => embed::run(arguments, terminal),
+            Self::Evaluate(arguments) => evaluate::run(arguments),
             Self::Export(arguments) => export::run(arguments),
             Self::Compact(arguments) => compact::run(arguments),
             Self::Replay(arguments) => replay::run(arguments),

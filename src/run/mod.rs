@@ -9,3 +9,4 @@ pub(crate) mod records;
 pub(crate) mod streams;
 pub(crate) mod telemetry;
 pub(crate) mod throughput;
+pub(crate) mod trained;

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use model::{EncoderChoice, Layout};
-use serde::Deserialize;
 use storage::StepValues;
 use tracing::warn;
 
 use crate::run::checkpoint::{self, step_of};
+use crate::run::trained::{Trained, TrainedConfig};
 use crate::terminal::print;
 
 use card::Card;
@@ -46,53 +46,29 @@ enum LayoutName {
     Dinov2,
 }
 
-/// What an export needs of a run's `config.toml`. The streams, the device and the secrets are left
-/// out: they may be those of another machine.
-#[derive(Debug, Deserialize)]
-struct ExportConfig {
-    pipeline: FrameConfig,
-    model: model::Config,
-}
-
-#[derive(Debug, Deserialize)]
-struct FrameConfig {
-    size: [usize; 2],
-    fit: pipeline::Fit,
-}
-
 /// Writes the three files and prints their paths.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let checkpoint = &newest(&arguments.from)?;
-    let (text, ExportConfig { pipeline, model }) = read_config(checkpoint)?;
+    let trained = Trained::find(&arguments.from)?;
+    let (checkpoint, TrainedConfig { pipeline, model, .. }) = (&trained.folder, &trained.config);
     let image = model.method.view_size(pipeline.size);
     let shape = model.encoder.shape(image, model.precision)?;
     let layout = match arguments.layout {
         LayoutName::Timm => Layout::Timm,
         LayoutName::Dinov2 => Layout::Dinov2,
     };
-    let choice = choose(arguments.encoder, &model)?;
+    let choice = choose(arguments.encoder, model)?;
     let files @ [weights, config, card] = &new_files(&arguments.out)?;
-    model::export(&shape, layout, &checkpoint.join(weights_file(choice, &model)), weights)?;
+    model::export(&shape, layout, &checkpoint.join(weights_file(choice, model)), weights)?;
     let crop = pipeline.fit == pipeline::Fit::Crop;
     let timm = model::timm_config(&shape, layout, image, crop);
     write_file(config, &serde_json::to_string_pretty(&timm)?)?;
-    let (run, step) = (&run_name(checkpoint), step_of(checkpoint));
-    let (shape, timm, config) = (&shape, &timm, &text[..]);
+    let (run, step) = (&trained.run_name(), trained.step());
+    let (shape, timm, config) = (&shape, &timm, &trained.text[..]);
     let metrics = metrics(checkpoint);
     let content = Card { run, step, choice, shape, layout, image, crop, timm, metrics, config };
     write_file(card, &content.text()?)?;
     let paths = files.each_ref().map(|path| format!("{}\n", path.display()));
     print::out(&(paths.concat() + "choose a licence for the weights and fill it in\n"))
-}
-
-/// The run's config, as text and parsed.
-fn read_config(checkpoint: &Path) -> anyhow::Result<(String, ExportConfig)> {
-    let path = config_of(checkpoint)?;
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
-    let config = toml::from_str(&text)
-        .with_context(|| format!("{} is not the config of a run", path.display()))?;
-    Ok((text, config))
 }
 
 /// The paths to write. Existing files are not overwritten: they may have been edited by hand.
@@ -110,29 +86,6 @@ fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// `from` itself if it is a checkpoint, or else the checkpoint in it with the most steps.
-fn newest(from: &Path) -> anyhow::Result<PathBuf> {
-    if from.join("encoder.safetensors").is_file() {
-        return Ok(from.into());
-    }
-    let newest = checkpoint::list(from)?.pop_last().map(|(_, folder)| folder);
-    newest.with_context(|| {
-        format!(
-            "{} is neither a checkpoint nor a run that has one: no encoder.safetensors and no \
-             checkpoints/step-* in it",
-            from.display()
-        )
-    })
-}
-
-/// Path of the run's config: in the folder of the weights, or two folders above.
-fn config_of(checkpoint: &Path) -> anyhow::Result<PathBuf> {
-    let folders = [checkpoint.to_owned(), checkpoint.join("../..")];
-    let found = folders.iter().map(|folder| folder.join("config.toml")).find(|path| path.is_file());
-    found.with_context(|| {
-        format!("no config.toml in {}, and none in the run around it", checkpoint.display())
-    })
-}
-
 /// The metrics of the run at a checkpoint; none for a checkpoint that was moved out of its run.
 fn metrics(checkpoint: &Path) -> Option<StepValues> {
     let step = step_of(checkpoint)?;
@@ -145,13 +98,6 @@ fn metrics(checkpoint: &Path) -> Option<StepValues> {
         reading.values.extend(rankme.map(|rank| ("rankme".to_owned(), rank)));
         reading
     })
-}
-
-/// The name of the run that a checkpoint is in.
-fn run_name(checkpoint: &Path) -> String {
-    let absolute = fs::canonicalize(checkpoint).unwrap_or_else(|_| checkpoint.into());
-    let run = absolute.ancestors().nth(2).and_then(Path::file_name);
-    run.map_or_else(|| "encoder".into(), |name| name.to_string_lossy().into_owned())
 }
 
 fn choose(requested: Option<Encoder>, model: &model::Config) -> anyhow::Result<EncoderChoice> {
@@ -173,26 +119,5 @@ fn weights_file(choice: EncoderChoice, model: &model::Config) -> &'static str {
     match choice {
         EncoderChoice::Student if model.method.has_teacher() => "student.safetensors",
         _ => "encoder.safetensors",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_checkpoint_is_the_one_of_the_most_steps() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = folder.path();
-        let message = newest(run).unwrap_err().to_string();
-        assert!(message.contains("checkpoints/step-*"), "{message}");
-        for name in ["step-00000900", "step-00001000", "step-100000000", "step-2.tmp", "other"] {
-            fs::create_dir_all(run.join("checkpoints").join(name)).unwrap();
-        }
-        assert_eq!(newest(run).unwrap(), run.join("checkpoints/step-100000000"));
-        let one = run.join("checkpoints/step-00000900");
-        fs::write(one.join("encoder.safetensors"), "").unwrap();
-        assert_eq!(newest(&one).unwrap(), one);
-        assert_eq!(step_of(&one), Some(900));
     }
 }
