@@ -1,5 +1,6 @@
 //! The commands: one file or folder for each.
 
+pub(crate) mod benchmark;
 pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod completions;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Embed(embed::Arguments),
     /// Measure how good the encoders of checkpoints are, beside an untrained one and pixels.
     Evaluate(evaluate::Arguments),
+    /// Make a benchmark: videos that are drawn, of which everything is known.
+    Benchmark(benchmark::Arguments),
     /// Write the frame encoder of a checkpoint for timm or DINOv2, with a model card.
     Export(export::Arguments),
     /// Merge the small parts of a run's tables into large ones, while others may be reading.
@@ -78,6 +81,7 @@ impl Command {
             Self::Check(arguments) => check::run(&arguments.load()?),
             Self::Train(arguments) => train::run(arguments, terminal),
             Self::Embed(arguments) => embed::run(arguments, terminal),
+            Self::Benchmark(arguments) => benchmark::run(arguments),
             Self::Evaluate(arguments) => evaluate::run(arguments),
             Self::Export(arguments) => export::run(arguments),
             Self::Compact(arguments) => compact::run(arguments),

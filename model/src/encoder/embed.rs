@@ -67,6 +67,14 @@ impl Embedder {
         self.encoder.window()
     }
 
+    /// Side of a patch in pixels. None for an encoder without patches.
+    pub fn patch(&self) -> Option<usize> {
+        match &self.encoder {
+            FrameEncoder::Vit(vit) => Some(vit.patch()),
+            _ => None,
+        }
+    }
+
     /// Embeds the first frame of every clip (3D convolutions: the first window), pooled as in
     /// training.
     pub fn pooled(&self, clips: &Clips) -> VectorBatch {

@@ -127,6 +127,11 @@ impl Encoder {
         }
     }
 
+    /// Side in pixels of the patches of [`Encoder::encode_patches`].
+    pub(super) fn patch(&self) -> Option<usize> {
+        self.network.as_ref().map_or(Some(PATCH), |(embedder, _)| embedder.patch())
+    }
+
     /// Vectors of the patches of one frame. None for a network without patches.
     pub(super) fn encode_patches(&self, frame: &Arc<[u8]>, size: [usize; 2]) -> Option<PatchRows> {
         if let Some((embedder, device)) = &self.network {

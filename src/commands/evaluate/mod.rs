@@ -27,6 +27,7 @@ use crate::terminal::print;
 use data::DataSet;
 use encoders::Encoder;
 use report::Report;
+use tasks::ProtocolName;
 
 /// What to evaluate, and on what.
 #[derive(Debug, clap::Args)]
@@ -56,6 +57,12 @@ pub(crate) struct Arguments {
     /// The most images or videos of a class that are used, and for correspond of all; 0 uses all.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     items: usize,
+    /// Whose settings propagate uses.
+    #[arg(long, value_enum, default_value = "dino")]
+    protocol: ProtocolName,
+    /// Pixels of the short side of frames in propagate, instead of the protocol's size.
+    #[arg(long, value_name = "PIXELS")]
+    short_side: Option<usize>,
     /// Neighbours that vote in knn.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     k: usize,
@@ -77,6 +84,9 @@ pub(crate) enum Task {
     Linear,
     /// Where each patch of a frame went in a moved, turned and scaled copy. Needs no classes.
     Correspond,
+    /// Where the objects of a video's first frame go, by propagating their labels. Needs the
+    /// layout of DAVIS 2017.
+    Propagate,
 }
 
 impl Task {
@@ -86,6 +96,7 @@ impl Task {
             Self::Knn => "knn",
             Self::Linear => "linear",
             Self::Correspond => "correspond",
+            Self::Propagate => "propagate",
         }
     }
 }
@@ -121,18 +132,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mut reports = Vec::new();
     for task in &arguments.task {
-        let needs_classes = *task != Task::Correspond;
-        let data = DataSet::open(&arguments.data, needs_classes, arguments.items)?;
-        info!("{}: {}", task.name(), data.summary());
-        let scores = match task {
-            Task::Correspond => tasks::correspond(&data, &frames, &encoders)?,
+        let folder = &arguments.data;
+        let (scores, summary) = match task {
+            Task::Propagate => {
+                let (protocol, short_side) = (arguments.protocol, arguments.short_side);
+                let scores = tasks::propagate(folder, protocol, short_side, &encoders)?;
+                (scores, format!("{protocol:?}'s protocol"))
+            }
+            Task::Correspond => {
+                let data = DataSet::open(folder, false, arguments.items)?;
+                (tasks::correspond(&data, &frames, &encoders)?, data.summary())
+            }
             Task::Knn | Task::Linear => {
+                let data = DataSet::open(folder, true, arguments.items)?;
+                info!("{}: {}", task.name(), data.summary());
                 let vectors = vectors::of_items(&data, &frames, &encoders, &cache)?;
-                tasks::classify(*task, arguments.k, &data, vectors)
+                (tasks::classify(*task, arguments.k, &data, vectors), data.summary())
             }
         };
         let against = compared.map(|_| trained.len() - 1);
-        reports.push(Report::new(*task, &data, &encoders, scores, against)?);
+        let summary = format!("{summary} in {}", folder.display());
+        reports.push(Report::new(*task, summary, &encoders, scores, against)?);
     }
     if arguments.json {
         return print::out(&(serde_json::to_string_pretty(&reports)? + "\n"));

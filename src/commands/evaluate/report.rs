@@ -7,7 +7,6 @@ use evaluation::{Estimate, interval};
 use serde::Serialize;
 
 use super::Task;
-use super::data::DataSet;
 use super::encoders::{Encoder, Kind};
 use super::tasks::Scores;
 
@@ -16,7 +15,6 @@ use super::tasks::Scores;
 pub(super) struct Report {
     task: &'static str,
     data: String,
-    summary: String,
     results: Vec<Line>,
 }
 
@@ -42,7 +40,7 @@ impl Report {
     /// No item could be scored.
     pub(super) fn new(
         task: Task,
-        data: &DataSet,
+        summary: String,
         encoders: &[Encoder],
         scores: Vec<Scores>,
         against: Option<usize>,
@@ -71,7 +69,7 @@ impl Report {
                 }
                 let over = |other: Option<usize>| {
                     let other = other.filter(|_| kind == Kind::Trained)?;
-                    difference(items, &scores[other].metrics[idx].1)
+                    difference(items, &scores[other].metrics.get(idx)?.1)
                 };
                 results.push(Line {
                     encoder: encoder.clone(),
@@ -83,13 +81,12 @@ impl Report {
             }
         }
         ensure!(!results.is_empty(), "no encoder here has patches: {} needs a ViT", task.name());
-        let (data, summary) = (data.folder.display().to_string(), data.summary());
-        Ok(Self { task: task.name(), data, summary, results })
+        Ok(Self { task: task.name(), data: summary, results })
     }
 
     /// A table.
     pub(super) fn text(&self) -> String {
-        let mut text = format!("{}: {} in {}\n", self.task, self.summary, self.data);
+        let mut text = format!("{}: {}\n", self.task, self.data);
         let width = self.results.iter().map(|it| it.encoder.len()).max().unwrap_or(0);
         for line in &self.results {
             let Line { encoder, metric, estimate, over_untrained, over_against } = line;

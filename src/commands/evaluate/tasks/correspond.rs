@@ -1,10 +1,9 @@
-//! The tasks: from vectors to one number per item.
+//! Correspondence of the patches of frames with those of warped copies.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::ensure;
 use evaluation::Vectors;
-use evaluation::classify::{self, Knn, Labelled};
 use evaluation::correspond::{self, Found, Patches, Warp};
 use pipeline::FileFrames;
 use rand::SeedableRng as _;
@@ -12,43 +11,13 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use tracing::warn;
 
-use super::Task;
-use super::data::DataSet;
-use super::encoders::Encoder;
-use super::vectors::ItemVectors;
+use super::super::data::DataSet;
+use super::super::encoders::Encoder;
+use super::Scores;
 
-/// Numbers of an encoder: for each metric one per test item.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Scores {
-    pub(super) metrics: Vec<(&'static str, Vec<f64>)>,
-}
-
-/// Classification of the test items by what is known of the training items.
-pub(super) fn classify(task: Task, k: usize, data: &DataSet, all: Vec<ItemVectors>) -> Vec<Scores> {
-    let labelled = |vectors: &ItemVectors, is_test: bool| {
-        let (vectors, items) = vectors.filter(|it| data.items[it].is_test == is_test);
-        // Items are numbered within their part.
-        let mut numbers = BTreeMap::new();
-        for (idx, item) in data.items.iter().enumerate().filter(|it| it.1.is_test == is_test) {
-            numbers.insert(idx, (numbers.len(), item.class));
-        }
-        let items = items.iter().map(|it| numbers[it].0).collect();
-        Labelled { vectors, items, classes: numbers.values().map(|it| it.1).collect() }
-    };
-    let score = |vectors: ItemVectors| {
-        let (train, test) = (labelled(&vectors, false), labelled(&vectors, true));
-        let hits = match task {
-            Task::Linear => classify::linear(&train, &test),
-            _ => classify::knn(&train, &test, Knn { k, ..Knn::default() }),
-        };
-        Scores { metrics: vec![("accuracy", hits.items().to_vec())] }
-    };
-    all.into_iter().map(score).collect()
-}
-
-/// Correspondence of the patches of frames with those of warped copies. The warps of an item are
+/// Looks for the patches of every item's frames in warped copies. The warps of an item are
 /// the same for all encoders.
-pub(super) fn correspond(
+pub(crate) fn correspond(
     data: &DataSet,
     frames: &FileFrames,
     encoders: &[Encoder],
@@ -86,12 +55,7 @@ pub(super) fn correspond(
 }
 
 /// The mean over the frames of an item. None for a network without patches.
-fn of_item(
-    encoder: &Encoder,
-    frames: &[std::sync::Arc<[u8]>],
-    size: [usize; 2],
-    seed: u64,
-) -> Option<Found> {
+fn of_item(encoder: &Encoder, frames: &[Arc<[u8]>], size: [usize; 2], seed: u64) -> Option<Found> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut all = Vec::new();
     for frame in frames {

@@ -1,0 +1,16 @@
+//! The tasks: from vectors to one number per item.
+
+mod classify;
+mod correspond;
+mod propagate;
+
+pub(super) use classify::classify;
+pub(super) use correspond::correspond;
+pub(super) use propagate::{ProtocolName, propagate};
+
+/// Numbers of an encoder: for each metric one per test item. Empty if the encoder cannot do the
+/// task.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scores {
+    pub(super) metrics: Vec<(&'static str, Vec<f64>)>,
+}
