@@ -81,7 +81,7 @@ fn every_link_leads_to_a_file() {
 fn architecture_names_every_folder_and_only_those_that_exist() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let named: BTreeSet<&str> = code_spans(&text).filter(|it| it.ends_with('/')).collect();
-    let sources = ["src", "pipeline/src", "model/src", "storage/src"];
+    let sources = ["src", "pipeline/src", "model/src", "storage/src", "evaluation/src"];
     for source in sources {
         for entry in fs::read_dir(root().join(source)).unwrap() {
             let entry = entry.unwrap();
@@ -103,6 +103,7 @@ fn every_path_in_a_document_exists() {
         "pipeline/",
         "model/",
         "storage/",
+        "evaluation/",
         "src/",
         "tests/",
         "scripts/",
