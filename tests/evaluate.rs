@@ -103,6 +103,13 @@ fn every_task_gives_numbers_for_the_encoder_and_all_baselines() {
     assert_eq!(again, first);
     assert_eq!(tree(&setup.path("cache")), kept);
 
+    let options = ["--task", "factors", "--baselines", "--json"];
+    let report = json(&finish(evaluate(&setup, &data.join("items"), &options)).ended_with(0));
+    // The brightness of a frame is the light's, as pixels tell.
+    let [light, angle] =
+        ["light", "angle"].map(|it| value(&report[0], "raw pixels", &format!("R² of {it}")));
+    assert!(light > 0.3 && light > angle, "{light} and {angle}");
+
     let options = ["--task", "correspond", "--baselines", "--json", "--frames", "2"];
     let report = json(&finish(evaluate(&setup, &data.join("items"), &options)).ended_with(0));
     for encoder in encoders {

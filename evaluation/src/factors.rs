@@ -3,7 +3,6 @@
 use crate::Vectors;
 use crate::classify::Ridge;
 use crate::classify::fit_with_best_penalty;
-use crate::interval::{self, Estimate};
 
 /// Vectors of frames, with the same named numbers for each.
 #[derive(Clone, Debug)]
@@ -16,18 +15,19 @@ pub struct Measured {
     pub factors: Vec<Vec<f64>>,
 }
 
-/// R² of a ridge regression from the vectors to each number, on items that it was not fitted to:
-/// 1 minus the squared error over that of the test rows' own mean, scikit-learn's definition. The
-/// interval is over items. None for a number that is constant in the test rows.
+/// How a ridge regression reads each number off the vectors of items that it was not fitted to: one
+/// number per test item, whose mean is R², which is 1 minus the squared error over that of the
+/// test rows' own mean (scikit-learn's definition). None for a number that is constant in the test
+/// rows.
 ///
 /// # Panics
 /// If a set is empty, or widths differ.
-pub fn r2(train: &Measured, test: &Measured) -> Vec<Option<Estimate>> {
+pub fn r2(train: &Measured, test: &Measured) -> Vec<Option<Vec<f64>>> {
     assert!(!train.items.is_empty() && !test.items.is_empty(), "rows to fit and to test");
     (0..train.factors[0].len()).map(|factor| r2_of(train, test, factor)).collect()
 }
 
-fn r2_of(train: &Measured, test: &Measured, factor: usize) -> Option<Estimate> {
+fn r2_of(train: &Measured, test: &Measured, factor: usize) -> Option<Vec<f64>> {
     let column = |of: &Measured| -> Vec<f64> { of.factors.iter().map(|it| it[factor]).collect() };
     let (known, truth) = (column(train), column(test));
     let targets: Vec<_> = known.iter().map(|it| vec![*it]).collect();
@@ -35,25 +35,22 @@ fn r2_of(train: &Measured, test: &Measured, factor: usize) -> Option<Estimate> {
         -rows.iter().zip(predicted).map(|(row, it)| (known[*row] - it[0]).powi(2)).sum::<f64>()
     };
     let fit: Ridge = fit_with_best_penalty(&train.vectors, &train.items, &targets, squared);
-    let predicted: Vec<f64> = fit.predict(&test.vectors).into_iter().map(|it| it[0]).collect();
+    let predicted = fit.predict(&test.vectors);
+    let errors: Vec<f64> =
+        truth.iter().zip(&predicted).map(|(truth, it)| (truth - it[0]).powi(2)).collect();
+    let total = total_squares(truth.into_iter())?;
     let rows = rows_of_items(&test.items);
-    let score = |items: &[usize]| {
-        let rows = || items.iter().flat_map(|item| &rows[*item]).copied();
-        score(rows().map(|row| (truth[row], predicted[row])))
-    };
-    score(&(0..rows.len()).collect::<Vec<_>>())
-        .is_finite()
-        .then(|| interval::statistic(rows.len(), 0, score))
+    // The items' shares of the error add up to 1 - R².
+    let share = |rows: &Vec<usize>| rows.iter().map(|it| errors[*it]).sum::<f64>() / total;
+    Some(rows.iter().map(|it| 1.0 - rows.len() as f64 * share(it)).collect())
 }
 
-/// R² of pairs of truth and prediction: 1 minus the squared error over that of the truth's mean.
-/// Not a number if the truth is constant.
-pub fn score(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    let count = pairs.clone().count() as f64;
-    let mean = pairs.clone().map(|it| it.0).sum::<f64>() / count;
-    let total: f64 = pairs.clone().map(|it| (it.0 - mean).powi(2)).sum();
-    let error: f64 = pairs.map(|it| (it.0 - it.1).powi(2)).sum();
-    if total <= 1e-12 * (1.0 + mean * mean) * count { f64::NAN } else { 1.0 - error / total }
+/// The squared distances from the mean; none if all numbers are equal but for rounding.
+fn total_squares(numbers: impl Iterator<Item = f64> + Clone) -> Option<f64> {
+    let count = numbers.clone().count() as f64;
+    let mean = numbers.clone().sum::<f64>() / count;
+    let total: f64 = numbers.map(|it| (it - mean).powi(2)).sum();
+    (total > 1e-12 * (1.0 + mean * mean) * count).then_some(total)
 }
 
 fn rows_of_items(items: &[usize]) -> Vec<Vec<usize>> {
@@ -66,6 +63,7 @@ fn rows_of_items(items: &[usize]) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interval;
 
     #[test]
     fn what_is_in_the_vectors_is_read_and_what_is_not_is_not() {
@@ -79,9 +77,10 @@ mod tests {
             Measured { vectors, items: (0..100).map(|it| it / 4).collect(), factors }
         };
         let scores = r2(&measured(0), &measured(5000));
-        let linear = scores[0].unwrap();
+        let mean = |it: usize| interval::mean(scores[it].as_ref().unwrap(), 0);
+        let linear = mean(0);
         assert!(linear.value > 0.999 && linear.low > 0.99, "{linear:?}");
-        let noise = scores[1].unwrap();
+        let noise = mean(1);
         assert!(noise.value < 0.2 && noise.low < 0.0, "{noise:?}");
         assert!(scores[2].is_none());
     }

@@ -9,6 +9,9 @@ use anyhow::{Context as _, ensure};
 const TRAINING: [&str; 2] = ["gallery", "train"];
 const TESTING: [&str; 3] = ["query", "test", "val"];
 
+/// The folder of what is known of the frames of items. It is no class.
+const FACTORS: &str = "factors";
+
 /// Of a folder without such folders, one item in so many is tested on.
 const TESTED: usize = 5;
 
@@ -78,7 +81,8 @@ fn classes(folder: &Path, limit: usize) -> anyhow::Result<DataSet> {
     };
     let mut names = Vec::new();
     for (part, _) in &parts {
-        names.extend(entries(part)?.into_iter().filter(|it| it.is_dir()).map(|it| name(&it)));
+        let folders = entries(part)?.into_iter().filter(|it| it.is_dir()).map(|it| name(&it));
+        names.extend(folders.filter(|it| it != FACTORS));
     }
     names.sort();
     names.dedup();

@@ -87,6 +87,9 @@ pub(crate) enum Task {
     /// Where the objects of a video's first frame go, by propagating their labels. Needs the
     /// layout of DAVIS 2017.
     Propagate,
+    /// How well numbers that are known of every frame can be read off its vector: R² of ridge
+    /// regression. Needs a CSV for each video.
+    Factors,
 }
 
 impl Task {
@@ -97,6 +100,7 @@ impl Task {
             Self::Linear => "linear",
             Self::Correspond => "correspond",
             Self::Propagate => "propagate",
+            Self::Factors => "factors",
         }
     }
 }
@@ -143,11 +147,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 let data = DataSet::open(folder, false, arguments.items)?;
                 (tasks::correspond(&data, &frames, &encoders)?, data.summary())
             }
-            Task::Knn | Task::Linear => {
+            Task::Knn | Task::Linear | Task::Factors => {
                 let data = DataSet::open(folder, true, arguments.items)?;
                 info!("{}: {}", task.name(), data.summary());
                 let vectors = vectors::of_items(&data, &frames, &encoders, &cache)?;
-                (tasks::classify(*task, arguments.k, &data, vectors), data.summary())
+                let scores = match task {
+                    Task::Factors => tasks::factors(&data, &vectors)?,
+                    _ => tasks::classify(*task, arguments.k, &data, vectors),
+                };
+                (scores, data.summary())
             }
         };
         let against = compared.map(|_| trained.len() - 1);

@@ -22,7 +22,7 @@ pub(super) struct Report {
 #[derive(Debug, Serialize)]
 struct Line {
     encoder: String,
-    metric: &'static str,
+    metric: String,
     #[serde(flatten)]
     estimate: Estimate,
     /// By how much it is more than the untrained network of the run's own seed.
@@ -73,7 +73,7 @@ impl Report {
                 };
                 results.push(Line {
                     encoder: encoder.clone(),
-                    metric,
+                    metric: metric.to_string(),
                     estimate: interval::mean(items, 0),
                     over_untrained: over(untrained),
                     over_against: over(against),
@@ -114,7 +114,7 @@ fn mean_of(all: &[&Scores]) -> Option<Scores> {
         let mean = |item: usize| {
             all.iter().map(|it| it.metrics[idx].1[item]).sum::<f64>() / all.len() as f64
         };
-        (*name, (0..items.len()).map(mean).collect())
+        (name.clone(), (0..items.len()).map(mean).collect())
     });
     Some(Scores { metrics: metrics.collect() })
 }

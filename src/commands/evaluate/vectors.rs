@@ -27,6 +27,8 @@ pub(super) struct ItemVectors {
     values: Vec<f32>,
     /// The item of each vector, by its place in the data set.
     pub(super) items: Vec<usize>,
+    /// Seconds from the beginning of the item.
+    pub(super) times: Vec<f64>,
 }
 
 impl ItemVectors {
@@ -111,7 +113,7 @@ fn make(
             for (idx, item) in items {
                 match frames.read(&item.path) {
                     Ok(read) => {
-                        owners.extend(read.iter().map(|_| *idx));
+                        owners.extend(read.iter().map(|it| (*idx, it.time)));
                         pixels.extend(read.into_iter().map(|it| it.pixels));
                     }
                     Err(err) => {
@@ -131,13 +133,14 @@ fn make(
     let read = data.items.len() - failed;
     anyhow::ensure!(read > 0, "no file of {} can be decoded, see above", data.folder.display());
     info!("{read} files were read, and {failed} left out");
-    let empty = || ItemVectors { dim: 0, values: Vec::new(), items: Vec::new() };
+    let empty = || ItemVectors { dim: 0, values: vec![], items: vec![], times: vec![] };
     let mut all: Vec<ItemVectors> = encoders.iter().map(|_| empty()).collect();
     for (encoded, owners) in parts {
         for (vectors, Rows { dim, values }) in all.iter_mut().zip(encoded) {
             vectors.dim = dim;
             vectors.values.extend(values);
-            vectors.items.extend(&owners);
+            vectors.items.extend(owners.iter().map(|it| it.0));
+            vectors.times.extend(owners.iter().map(|it| it.1));
         }
     }
     Ok(all)

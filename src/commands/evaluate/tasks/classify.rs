@@ -27,7 +27,7 @@ pub(crate) fn classify(task: Task, k: usize, data: &DataSet, all: Vec<ItemVector
             Task::Linear => classify::linear(&train, &test),
             _ => classify::knn(&train, &test, Knn { k, ..Knn::default() }),
         };
-        Scores { metrics: vec![("accuracy", hits.items().to_vec())] }
+        Scores { metrics: vec![("accuracy".into(), hits.items().to_vec())] }
     };
     all.into_iter().map(score).collect()
 }

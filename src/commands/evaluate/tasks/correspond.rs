@@ -45,9 +45,9 @@ pub(crate) fn correspond(
         let of = |number: fn(&Found) -> f64| found.iter().map(number).collect();
         Scores {
             metrics: vec![
-                ("within a patch", of(|it| it.within)),
-                ("beyond position", of(|it| it.within - it.within_by_position)),
-                ("error in patches", of(|it| it.error)),
+                ("within a patch".into(), of(|it| it.within)),
+                ("beyond position".into(), of(|it| it.within - it.within_by_position)),
+                ("error in patches".into(), of(|it| it.error)),
             ],
         }
     };

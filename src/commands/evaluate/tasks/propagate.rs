@@ -78,7 +78,7 @@ pub(crate) fn propagate(
         let objects: Vec<_> = scored.iter().flat_map(|it| &it.objects).collect();
         let (j, f): (Vec<f64>, Vec<f64>) = objects.iter().map(|it| (it.j.mean, it.f.mean)).unzip();
         let both = j.iter().zip(&f).map(|(j, f)| (j + f) / 2.0).collect();
-        scores.metrics = vec![("J&F", both), ("J", j), ("F", f)];
+        scores.metrics = vec![("J&F".into(), both), ("J".into(), j), ("F".into(), f)];
     }
     Ok(scores)
 }
