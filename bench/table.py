@@ -1,13 +1,14 @@
 """Markdown tables of the benchmark's results, for BENCHMARKS.md.
 
     table.py [--decode FILE] [--pairs FILE] [--step FILE...] [--waiting FILE...] [--methods FILE]
-             [--isolation FILE] [--learning FILE] [--digits FILE] [--tables FILE]
+             [--isolation FILE] [--learning FILE] [--orderings FILE] [--digits FILE] [--tables FILE]
 
 A result file holds one JSON object, on its last line. decode: what `decode.py --json` prints.
 pairs: what `pairs.py` prints.
 step: what `step.py --json` and onward's example print, the first file being the reference of the
 ratios. waiting: what `waiting.py` prints. methods: what onward's example prints. isolation,
-learning, digits and tables: what `isolation.py`, `learning.py`, `digits.py` and `tables.py` print.
+orderings, digits and tables: what `isolation.py`, `orderings.py`, `digits.py` and `tables.py` print.
+learning: the file that `learning.py` writes.
 """
 
 import argparse
@@ -132,6 +133,42 @@ def isolation_tables(result):
         for r in result["rows"]], texts=2)
 
 
+# What a table of learning shows: task, metric, and the heading.
+QUALITIES = [
+    ("knn", "accuracy", "k-NN"), ("linear", "accuracy", "linear"),
+    ("correspond", "within a patch", "correspondence"), ("propagate", "J&F", "J&F"),
+    ("factors", "R² of x", "R² of x"), ("factors", "R² of angle", "R² of angle"),
+]
+
+
+def learning_tables(path):
+    """One table for each length of runs: recipes, and once what they are compared with."""
+    runs = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    for minutes in sorted({run["minutes"] for run in runs}):
+        those = [run for run in runs if run["minutes"] == minutes]
+        yield (f"{minutes:g} minutes of CPU time each; 95 % intervals over items. * is above the "
+               "untrained network on the same items by more than its interval, and ! below.")
+        rows = [[run["recipe"], str(run["seed"]), str(run["steps"]),
+                 *(quality(run, task, metric, None) for task, metric, _ in QUALITIES)]
+                for run in those]
+        for name in ("untrained, seed", "untrained, mean", "raw pixels", "colour histogram"):
+            rows.append([name.replace(", seed", ""), "", "",
+                         *(quality(those[0], task, metric, name) for task, metric, _ in QUALITIES)])
+        yield table(["recipe", "seed", "steps", *(it[2] for it in QUALITIES)], rows)
+
+
+def quality(run, task, metric, baseline):
+    """A number of the trained encoder, or of one whose name begins with `baseline`."""
+    report = next(it for it in run["reports"] if it["task"] == task)
+    of = [it for it in report["results"] if it["metric"] == metric]
+    line = next((it for it in of if it["encoder"].startswith(baseline)), None) if baseline else of[0]
+    if line is None:
+        return "-"
+    gain = line.get("over_untrained")
+    mark = "" if gain is None else "*" if gain["low"] > 0 else "!" if gain["high"] < 0 else ""
+    return f"{line['value']:.3f}{mark} ({line['low']:.3f} .. {line['high']:.3f})"
+
+
 def orderings_tables(result):
     yield (f"TDV on the quickstart's three clips, {result['steps']} steps, one seed; means and "
            f"embeddings of the last {result['last']} steps "
@@ -203,6 +240,7 @@ def main():
     parser.add_argument("--methods", metavar="FILE")
     parser.add_argument("--isolation", metavar="FILE")
     parser.add_argument("--learning", metavar="FILE")
+    parser.add_argument("--orderings", metavar="FILE")
     parser.add_argument("--digits", metavar="FILE")
     parser.add_argument("--tables", metavar="FILE")
     args = parser.parse_args()
@@ -221,7 +259,9 @@ def main():
     if args.isolation:
         parts += ["## Decoding in processes of its own", *isolation_tables(load(args.isolation))]
     if args.learning:
-        parts += ["## TDV's orderings", *orderings_tables(load(args.learning))]
+        parts += ["## Learning", *learning_tables(args.learning)]
+    if args.orderings:
+        parts += ["## TDV's orderings", *orderings_tables(load(args.orderings))]
     if args.digits:
         parts += ["## Futures of moving digits", *digits_tables(load(args.digits))]
     if args.tables:
