@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use burn::tensor::Device;
 use tempfile::tempdir;
 
 use super::cases::{CASES, Case};
 use crate::export::state_dict::{Array, StateDict};
-use crate::{Arch, Config, EncoderShape, Layout, Trainer, export};
+use crate::{Arch, Config, Embedder, EncoderShape, Layout, Trainer, export};
 
 type Weights = BTreeMap<String, Array>;
 
@@ -39,6 +40,20 @@ fn a_students_encoder_is_found_among_its_networks() {
         let [student, encoder] = ["student.safetensors", "encoder.safetensors"]
             .map(|it| exported(case, &folder.path().join(it)));
         assert!(student == encoder, "{}", case.name);
+    }
+}
+
+/// What an evaluation calls untrained is what the run of that seed began with.
+#[test]
+fn an_untrained_embedder_is_the_encoder_of_a_run_before_its_first_step() {
+    for case in CASES {
+        let trainer = case.trainer(4);
+        let device = Device::flex();
+        let untrained = Embedder::untrained(&case.config(), case.input(), 4, &device).unwrap();
+        let clips = case.clips(3, 0);
+        let [began, untrained] =
+            [trainer.embed(&clips).frames.values, untrained.pooled(&clips).values];
+        assert!(began == untrained, "{}", case.name);
     }
 }
 
