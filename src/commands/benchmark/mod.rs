@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Draw the videos of a benchmark, the same for the same seed.
+    /// Draw the videos of a benchmark, with the same frames for the same seed.
     Make(MakeArguments),
 }
 
