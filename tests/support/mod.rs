@@ -69,6 +69,8 @@ prototypes = 32
 
 [model.train]
 steps = 10
+# Runs that are given more steps have the learning rate of longer ones.
+decay_steps = 1_000_000
 learning_rate = 1e-3
 warmup = 4
 "#;

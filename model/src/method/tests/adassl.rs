@@ -54,6 +54,8 @@ fn a_collapse_is_reported_once_per_run() {
     let case = case("adassl, gaussian");
     let mut config = case.config_with(&json!({"beta": 1e3}));
     config.train.learning_rate = 0.05;
+    // The learning rate stays for as many steps as are taken.
+    config.train.decay_steps = Some(1_000_000);
     let mut trainer = case.trainer_of(&config, 0);
     let (mut collapsed, mut reported) = (0, Vec::new());
     for _ in 0..60 {
