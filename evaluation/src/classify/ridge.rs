@@ -173,8 +173,7 @@ fn moments(vectors: &Vectors) -> (Vec<f64>, Vec<f64>) {
     }
     let constant = |(square, mean): (f64, &f64)| square.sqrt() <= 1e-7 * mean.abs();
     let deviation = square.into_iter().zip(&mean);
-    let deviation =
-        deviation.map(|it| if constant(it) { 1.0 } else { it.0.sqrt() }).map(f64::from).collect();
+    let deviation = deviation.map(|it| if constant(it) { 1.0 } else { it.0.sqrt() }).collect();
     (mean, deviation)
 }
 
