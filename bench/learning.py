@@ -82,10 +82,10 @@ def measure(onward, folder, made, name, seed, minutes):
     config, changes = RECIPES[name]
     sets = [*SMALL, *changes, f"seed={seed}",
             f"pipeline.stream.0.source.files={made}/items/train/*/*.mp4"]
-    short = train(onward, config, [*sets, *steps(BEGINNING), f"storage.dir={folder}/begin"])
-    trial = train(onward, config, [*sets, *steps(TRIAL), f"storage.dir={folder}/trial"])
+    run = folder / f"{name}-{seed}-{minutes:g}"
+    short = train(onward, config, [*sets, *steps(BEGINNING), f"storage.dir={run}-beginning"])
+    trial = train(onward, config, [*sets, *steps(TRIAL), f"storage.dir={run}-trial"])
     count = int(60 * minutes / ((trial - short) / (TRIAL - BEGINNING)))
-    run = folder / f"{name}-{seed}-{minutes}"
     cpu = train(onward, config, [*sets, *steps(count), f"storage.dir={run}"])
     reports = [
         *evaluate(onward, run, made / "items", ["--task", "knn,linear,factors"]),
