@@ -26,25 +26,13 @@ pub struct Estimate {
 /// # Panics
 /// If there is no item.
 pub fn mean(items: &[f64], seed: u64) -> Estimate {
-    statistic(items.len(), seed, |chosen| {
-        chosen.iter().map(|it| items[*it]).sum::<f64>() / chosen.len() as f64
-    })
-}
-
-/// Any number computed from chosen items, which may be chosen more than once.
-///
-/// # Panics
-/// If there is no item.
-pub fn statistic(items: usize, seed: u64, of: impl Fn(&[usize]) -> f64) -> Estimate {
-    assert!(items > 0, "an interval needs at least one item");
+    assert!(!items.is_empty(), "an interval needs at least one item");
+    let count = items.len();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let value = of(&(0..items).collect::<Vec<_>>());
-    let mut resampled: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            let chosen: Vec<_> = (0..items).map(|_| random.random_range(0..items)).collect();
-            of(&chosen)
-        })
-        .collect();
+    let value = items.iter().sum::<f64>() / count as f64;
+    let mut draw = || items[random.random_range(0..count)];
+    let mut resampled: Vec<f64> =
+        (0..RESAMPLES).map(|_| (0..count).map(|_| draw()).sum::<f64>() / count as f64).collect();
     resampled.sort_by(f64::total_cmp);
     Estimate { value, low: percentile(&resampled, 0.025), high: percentile(&resampled, 0.975) }
 }

@@ -63,16 +63,6 @@ impl Hits {
         interval::mean(&self.0, 0)
     }
 
-    /// By how much the accuracy is above that of `other` on the same items.
-    ///
-    /// # Panics
-    /// If the numbers of items differ.
-    pub fn gain_over(&self, other: &Self) -> Estimate {
-        assert_eq!(self.0.len(), other.0.len(), "the same items");
-        let differences: Vec<_> = self.0.iter().zip(&other.0).map(|(a, b)| a - b).collect();
-        interval::mean(&differences, 0)
-    }
-
     /// One number per item: 1 for a hit and 0 for a miss.
     pub fn items(&self) -> &[f64] {
         &self.0
@@ -102,7 +92,5 @@ mod tests {
         let hits = Hits::by_vote(&test, &scores);
         assert_eq!(hits.items(), [1.0, 1.0, 0.0]);
         assert!((hits.accuracy().value - 2.0 / 3.0).abs() < 1e-12);
-        let worse = Hits(vec![1.0, 0.0, 0.0]);
-        assert!((hits.gain_over(&worse).value - 1.0 / 3.0).abs() < 1e-12);
     }
 }

@@ -79,7 +79,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     );
     let pictures = pictures::load(arguments.pictures.as_deref())?;
     // It appears under its name when it is complete.
-    let unfinished = PathBuf::from(format!("{shown}.unfinished"));
+    let name = folder.file_name().with_context(|| format!("{shown} is no name for a folder"))?;
+    let unfinished = folder.with_file_name(format!("{}.unfinished", name.display()));
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)
             .with_context(|| format!("could not remove {}", unfinished.display()))?;

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use evaluation::Vectors;
+use evaluation::correspond::Patches;
 use model::{Clips, Device, DeviceChoice, Embedder, Input};
 
 use crate::run::trained::Trained;
 
-/// Seeds of the untrained networks beside that of the run.
+/// Added to the run's seed, for further untrained networks.
 const UNTRAINED: [u64; 3] = [1, 2, 3];
 
 /// Side of the images whose pixels are a vector.
@@ -40,19 +42,6 @@ pub(super) enum Kind {
     UntrainedAgain,
     Pixels,
     Histogram,
-}
-
-/// One vector per frame, all of a width.
-pub(super) struct Rows {
-    pub(super) dim: usize,
-    pub(super) values: Vec<f32>,
-}
-
-/// Vectors of parts of one frame, in row-major order.
-pub(super) struct PatchRows {
-    pub(super) rows: Rows,
-    /// Rows and columns of patches.
-    pub(super) grid: [usize; 2],
 }
 
 impl Encoder {
@@ -112,17 +101,17 @@ impl Encoder {
     }
 
     /// One vector for each frame `[height, width, 3]`.
-    pub(super) fn encode(&self, frames: &[Arc<[u8]>], size: [usize; 2]) -> Rows {
+    pub(super) fn encode(&self, frames: &[Arc<[u8]>], size: [usize; 2]) -> Vectors {
         match &self.network {
             Some((embedder, device)) => {
                 let clips = upload(frames, size, embedder.window(), device);
                 let rows = embedder.pooled(&clips);
-                Rows { dim: rows.dim, values: rows.values }
+                Vectors::new(rows.dim, rows.values)
             }
             None => {
                 let vector = |frame: &Arc<[u8]>| self.describe(frame, size, [PIXELS; 2]);
                 let rows: Vec<_> = frames.iter().map(vector).collect();
-                Rows { dim: rows[0].len(), values: rows.concat() }
+                Vectors::new(rows[0].len(), rows.concat())
             }
         }
     }
@@ -133,11 +122,11 @@ impl Encoder {
     }
 
     /// Vectors of the patches of one frame. None for a network without patches.
-    pub(super) fn encode_patches(&self, frame: &Arc<[u8]>, size: [usize; 2]) -> Option<PatchRows> {
+    pub(super) fn encode_patches(&self, frame: &Arc<[u8]>, size: [usize; 2]) -> Option<Patches> {
         if let Some((embedder, device)) = &self.network {
             let clips = upload(std::slice::from_ref(frame), size, 1, device);
             let (rows, grid) = embedder.patches(&clips)?;
-            return Some(PatchRows { rows: Rows { dim: rows.dim, values: rows.values }, grid });
+            return Some(Patches { tokens: Vectors::new(rows.dim, rows.values), grid });
         }
         let grid @ [rows, columns] = size.map(|it| it / PATCH);
         let mut values = Vec::new();
@@ -147,8 +136,8 @@ impl Encoder {
             let patch: Arc<[u8]> = lines.collect::<Vec<_>>().concat().into();
             values.push(self.describe(&patch, [PATCH; 2], [PATCH; 2]));
         }
-        let rows = Rows { dim: values[0].len(), values: values.concat() };
-        Some(PatchRows { rows, grid })
+        let tokens = Vectors::new(values[0].len(), values.concat());
+        Some(Patches { tokens, grid })
     }
 
     fn describe(&self, frame: &[u8], size: [usize; 2], pixels: [usize; 2]) -> Vec<f32> {

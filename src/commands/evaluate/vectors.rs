@@ -15,7 +15,7 @@ use storage::disk::{sha256, write_atomically};
 use tracing::{info, warn};
 
 use super::data::DataSet;
-use super::encoders::{Encoder, Rows};
+use super::encoders::Encoder;
 
 /// Items that a thread decodes before it encodes their frames together.
 const ITEMS: usize = 8;
@@ -136,9 +136,9 @@ fn make(
     let empty = || ItemVectors { dim: 0, values: vec![], items: vec![], times: vec![] };
     let mut all: Vec<ItemVectors> = encoders.iter().map(|_| empty()).collect();
     for (encoded, owners) in parts {
-        for (vectors, Rows { dim, values }) in all.iter_mut().zip(encoded) {
-            vectors.dim = dim;
-            vectors.values.extend(values);
+        for (vectors, rows) in all.iter_mut().zip(encoded) {
+            vectors.dim = rows.dim();
+            vectors.values.extend_from_slice(rows.values());
             vectors.items.extend(owners.iter().map(|it| it.0));
             vectors.times.extend(owners.iter().map(|it| it.1));
         }

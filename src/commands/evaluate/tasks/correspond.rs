@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use evaluation::Vectors;
-use evaluation::correspond::{self, Found, Patches, Warp};
+use evaluation::correspond::{self, Found, Warp};
 use pipeline::FileFrames;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -63,9 +62,7 @@ fn of_item(encoder: &Encoder, frames: &[Arc<[u8]>], size: [usize; 2], seed: u64)
         let [height, width] = size;
         let warped = warp.apply(frame, [width, height]).into();
         let [image, warped] = [frame, &warped].map(|it| encoder.encode_patches(it, size));
-        let [image, warped] = [image?, warped?]
-            .map(|it| Patches { tokens: Vectors::new(it.rows.dim, it.rows.values), grid: it.grid });
-        all.extend(correspond::correspond(&image, &warped, &warp));
+        all.extend(correspond::correspond(&image?, &warped?, &warp));
     }
     let mean = |number: fn(&Found) -> f64| all.iter().map(number).sum::<f64>() / all.len() as f64;
     (!all.is_empty()).then(|| Found {

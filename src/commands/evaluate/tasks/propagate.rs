@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
-use evaluation::Vectors;
 use evaluation::dense::{
     InputSize, Labels, Mask, Propagation, Protocol, TokenGrid, VideoScore, davis, evaluate_video,
 };
@@ -111,5 +110,5 @@ fn tokens(
     let frame = &frames.read(path)?[0];
     let patches = encoder.encode_patches(&frame.pixels, size).context("the encoder has patches")?;
     let [rows, columns] = patches.grid;
-    Ok(TokenGrid::new(rows, columns, &Vectors::new(patches.rows.dim, patches.rows.values)))
+    Ok(TokenGrid::new(rows, columns, &patches.tokens))
 }
